@@ -1,0 +1,1 @@
+"""Keeps accounts and preferences, for bots whose messaging endpoint lives elsewhere."""

@@ -1,0 +1,126 @@
+"""What can be told of an account: all of it, a part of it, or a ConversationReference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import FieldError, InvalidRequestError
+from shared.json_text import require_size
+from shared.models import (
+    ChannelAccount,
+    ChannelId,
+    Identifier,
+    Locale,
+    Name,
+    OpenModel,
+    ServiceUrl,
+    Timestamp,
+    WireModel,
+    parse,
+)
+
+# A row of Table storage takes 32 K characters in a property.
+_LARGEST_UTF16_BYTES = 32 * 1024
+
+
+class Preferences(WireModel):
+    """What a person wants to hear of."""
+
+    interests: list[Name] | None = None
+    muted_topics: list[Name] | None = None
+    muted: bool | None = None
+
+
+class AccountConversation(OpenModel):
+    """The person's conversation with the bot, or a group that both are in."""
+
+    id: Identifier
+    conversation_type: Name | None = None
+    is_group: bool | None = None
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether this is between the person and the bot alone."""
+        return not self.is_group and self.conversation_type in (None, "personal")
+
+
+class AccountBody(WireModel):
+    """A whole account, as it is answered, and as it must be when it is first cached."""
+
+    channel_id: ChannelId
+    user_id: Identifier
+    name: Name | None = None
+    aad_object_id: Identifier | None = None
+    tenant_id: Identifier | None = None
+    bot: ChannelAccount
+    service_url: ServiceUrl
+    locale: Locale | None = None
+    time_zone: Name | None = None
+    preferences: Preferences | None = None
+    conversation: AccountConversation | None = None
+    installed: bool | None = None
+    blocked: bool | None = None
+    observed_at: Timestamp | None = None
+
+
+def account_patch(
+    body: Mapping[str, Any], *, channel_id: str | None = None, user_id: str | None = None
+) -> dict[str, Any]:
+    """Return what ``body`` tells of an account, as a merge patch (RFC 7396).
+
+    ``body`` is a part of an account, or a ConversationReference as any bot SDK has it. The ids of
+    the path, where given, complete the body and must equal it. Raises InvalidRequestError.
+    """
+    require_size(dict(body), _LARGEST_UTF16_BYTES)
+    patch = _from_reference(body) if "user" in body else dict(body)
+    for field, in_path in (("channelId", channel_id), ("userId", user_id)):
+        if in_path is not None and patch.setdefault(field, in_path) != in_path:
+            raise InvalidRequestError(FieldError(field, "must equal the one in the path"))
+    parse(_Ids, {field: patch.get(field) for field in ("channelId", "userId")})
+    return patch
+
+
+class _Ids(WireModel):
+    channel_id: ChannelId
+    user_id: Identifier
+
+
+class _ReferencedUser(OpenModel):
+    id: Identifier
+    name: Name | None = None
+    aad_object_id: Identifier | None = None
+
+
+class _ReferencedConversation(AccountConversation):
+    tenant_id: Identifier | None = None
+
+
+class _ConversationReference(OpenModel):
+    """The ConversationReference of the Connector's swagger."""
+
+    channel_id: ChannelId
+    user: _ReferencedUser
+    bot: ChannelAccount
+    service_url: ServiceUrl
+    conversation: _ReferencedConversation
+    locale: Locale | None = None
+
+
+def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
+    reference = parse(_ConversationReference, body)
+    told = {
+        "channelId": reference.channel_id,
+        "userId": reference.user.id,
+        "name": reference.user.name,
+        "aadObjectId": reference.user.aad_object_id,
+        "tenantId": reference.conversation.tenant_id,
+        "bot": reference.bot.to_json(),
+        "serviceUrl": reference.service_url,
+        "locale": reference.locale,
+        "conversation": {
+            "id": reference.conversation.id,
+            "conversationType": reference.conversation.conversation_type,
+            "isGroup": reference.conversation.is_group,
+        },
+    }
+    # A reference that leaves something out does not mean that it shall be forgotten.
+    return {name: value for name, value in told.items() if value is not None}

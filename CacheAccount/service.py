@@ -1,0 +1,150 @@
+"""Caching what is told of an account, and forgetting it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from CacheAccount.request import AccountBody, AccountConversation
+from shared.accounts import Account, OneToOne, StoredAccount
+from shared.conversations import Conversation
+from shared.errors import AccountChangedError, UnknownAccountError
+from shared.models import parse
+from shared.services import Services
+
+
+def cache_account(
+    patch: Mapping[str, Any], services: Services, *, if_match: str | None = None
+) -> StoredAccount:
+    """Merge what is told into what is cached; what was observed earlier is ignored.
+
+    ``patch`` comes from ``account_patch``. ``if_match`` is the version that the caller means to
+    change, where they say; another one there raises AccountChangedError.
+    """
+    now = datetime.now(UTC)
+
+    def change(stored: StoredAccount | None) -> Account:
+        if if_match is not None and (stored is None or if_match not in ("*", stored.version)):
+            raise AccountChangedError("The account is not of the version that If-Match names")
+        return _told(stored.account if stored else None, patch, now, services)
+
+    return services.accounts.change(patch["channelId"], patch["userId"], change)
+
+
+def find_account(channel_id: str, user_id: str, services: Services) -> StoredAccount:
+    """Return what is cached of a person; raise UnknownAccountError when nothing is."""
+    stored = services.accounts.get(channel_id, user_id)
+    if stored is None:
+        raise UnknownAccountError("Nothing is cached of this user of this channel")
+    return stored
+
+
+def forget_account(channel_id: str, user_id: str, services: Services) -> None:
+    """Forget a person and their conversations with the bot, if anything is cached of them."""
+    stored = services.accounts.get(channel_id, user_id)
+    if stored is None:
+        return
+    for conversation in stored.account.conversations.values():
+        services.conversations.delete(conversation.id, channel_id)
+    services.accounts.delete(channel_id, user_id)
+
+
+def account_body(account: Account) -> dict[str, Any]:
+    """Return an account as it stands in an answer."""
+    conversation = account.conversation
+    body = {
+        "channelId": account.channel_id,
+        "userId": account.user_id,
+        "name": account.name,
+        "aadObjectId": account.aad_object_id,
+        "tenantId": account.tenant_id,
+        "bot": account.bot.to_json() if account.bot else None,
+        "serviceUrl": account.service_url,
+        "locale": account.locale,
+        "timeZone": account.time_zone,
+        "preferences": account.preferences or None,
+        "conversation": _conversation_body(conversation) if conversation else None,
+        "installed": account.installed,
+        "blocked": account.blocked,
+        "observedAt": account.observed_at.isoformat() if account.observed_at else None,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _told(
+    account: Account | None, patch: Mapping[str, Any], now: datetime, services: Services
+) -> Account:
+    """Return the account with what is told of it, the very same if that is older news."""
+    known = account_body(account) if account else {}
+    # Unless it says when, what is told was observed now.
+    known.pop("observedAt", None)
+    body = parse(AccountBody, _merge(known, patch))
+    services.settings.trusted_service_urls.require(body.service_url)
+    observed_at = body.observed_at or now
+    if account is not None and account.observed_at and observed_at < account.observed_at:
+        return account
+    told = replace(
+        account or Account(body.channel_id, body.user_id),
+        name=body.name,
+        aad_object_id=body.aad_object_id,
+        tenant_id=body.tenant_id,
+        bot=body.bot,
+        service_url=body.service_url,
+        locale=body.locale,
+        time_zone=body.time_zone,
+        preferences=body.preferences.to_json() if body.preferences else {},
+        installed=body.installed,
+        blocked=body.blocked,
+        observed_at=observed_at,
+    )
+    if "conversation" not in patch:
+        return told
+    return _with_conversation(told, body.conversation, services)
+
+
+def _with_conversation(
+    account: Account, told: AccountConversation | None, services: Services
+) -> Account:
+    bot = account.bot
+    bot_id = bot.id if bot else ""
+    previous = account.conversation
+    if told is None:
+        if previous is not None:
+            services.conversations.delete(previous.id, account.channel_id)
+        remaining = {key: one for key, one in account.conversations.items() if key != bot_id}
+        return replace(account, conversations=remaining)
+    # Whoever learns of a conversation from the account must find the conversation.
+    services.conversations.put(
+        Conversation(
+            id=told.id,
+            channel_id=account.channel_id,
+            service_url=account.service_url or "",
+            is_group=not told.is_one_to_one,
+            conversation_type=told.conversation_type,
+            bot=bot,
+            tenant_id=account.tenant_id,
+            user_id=account.user_id if told.is_one_to_one else None,
+        )
+    )
+    if not told.is_one_to_one or (previous is not None and previous.id == told.id):
+        return account
+    return account.with_conversation(bot_id, OneToOne(told.id, told.conversation_type))
+
+
+def _conversation_body(conversation: OneToOne) -> dict[str, Any]:
+    body = {"id": conversation.id, "conversationType": conversation.conversation_type}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``target`` with ``patch`` merged into it: RFC 7396, section 2."""
+    merged = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            inner = merged.get(name)
+            merged[name] = _merge(inner if isinstance(inner, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged

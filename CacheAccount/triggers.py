@@ -1,0 +1,64 @@
+"""Caching, finding and forgetting accounts, over HTTP and from the queue."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+
+from CacheAccount.request import account_patch
+from CacheAccount.service import account_body, cache_account, find_account, forget_account
+from shared.flow import CACHE_ACCOUNT, QueuedMessage
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import (
+    http_function,
+    json_response,
+    no_content,
+    path_id,
+    queue_function,
+    read_json,
+)
+
+cache_account_blueprint = func.Blueprint()
+
+_ROUTE = "accounts/{channelId}/{userId}"
+
+
+@cache_account_blueprint.function_name("CacheAccount")
+@cache_account_blueprint.route(_ROUTE, methods=["PUT"])
+@http_function
+def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Merge what is told of an account into the cache; 201 when it is new, else 200."""
+    patch = account_patch(
+        read_json(request),
+        channel_id=path_id(request, "channelId"),
+        user_id=path_id(request, "userId"),
+    )
+    cached = cache_account(patch, services(), if_match=request.headers.get("If-Match"))
+    status = HTTPStatus.CREATED if cached.is_new else HTTPStatus.OK
+    return json_response(account_body(cached.account), status, ETag=cached.version)
+
+
+@cache_account_blueprint.function_name("CacheAccountFromQueue")
+@cache_account_blueprint.queue_trigger("message", CACHE_ACCOUNT, STORAGE)
+@queue_function(CACHE_ACCOUNT)
+def cache_account_from_queue(message: QueuedMessage) -> None:
+    """Merge what is told of an account into the cache."""
+    cache_account(account_patch(message.body), services())
+
+
+@cache_account_blueprint.function_name("GetAccount")
+@cache_account_blueprint.route(_ROUTE, methods=["GET"])
+@http_function
+def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return what is cached of an account."""
+    found = find_account(path_id(request, "channelId"), path_id(request, "userId"), services())
+    return json_response(account_body(found.account), ETag=found.version)
+
+
+@cache_account_blueprint.function_name("DeleteAccount")
+@cache_account_blueprint.route(_ROUTE, methods=["DELETE"])
+@http_function
+def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Forget a person and their conversations; 204 whether or not anything was cached."""
+    forget_account(path_id(request, "channelId"), path_id(request, "userId"), services())
+    return no_content()

@@ -1,0 +1,1 @@
+"""Tells whether the app can do its work."""

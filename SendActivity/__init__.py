@@ -1,0 +1,1 @@
+"""Sends one activity into a known conversation."""

@@ -1,0 +1,53 @@
+"""What can be asked for: one activity, for a conversation or for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import FieldError, InvalidRequestError
+from shared.models import (
+    Activity,
+    ChannelId,
+    Identifier,
+    Locale,
+    Name,
+    Timestamp,
+    WireModel,
+    parse,
+)
+
+
+class Recipient(WireModel):
+    """A person on a channel."""
+
+    channel_id: ChannelId
+    user_id: Identifier
+
+
+class SendRequest(WireModel):
+    """A request to send an activity: a message of the queue, or what HTTP makes of its own.
+
+    ``activities`` are one activity in several languages, by locale, of which one is sent.
+    """
+
+    id: Identifier | None = None
+    conversation_id: Identifier | None = None
+    recipient: Recipient | None = None
+    channel_id: ChannelId | None = None
+    activity: Activity | None = None
+    activities: dict[Locale, Activity] | None = None
+    expires_at: Timestamp | None = None
+    topic: Name | None = None
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "SendRequest":
+        """Return the request in ``body``; raise InvalidRequestError naming what is wrong."""
+        request = parse(cls, body)
+        if (request.conversation_id is None) == (request.recipient is None):
+            raise InvalidRequestError(
+                FieldError("conversationId", "give either this or recipient, not both")
+            )
+        if (request.activity is None) == (not request.activities):
+            raise InvalidRequestError(
+                FieldError("activity", "give either this or activities, not both")
+            )
+        return request

@@ -1,0 +1,41 @@
+"""Sending one activity, over HTTP and from the queue."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+
+from SendActivity.request import SendRequest
+from SendActivity.service import send_activity, send_queued_activity
+from shared.flow import SEND_ACTIVITY, QueuedMessage
+from shared.models import Activity, parse
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+
+send_activity_blueprint = func.Blueprint()
+
+
+@send_activity_blueprint.function_name("SendActivity")
+@send_activity_blueprint.route("conversations/{conversationId}/activities", methods=["POST"])
+@http_function
+def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Send the activity in the body; 201 with its id, 202 where the channel gives none."""
+    asked = SendRequest.from_json(
+        {
+            "conversationId": path_id(request, "conversationId"),
+            "channelId": request.params.get("channelId"),
+            "activity": parse(Activity, read_json(request)),
+        }
+    )
+    sent = send_activity(asked, services())
+    if sent.id is None:
+        return json_response({}, HTTPStatus.ACCEPTED)
+    return json_response({"id": sent.id}, HTTPStatus.CREATED)
+
+
+@send_activity_blueprint.function_name("SendActivityFromQueue")
+@send_activity_blueprint.queue_trigger("message", SEND_ACTIVITY, STORAGE)
+@queue_function(SEND_ACTIVITY)
+def send_activity_from_queue(message: QueuedMessage) -> None:
+    """Send the activity to the conversation or the person that the message names."""
+    send_queued_activity(message, services())

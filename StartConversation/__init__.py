@@ -1,0 +1,1 @@
+"""Starts a conversation on a channel and remembers it."""

@@ -1,0 +1,251 @@
+"""Starting a conversation: once for each person, however many ask."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.accounts import Account, OneToOne, StoredAccount
+from shared.activities import outgoing, require_size
+from shared.channels import TEAMS, require_start_supported
+from shared.conversations import Conversation
+from shared.errors import (
+    ConnectorError,
+    ConversationNotSupportedError,
+    ConversationStartingError,
+    FieldError,
+    GroupConversationNotSupportedError,
+    InvalidRequestError,
+)
+from shared.models import ChannelAccount
+from shared.services import Services
+from StartConversation.request import StartRequest
+
+# A lease outlives the one call that it is for, and the writes after it.
+_LEASE_MARGIN_SECONDS = 10.0
+_FIRST_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class StartedConversation:
+    """A conversation, and the activity that it was started with or that was sent into it.
+
+    ``from_cache`` tells that nothing was sent: the conversation was there already.
+    """
+
+    conversation: Conversation
+    activity_id: str | None
+    from_cache: bool = False
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A request with what the cached account and the settings add to it."""
+
+    request: StartRequest
+    channel_id: str
+    service_url: str
+    bot: ChannelAccount | None
+    tenant_id: str | None
+    account: Account | None
+
+    @property
+    def bot_id(self) -> str:
+        return self.bot.id if self.bot else ""
+
+    @property
+    def existing(self) -> OneToOne | None:
+        """The one-to-one conversation that this bot already has with this member."""
+        return self.account.conversations.get(self.bot_id) if self.account else None
+
+
+def start_conversation(
+    request: StartRequest, services: Services, *, wait_seconds: float
+) -> StartedConversation:
+    """Return the conversation that is asked for, from the cache or started now.
+
+    Makes one Connector call at most. When somebody else is starting the same conversation, waits
+    for them up to ``wait_seconds``, then raises ConversationStartingError.
+    """
+    channel_id = request.channel_id or services.settings.default_channel_id
+    _require_possible(request, channel_id, services)
+    if request.is_group or request.start_new:
+        return _start(_completed(request, channel_id, services), services)
+    return _start_once(request, channel_id, services, wait_seconds)
+
+
+def _require_possible(request: StartRequest, channel_id: str, services: Services) -> None:
+    if request.service_url:
+        services.settings.trusted_service_urls.require(request.service_url)
+    require_start_supported(
+        channel_id, is_group=request.is_group, teams_channel_id=request.teams_channel_id
+    )
+    if request.activity:
+        require_size(request.activity, channel_id, field="activity")
+    elif request.is_group and channel_id == TEAMS:
+        raise InvalidRequestError(
+            FieldError("activity", "is required: a thread in Teams starts with a message")
+        )
+
+
+def _completed(request: StartRequest, channel_id: str, services: Services) -> _Start:
+    settings = services.settings
+    stored = services.accounts.get(channel_id, request.members[0].id) if request.members else None
+    account = stored.account if stored else None
+    default_bot_id = settings.bot_id(channel_id)
+    bot = account.bot if account and account.bot else None
+    if bot is None and default_bot_id:
+        bot = ChannelAccount(id=default_bot_id)
+    if request.bot is not None:
+        bot = _named(request.bot, bot)
+    tenant_id = request.tenant_id or (account.tenant_id if account else None)
+    if tenant_id is None and channel_id == TEAMS:
+        tenant_id = settings.tenant_id or None
+    return _Start(
+        request=request,
+        channel_id=channel_id,
+        service_url=request.service_url
+        or (account.service_url if account and account.service_url else "")
+        or settings.service_url(channel_id),
+        bot=bot,
+        tenant_id=tenant_id,
+        account=account,
+    )
+
+
+def _start_once(
+    request: StartRequest, channel_id: str, services: Services, wait_seconds: float
+) -> StartedConversation:
+    deadline = time.monotonic() + wait_seconds
+    poll_seconds = _FIRST_POLL_SECONDS
+    while True:
+        start = _completed(request, channel_id, services)
+        if start.existing:
+            return _continue(start, start.existing, services)
+        # The lease shall cover the call alone, not a slow token before it.
+        services.connector.prepare(start.service_url)
+        lease = services.leases.acquire(
+            "start",
+            services.settings.app_id,
+            channel_id,
+            request.members[0].id,
+            start.bot_id,
+            seconds=services.settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+        )
+        if lease is not None:
+            break
+        if time.monotonic() >= deadline:
+            raise ConversationStartingError(
+                "Somebody else is starting this conversation right now; ask again in a moment"
+            )
+        time.sleep(poll_seconds)
+        poll_seconds = min(poll_seconds * 1.5, _LONGEST_POLL_SECONDS)
+    try:
+        # Who held the lease before may have finished after we looked.
+        start = _completed(request, channel_id, services)
+        if start.existing:
+            return _continue(start, start.existing, services)
+        return _start(start, services)
+    finally:
+        services.leases.release(lease)
+
+
+def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedConversation:
+    conversation = Conversation(
+        id=existing.id,
+        channel_id=start.channel_id,
+        service_url=(start.account and start.account.service_url) or start.service_url,
+        conversation_type=existing.conversation_type,
+        activity_id=existing.activity_id,
+        bot=start.bot,
+        tenant_id=start.tenant_id,
+        user_id=start.request.members[0].id,
+    )
+    if start.request.activity is None:
+        return StartedConversation(conversation, existing.activity_id, from_cache=True)
+    activity_id = services.connector.send_activity(
+        conversation.service_url,
+        conversation.id,
+        outgoing(start.request.activity, conversation),
+    )
+    return StartedConversation(conversation, activity_id)
+
+
+def _start(start: _Start, services: Services) -> StartedConversation:
+    request = start.request
+    try:
+        created = services.connector.create_conversation(start.service_url, _parameters(start))
+    except ConnectorError as error:
+        # 405 and 501: the channel has no such operation ("Web Chat does not support" it).
+        if error.answer.status not in (405, 501):
+            raise
+        refused = (
+            GroupConversationNotSupportedError
+            if request.is_group
+            else ConversationNotSupportedError
+        )
+        raise refused(f"Channel {start.channel_id} answered that it cannot do this") from error
+    conversation = Conversation(
+        id=created.id,
+        channel_id=start.channel_id,
+        service_url=created.service_url or start.service_url,
+        is_group=request.is_group,
+        activity_id=created.activity_id,
+        bot=start.bot,
+        tenant_id=start.tenant_id,
+        user_id=None if request.is_group else request.members[0].id,
+    )
+    # Whoever learns of a conversation from the account must find the conversation.
+    services.conversations.put(conversation)
+    if conversation.user_id is not None:
+        _remember(start, conversation, conversation.user_id, services)
+    return StartedConversation(conversation, created.activity_id)
+
+
+def _remember(start: _Start, conversation: Conversation, user_id: str, services: Services) -> None:
+    def with_conversation(stored: StoredAccount | None) -> Account:
+        account = stored.account if stored else Account(start.channel_id, user_id)
+        account = replace(
+            account,
+            name=account.name or start.request.members[0].name,
+            tenant_id=account.tenant_id or start.tenant_id,
+            bot=account.bot or start.bot,
+            service_url=conversation.service_url,
+        )
+        return account.with_conversation(
+            start.bot_id, OneToOne(conversation.id, activity_id=conversation.activity_id)
+        )
+
+    services.accounts.change(start.channel_id, user_id, with_conversation)
+
+
+def _parameters(start: _Start) -> dict[str, Any]:
+    """Return the ConversationParameters of the Connector's swagger, and nothing else."""
+    request = start.request
+    cached_user = (
+        ChannelAccount(id=start.account.user_id, name=start.account.name) if start.account else None
+    )
+    members = [_named(member, cached_user) for member in request.members]
+    channel_data = dict(request.channel_data or {})
+    if start.channel_id == TEAMS and start.tenant_id:
+        # Teams takes the tenant from either place, depending on where the request lands.
+        channel_data.setdefault("tenant", {"id": start.tenant_id})
+    parameters = {
+        "isGroup": request.is_group,
+        "bot": start.bot.to_json() if start.bot else None,
+        "members": [member.to_json() for member in members] or None,
+        "topicName": request.topic_name,
+        "tenantId": start.tenant_id,
+        "activity": {"type": request.activity.type, **request.activity.to_json()}
+        if request.activity
+        else None,
+        "channelData": channel_data or None,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _named(account: ChannelAccount, known: ChannelAccount | None) -> ChannelAccount:
+    """Return the account with the name that is known of the same one, where it has none."""
+    if account.name is not None or known is None or known.name is None or known.id != account.id:
+        return account
+    return account.model_copy(update={"name": known.name})

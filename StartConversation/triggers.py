@@ -1,0 +1,63 @@
+"""Starting a conversation, over HTTP and from the queue."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import azure.functions as func
+
+from shared.conversations import Conversation
+from shared.flow import START_CONVERSATION, QueuedMessage
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+from StartConversation.request import StartRequest
+from StartConversation.service import start_conversation
+
+start_conversation_blueprint = func.Blueprint()
+
+
+@start_conversation_blueprint.function_name("StartConversation")
+@start_conversation_blueprint.route("conversations", methods=["POST"])
+@http_function
+def start_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Start a conversation; 201 when something was sent, 200 when it was there already."""
+    start = StartRequest.from_json(read_json(request))
+    wait_seconds = services().settings.connector_timeout_seconds
+    started = start_conversation(start, services(), wait_seconds=wait_seconds)
+    return json_response(
+        _answer(started.conversation, started.activity_id),
+        HTTPStatus.OK if started.from_cache else HTTPStatus.CREATED,
+        Location=f"/api/conversations/{quote(started.conversation.id, safe='')}",
+    )
+
+
+@start_conversation_blueprint.function_name("StartConversationFromQueue")
+@start_conversation_blueprint.queue_trigger("message", START_CONVERSATION, STORAGE)
+@queue_function(START_CONVERSATION)
+def start_conversation_from_queue(message: QueuedMessage) -> None:
+    """Start a conversation, then put what waits for it back on its own queue."""
+    start = StartRequest.from_json(message.body)
+    start_conversation(start, services(), wait_seconds=0)
+    services().queues.follow_up(message.flow)
+
+
+@start_conversation_blueprint.function_name("GetConversation")
+@start_conversation_blueprint.route("conversations/{conversationId}", methods=["GET"])
+@http_function
+def get_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a conversation from the cache."""
+    conversation = services().conversations.find(
+        path_id(request, "conversationId"), request.params.get("channelId")
+    )
+    return json_response(_answer(conversation, conversation.activity_id))
+
+
+def _answer(conversation: Conversation, activity_id: str | None) -> dict[str, Any]:
+    answer = {
+        "id": conversation.id,
+        "channelId": conversation.channel_id,
+        "serviceUrl": conversation.service_url,
+        "activityId": activity_id,
+    }
+    return {name: value for name, value in answer.items() if value is not None}

@@ -1,0 +1,30 @@
+"""Activities as they go out: whole, with what every channel needs beside what the caller gave."""
+
+from typing import Any
+
+from shared import json_text
+from shared.channels import channel
+from shared.conversations import Conversation
+from shared.models import Activity
+
+
+def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
+    """Return the activity as the Connector gets it, for this conversation.
+
+    Beside the caller's fields it has ``type``, ``conversation`` and, where the bot's account is
+    known, ``from``: Activity Protocol A2010, A2080 and A2061.
+    """
+    bot = {"from": conversation.bot.to_json()} if conversation.bot else {}
+    return {
+        "type": activity.type,
+        **bot,
+        **activity.to_json(),
+        "conversation": {**(activity.conversation or {}), "id": conversation.id},
+    }
+
+
+def require_size(activity: Activity, channel_id: str, *, field: str = "") -> None:
+    """Raise RequestTooLargeError, naming the part below ``field``, for what no channel takes."""
+    json_text.require_size(
+        activity.to_json(), channel(channel_id).largest_activity_bytes, field=field
+    )

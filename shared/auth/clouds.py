@@ -1,0 +1,59 @@
+"""What differs between the clouds that a bot can live in.
+
+Hosts and scopes: "Authentication with the Bot Connector API" and "Configure bots for US
+Government" in the Bot Service documentation; the proactive bases: "Send proactive messages" in the
+Teams documentation.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The addresses of one of Microsoft's clouds, and the hosts that its tokens may go to.
+
+    ``trusted_domains`` are trusted with all their subdomains, ``trusted_hosts`` to the letter.
+    ``teams_service_url`` is empty where no Teams is offered.
+    """
+
+    name: str
+    login_url: str
+    multi_tenant: str
+    scope: str
+    teams_service_url: str
+    trusted_domains: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
+
+
+PUBLIC = Cloud(
+    name="Public",
+    login_url="https://login.microsoftonline.com",
+    multi_tenant="botframework.com",
+    scope="https://api.botframework.com/.default",
+    teams_service_url="https://smba.trafficmanager.net/teams/",
+    trusted_domains=("botframework.com",),
+    # trafficmanager.net and teams.microsoft.com are shared namespaces: only these very hosts.
+    trusted_hosts=("smba.trafficmanager.net", "smba.infra.gcc.teams.microsoft.com"),
+)
+
+US_GOVERNMENT = Cloud(
+    name="USGov",
+    login_url="https://login.microsoftonline.us",
+    multi_tenant="MicrosoftServices.onmicrosoft.us",
+    scope="https://api.botframework.us/.default",
+    teams_service_url="https://smba.infra.gov.teams.microsoft.us/teams",
+    trusted_domains=("botframework.azure.us", "botframework.us"),
+    trusted_hosts=("smba.infra.gov.teams.microsoft.us", "smba.infra.dod.teams.microsoft.us"),
+)
+
+CHINA = Cloud(
+    name="China",
+    login_url="https://login.partner.microsoftonline.cn",
+    multi_tenant="microsoftservices.partner.onmschina.cn",
+    scope="https://api.botframework.azure.cn/.default",
+    teams_service_url="",
+    trusted_domains=("botframework.azure.cn",),
+    trusted_hosts=(),
+)
+
+CLOUDS = {cloud.name: cloud for cloud in (PUBLIC, US_GOVERNMENT, CHINA)}

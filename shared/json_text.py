@@ -1,0 +1,91 @@
+"""JSON in and out: strict when read, so that all that is accepted can be written again."""
+
+import json
+from math import isinf
+from typing import Any, NoReturn
+
+from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
+
+_WHOLE_BODY = "(body)"
+_DEEPEST_NESTING = 100
+"""Levels; a card with everything nests some twenty, and the parser itself gives up near 1,000."""
+
+
+def parse_object(text: bytes | str) -> dict[str, Any]:
+    """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong with it.
+
+    NaN, infinities and numbers too large for a double are refused: they could not be sent on.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+    except RecursionError:
+        raise InvalidRequestError(FieldError(_WHOLE_BODY, "is nested too deeply")) from None
+    except ValueError as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise InvalidRequestError(FieldError(_WHOLE_BODY, f"is not valid JSON{where}")) from None
+    if not isinstance(value, dict):
+        raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
+    for field, member in value.items():
+        if _is_too_deep(member):
+            raise InvalidRequestError(
+                FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels")
+            )
+    return value
+
+
+def encode(value: object) -> bytes:
+    """Return ``value`` as compact JSON in UTF-8.
+
+    Half of a surrogate pair, which a careless sender may have left of an emoji, has no UTF-8; it
+    goes out as the JSON escape that it came in as.
+    """
+    return _dump(value).encode("utf-8", "backslashreplace")
+
+
+def require_size(value: dict[str, Any], most_bytes: int, *, field: str = "") -> None:
+    """Raise RequestTooLargeError when ``value`` is larger than ``most_bytes`` as JSON in UTF-16.
+
+    Channels measure in UTF-16. The error names the largest part of ``value``, below ``field``.
+    """
+    if not value or _utf16_size(value) <= most_bytes:
+        return
+    largest = max(value, key=lambda name: _utf16_size(value[name]))
+    raise RequestTooLargeError(
+        FieldError(
+            f"{field}.{largest}" if field else largest,
+            f"is too large: the whole must be at most {most_bytes // 1024} KB of UTF-16",
+        )
+    )
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _utf16_size(value: object) -> int:
+    return len(_dump(value).encode("utf-16-le", "surrogatepass"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(text)
+    return number
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST_NESTING):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return True

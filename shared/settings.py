@@ -1,0 +1,228 @@
+"""The app's settings: the one place that reads the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.auth.clouds import CLOUDS, Cloud
+from shared.auth.service_urls import Origin, TrustedServiceUrls, origin_of, parse_origin
+from shared.auth.tokens import AppType, BotCredential
+from shared.errors import InvalidSettingError, UntrustedServiceUrlError
+
+STORAGE = "AzureWebJobsStorage"
+"""The connection of tables and queues, named as the Functions host names it."""
+
+_TEAMS = "msteams"
+
+
+@dataclass(frozen=True)
+class StorageAccount:
+    """Where tables and queues are: a connection string, or two endpoints and an identity."""
+
+    connection_string: str = field(default="", repr=False)
+    table_service_url: str = ""
+    queue_service_url: str = ""
+    client_id: str = ""
+    managed_identity: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, checked; the README's table says what each is for.
+
+    ``credential`` is None only in development, where no token is asked for.
+    """
+
+    cloud: Cloud
+    credential: BotCredential | None
+    storage: StorageAccount
+    trusted_service_urls: TrustedServiceUrls
+    app_id: str
+    tenant_id: str
+    default_channel_id: str
+    default_service_url: str
+    default_locale: str
+    connector_timeout_seconds: float
+    threads: int
+    use_proxy: bool
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read and check every setting; raise InvalidSettingError naming the first wrong one."""
+        reader = _Reader(environment)
+        cloud = CLOUDS[reader.one_of("BotCloud", "Public", tuple(CLOUDS))]
+        app_id = reader.text("MicrosoftAppId")
+        if not app_id and not reader.is_development():
+            raise InvalidSettingError(
+                "MicrosoftAppId",
+                "is empty; it must be the bot's app id (only a local development host, with "
+                "AZURE_FUNCTIONS_ENVIRONMENT=Development, runs without one)",
+            )
+        trusted = TrustedServiceUrls(
+            cloud, reader.origins("TrustedServiceUrls"), only_loopback=not app_id
+        )
+        return cls(
+            cloud=cloud,
+            credential=_bot_credential(reader, cloud, app_id) if app_id else None,
+            storage=_storage_account(reader),
+            trusted_service_urls=trusted,
+            app_id=app_id,
+            tenant_id=reader.text("MicrosoftAppTenantId"),
+            default_channel_id=reader.text("DefaultChannelId", _TEAMS),
+            default_service_url=reader.trusted_url("DefaultServiceUrl", trusted),
+            default_locale=reader.text("DefaultLocale", "en"),
+            connector_timeout_seconds=reader.number("ConnectorTimeoutSeconds", 15, 1, 230),
+            threads=reader.threads(),
+            use_proxy=reader.has_proxy(),
+        )
+
+    def service_url(self, channel_id: str) -> str:
+        """Return the service URL to start with on a channel that has told us none yet."""
+        if self.default_service_url:
+            return self.default_service_url
+        if channel_id == _TEAMS and self.cloud.teams_service_url:
+            return self.cloud.teams_service_url
+        return f"https://{channel_id}.botframework.com/"
+
+    def bot_id(self, channel_id: str) -> str:
+        """Return the bot's id on a channel that has told us none yet; empty without an app id."""
+        return f"28:{self.app_id}" if self.app_id and channel_id == _TEAMS else self.app_id
+
+
+def _bot_credential(reader: "_Reader", cloud: Cloud, app_id: str) -> BotCredential:
+    app_type = AppType(reader.one_of("MicrosoftAppType", AppType.USER_ASSIGNED_MSI, tuple(AppType)))
+    login_url = reader.https_url("ToChannelFromBotLoginUrl") or cloud.login_url
+    # The Bot Framework writes this setting with the tenant behind the host, or without one.
+    login_url, _, tenant_in_url = _split_path(login_url)
+    tenant_id = reader.text("MicrosoftAppTenantId")
+    if app_type is AppType.MULTI_TENANT:
+        tenant_id = tenant_in_url or cloud.multi_tenant
+    elif app_type is AppType.SINGLE_TENANT and not tenant_id:
+        raise InvalidSettingError(
+            "MicrosoftAppTenantId", "is empty; a SingleTenant bot needs its tenant's id"
+        )
+    credential = BotCredential(
+        app_type=app_type,
+        app_id=app_id,
+        tenant_id=tenant_id,
+        login_url=login_url,
+        scope=reader.scope("ToChannelFromBotOAuthScope", cloud.scope),
+        password=reader.text("MicrosoftAppPassword"),
+        certificate_path=reader.text("MicrosoftAppCertificatePath"),
+        federated_client_id=reader.text("MicrosoftAppFederatedClientId"),
+    )
+    has_own_secret = (
+        credential.password or credential.certificate_path or credential.federated_client_id
+    )
+    if app_type is not AppType.USER_ASSIGNED_MSI and not has_own_secret:
+        raise InvalidSettingError(
+            "MicrosoftAppPassword",
+            f"is empty; a {app_type} bot needs it, or MicrosoftAppCertificatePath, or "
+            "MicrosoftAppFederatedClientId (MicrosoftAppType=UserAssignedMSI needs none of them)",
+        )
+    return credential
+
+
+def _storage_account(reader: "_Reader") -> StorageAccount:
+    connection_string = reader.text(STORAGE)
+    if connection_string:
+        return StorageAccount(connection_string=connection_string)
+    name = reader.text(f"{STORAGE}__accountName")
+    table_url = reader.https_url(f"{STORAGE}__tableServiceUri")
+    queue_url = reader.https_url(f"{STORAGE}__queueServiceUri")
+    if name:
+        table_url = table_url or f"https://{name}.table.core.windows.net"
+        queue_url = queue_url or f"https://{name}.queue.core.windows.net"
+    if not table_url or not queue_url:
+        raise InvalidSettingError(
+            STORAGE,
+            f"is empty; set it to a connection string (UseDevelopmentStorage=true for Azurite), or "
+            f"set {STORAGE}__tableServiceUri and {STORAGE}__queueServiceUri, or "
+            f"{STORAGE}__accountName",
+        )
+    return StorageAccount(
+        table_service_url=table_url,
+        queue_service_url=queue_url,
+        client_id=reader.text(f"{STORAGE}__clientId"),
+        managed_identity=reader.text(f"{STORAGE}__credential").lower() == "managedidentity",
+    )
+
+
+def _split_path(url: str) -> tuple[str, str, str]:
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}", slash, path.strip("/").partition("/")[0]
+
+
+class _Reader:
+    """Reads one setting at a time, and says which one is wrong."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        for candidate in allowed:
+            if candidate.lower() == value.lower():
+                return candidate
+        raise InvalidSettingError(name, f"must be one of {', '.join(allowed)}")
+
+    def number(self, name: str, default: float, least: float, most: float) -> float:
+        try:
+            value = float(self.text(name, str(default)))
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise InvalidSettingError(name, f"must be a number from {least:g} to {most:g}")
+        return value
+
+    def https_url(self, name: str) -> str:
+        value = self.text(name)
+        origin = origin_of(value)
+        if value and (origin is None or origin[0] != "https"):
+            raise InvalidSettingError(name, "must be a plain https URL")
+        return value.rstrip("/")
+
+    def trusted_url(self, name: str, trusted: TrustedServiceUrls) -> str:
+        value = self.text(name)
+        if not value:
+            return ""
+        try:
+            trusted.require(value)
+        except UntrustedServiceUrlError as error:
+            raise InvalidSettingError(name, error.field_errors[0].message) from None
+        return value
+
+    def origins(self, name: str) -> list[Origin]:
+        origins = []
+        for part in filter(None, map(str.strip, self.text(name).split(","))):
+            origin = parse_origin(part)
+            if origin is None:
+                raise InvalidSettingError(
+                    name,
+                    "must be origins such as https://connector.example.com, comma separated; http "
+                    "is for this machine only",
+                )
+            origins.append(origin)
+        return origins
+
+    def scope(self, name: str, default: str) -> str:
+        value = self.https_url(name) or default
+        return value if value.endswith("/.default") else f"{value}/.default"
+
+    def threads(self) -> int:
+        # The worker's own rule for its thread pool: its setting, else what
+        # concurrent.futures.ThreadPoolExecutor takes by default.
+        default = min(32, (os.cpu_count() or 1) + 4)
+        return int(self.number("PYTHON_THREADPOOL_THREAD_COUNT", default, 1, 1024))
+
+    def has_proxy(self) -> bool:
+        names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+        return any(self.text(name) or self.text(name.lower()) for name in names)
+
+    def is_development(self) -> bool:
+        in_azure = self.text("WEBSITE_SITE_NAME") or self.text("WEBSITE_INSTANCE_ID")
+        return not in_azure and self.text("AZURE_FUNCTIONS_ENVIRONMENT") == "Development"

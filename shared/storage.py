@@ -1,0 +1,266 @@
+"""Table and Queue storage, as little of them as we need.
+
+The clients are built when first used, share one pool of connections as large as the host's thread
+pool, and give up after seconds, not minutes: the Functions host tries a queue message again anyway.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import StorageUnavailableError
+from shared.settings import StorageAccount
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableClient, TableServiceClient
+    from azure.storage.queue import QueueClient, QueueServiceClient
+
+Row = Mapping[str, Any]
+
+_BOUNDS: dict[str, Any] = {
+    "connection_timeout": 5,
+    "read_timeout": 10,
+    "retry_total": 3,
+    "retry_backoff_factor": 0.2,
+}
+
+
+def key_of(*ids: str) -> str:
+    """Return the key of what ``ids`` name: a hash, as ids hold characters that a key may not."""
+    lengths_and_ids = "".join(f"{len(part)}:{part}" for part in ids)
+    return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Storage:
+    """The storage account's tables and queues."""
+
+    def __init__(self, account: StorageAccount, threads: int) -> None:
+        """Take where storage is, and how many threads may use it at a time."""
+        self._account = account
+        self._threads = threads
+        self._lock = threading.Lock()
+
+    def table(self, name: str) -> "TableClient":
+        """Return the client of a table."""
+        with self._lock:
+            return self._tables.get_table_client(name)
+
+    def queue(self, name: str) -> "QueueClient":
+        """Return the client of a queue that writes base64, as the Functions host reads it."""
+        from azure.storage.queue import TextBase64EncodePolicy
+
+        with self._lock:
+            return self._queues.get_queue_client(
+                name, message_encode_policy=TextBase64EncodePolicy()
+            )
+
+    def check_tables(self) -> None:
+        """Raise StorageUnavailableError when tables do not answer; no table needs to exist."""
+        Table(self, "accounts").get("health", "health")
+
+    def check_queues(self) -> None:
+        """Raise StorageUnavailableError when queues do not answer; no queue needs to exist."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors(), suppress(ResourceNotFoundError):
+            self.queue("send-activity").peek_messages()
+
+    @cached_property
+    def _tables(self) -> "TableServiceClient":
+        from azure.data.tables import TableServiceClient
+
+        if self._account.connection_string:
+            return TableServiceClient.from_connection_string(
+                self._account.connection_string, transport=self._transport(), **_BOUNDS
+            )
+        return TableServiceClient(
+            self._account.table_service_url,
+            credential=self._credential,
+            transport=self._transport(),
+            **_BOUNDS,
+        )
+
+    @cached_property
+    def _queues(self) -> "QueueServiceClient":
+        from azure.storage.queue import QueueServiceClient
+
+        if self._account.connection_string:
+            return QueueServiceClient.from_connection_string(
+                self._account.connection_string, transport=self._transport(), **_BOUNDS
+            )
+        return QueueServiceClient(
+            self._account.queue_service_url,
+            credential=self._credential,
+            transport=self._transport(),
+            **_BOUNDS,
+        )
+
+    @cached_property
+    def _credential(self) -> "TokenCredential":
+        from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+        if self._account.managed_identity:
+            return ManagedIdentityCredential(client_id=self._account.client_id or None)
+        # For a developer who is signed in, as the Functions host does it.
+        return DefaultAzureCredential(managed_identity_client_id=self._account.client_id or None)
+
+    def _transport(self) -> Any:
+        import requests
+        from azure.core.pipeline.transport import RequestsTransport
+        from requests.adapters import HTTPAdapter
+
+        session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=self._threads)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return RequestsTransport(session=session, **_BOUNDS)
+
+
+class Table:
+    """One table, made when it is first written and missing.
+
+    Reads of a missing table find nothing. What storage refuses or does not answer is a
+    StorageUnavailableError.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Take the storage and the table's name."""
+        self._storage = storage
+        self._name = name
+
+    def get(self, partition_key: str, row_key: str) -> Row | None:
+        """Return a row by its key, None when there is none."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            try:
+                return self._client.get_entity(partition_key, row_key)
+            except ResourceNotFoundError:
+                return None
+
+    def partition(self, partition_key: str) -> list[Row]:
+        """Return all rows of a partition; for partitions of a few rows only."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            try:
+                return list(
+                    self._client.query_entities(
+                        "PartitionKey eq @key", parameters={"key": partition_key}
+                    )
+                )
+            except ResourceNotFoundError:
+                return []
+
+    def insert(self, row: dict[str, Any]) -> str | None:
+        """Write a new row and return its version; None, writing nothing, when there is one."""
+        from azure.core.exceptions import ResourceExistsError
+
+        with _translated_errors():
+            try:
+                return self._making_table(lambda: self._client.create_entity(row))
+            except ResourceExistsError:
+                return None
+
+    def put(self, row: dict[str, Any]) -> None:
+        """Write a row, whether or not there is one already."""
+        from azure.data.tables import UpdateMode
+
+        with _translated_errors():
+            self._making_table(lambda: self._client.upsert_entity(row, mode=UpdateMode.REPLACE))
+
+    def replace(self, row: dict[str, Any], version: str) -> str | None:
+        """Write a row over the given version of it and return the new version.
+
+        Returns None, writing nothing, when the row is no longer of that version.
+        """
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+        from azure.data.tables import UpdateMode
+
+        with _translated_errors():
+            try:
+                written = self._client.update_entity(
+                    row,
+                    mode=UpdateMode.REPLACE,
+                    etag=version,
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except (ResourceModifiedError, ResourceNotFoundError):
+                return None
+            return str(written["etag"])
+
+    def delete(self, partition_key: str, row_key: str, version: str | None = None) -> None:
+        """Delete a row, if there is one, and if it is of the version, where one is given."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError
+
+        condition = MatchConditions.IfNotModified if version else None
+        with _translated_errors(), suppress(ResourceModifiedError):
+            self._client.delete_entity(
+                partition_key, row_key, etag=version, match_condition=condition
+            )
+
+    def _making_table(self, write: Callable[[], Mapping[str, Any]]) -> str:
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        try:
+            written = write()
+        except ResourceNotFoundError:
+            with suppress(ResourceExistsError):
+                self._client.create_table()
+            written = write()
+        return str(written["etag"])
+
+    @cached_property
+    def _client(self) -> "TableClient":
+        return self._storage.table(self._name)
+
+
+class Queue:
+    """One queue, made when it is first written and missing."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Take the storage and the queue's name."""
+        self._storage = storage
+        self._name = name
+
+    def send(self, text: str, *, delay_seconds: int = 0) -> None:
+        """Put a message on the queue, to be seen after the delay; it never expires."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+        def write() -> None:
+            self._client.send_message(text, visibility_timeout=delay_seconds, time_to_live=-1)
+
+        with _translated_errors():
+            try:
+                write()
+            except ResourceNotFoundError:
+                with suppress(ResourceExistsError):
+                    self._client.create_queue()
+                write()
+
+    @cached_property
+    def _client(self) -> "QueueClient":
+        return self._storage.queue(self._name)
+
+
+def version_of(row: Row) -> str:
+    """Return the version of a row that was read: its ETag."""
+    etag: str = row.metadata["etag"]  # type: ignore[attr-defined]  # azure.data.tables.TableEntity
+    return etag
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    from azure.core.exceptions import AzureError
+
+    try:
+        yield
+    except AzureError as error:
+        code = getattr(error, "error_code", None) or type(error).__name__
+        raise StorageUnavailableError(f"Storage did not do what it was asked: {code}") from error
