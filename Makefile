@@ -1,0 +1,32 @@
+# Nothing has to be installed first: run, test and lint set up .venv and local/node_modules.
+
+BIN := .venv/bin
+
+.PHONY: help run test lint setup clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Run the app with a chat to look at; with ONCE=1, send one alert and exit
+	@$(BIN)/python -m local run $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint ## Check everything, as CI does
+	@echo "Running the tests ..."
+	@$(BIN)/pytest
+
+lint: setup ## Check style, types and which module imports which
+	@echo "Checking style ..."
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@echo "Checking types ..."
+	@$(BIN)/mypy
+	@echo "Checking imports ..."
+	@$(BIN)/lint-imports
+
+setup: ## Install what is missing or has changed; PYTHON=python3.12 chooses the interpreter
+	@PYTHON="$(PYTHON)" bash local/setup.sh
+
+clean: ## Remove all that was installed or made here
+	@rm -rf .venv local/node_modules .local .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

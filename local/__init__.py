@@ -1,0 +1,1 @@
+"""Development tools that run the app on this machine; never deployed."""

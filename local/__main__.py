@@ -1,0 +1,23 @@
+"""`python -m local COMMAND`: each command is a module with `add_parser(commands)`."""
+
+import argparse
+import sys
+
+from local import host, run
+
+COMMANDS = (host, run)
+
+
+def main() -> int:
+    """Run the command that the command line names and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description="Run the app here.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(commands)
+    arguments = parser.parse_args()
+    status: int = arguments.main(arguments)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Programs that we start, wait for and take with us when we leave."""
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import TypeVar
+
+Ready = TypeVar("Ready")
+
+START_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.02
+TAIL_LINES = 20
+
+
+class ProcessError(Exception):
+    """A program does not do what it was started for, for a reason in plain words."""
+
+
+class Process:
+    """A program in a process group of its own, with its output in a log file.
+
+    Its standard input stays open for as long as we live, so that it can notice when we are gone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        try:
+            with log.open("wb") as output:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ProcessError(f"{name} cannot be started: {error}.") from error
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, negative for a signal; None while the program runs."""
+        return self._child.poll()
+
+    def wait_until(
+        self, ready: Callable[[], Ready | None], *, seconds: float = START_SECONDS
+    ) -> Ready:
+        """Ask until the program is ready, and return what `ready` said then."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self.exit_status is not None
+            answer = ready()
+            if ended:
+                raise ProcessError(
+                    f"{self.name} ended by itself ({self._how_it_ended()}).{self._tail()}"
+                )
+            if answer:
+                return answer
+            if time.monotonic() > deadline:
+                raise ProcessError(f"{self.name} was not ready after {seconds:g} s.{self._tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def wait_for_output(self, pattern: str, *, seconds: float = START_SECONDS) -> re.Match[str]:
+        """Wait until the program has printed what the pattern describes."""
+        return self.wait_until(lambda: re.search(pattern, self._output()), seconds=seconds)
+
+    def end(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Ask the program and what it started to end; after the grace time, make them."""
+        self._signal(signal.SIGTERM)
+        if not self._is_gone_within(grace_seconds):
+            self._signal(signal.SIGKILL)
+            self._child.wait()
+        if self._child.stdin:
+            self._child.stdin.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, number)
+
+    def _is_gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.exit_status is None or self._group_lives():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def _group_lives(self) -> bool:
+        try:
+            os.killpg(self._child.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _output(self) -> str:
+        try:
+            return self.log.read_text(errors="replace")
+        except FileNotFoundError:  # some programs make their log anew
+            return ""
+
+    def _how_it_ended(self) -> str:
+        status = self.exit_status or 0
+        return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+
+    def _tail(self) -> str:
+        lines = self._output().splitlines()[-TAIL_LINES:]
+        if not lines:
+            return f" Its log, {self.log}, is empty."
+        return f" Its log, {self.log}, ends with:\n" + "\n".join(f"    {line}" for line in lines)
+
+
+@contextmanager
+def running(
+    name: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Iterator[Process]:
+    """Run a program for as long as the block lasts."""
+    with ExitStack() as stack:
+        with _undisturbed():
+            process = Process(name, command, log=log, environment=environment, folder=folder)
+            stack.callback(_end, process)
+        yield process
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP leave through all context managers, as Ctrl-C does."""
+    previous = {
+        # In a job that a shell started in the background, SIGINT is ignored until this.
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, _leave),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, _leave),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def free_port() -> int:
+    """Find a port on 127.0.0.1 that nobody uses; a program that can choose its own is better off.
+
+    It is below those that systems give out by themselves, so nobody gets it by chance meanwhile.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end(process: Process) -> None:
+    with _undisturbed():
+        process.end()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off signals, so that no program is left behind half started or half ended."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    pending: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _frame: pending.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for pending_number in pending[:1]:
+        signal.raise_signal(pending_number)

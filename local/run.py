@@ -1,0 +1,181 @@
+"""`python -m local run`: the app with storage and a chat to look at, and a News Alert in it."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import pause
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from azure.storage.queue import (
+    QueueServiceClient,
+    TextBase64DecodePolicy,
+    TextBase64EncodePolicy,
+)
+
+from local.azurite import azurite
+from local.playground import Playground, playground
+from local.processes import ProcessError, leaving_on_signals, running
+
+ALERT = Path(__file__).with_name("alert.json")
+DELIVERY_SECONDS = 60.0
+POLL_SECONDS = 0.1
+QUEUES = ("start-conversation", "send-activity", "cache-account")
+
+
+class NotDeliveredError(Exception):
+    """The alert did not get into the chat, for a reason in plain words."""
+
+
+@dataclass(frozen=True)
+class App:
+    """The running app: where it answers, its queues, and the chat of its user."""
+
+    url: str
+    queues: QueueServiceClient
+    chat: Playground
+
+    def put(self, queue: str, message: dict[str, Any]) -> None:
+        """Put a message on a queue, as any system does that wants to reach somebody."""
+        client = self.queues.get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
+        client.send_message(json.dumps(message))
+
+    def send_alert(self) -> None:
+        """Put the News Alert for the chat's user on its queue, in all its languages."""
+        recipient = {"channelId": "msteams", "userId": self.chat.ids.user_id}
+        self.put("send-activity", {"recipient": recipient, "activities": _alert()})
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The News Alerts in the chat so far."""
+        summaries = {activity["summary"] for activity in _alert().values()}
+        return [each for each in self.chat.received() if each.get("summary") in summaries]
+
+    def failures(self) -> list[str]:
+        """What went to the poison queues."""
+        return [
+            message.content
+            for queue in self.queues.list_queues()
+            if queue.name.endswith("-poison")
+            for message in self.queues.get_queue_client(
+                queue, message_decode_policy=TextBase64DecodePolicy()
+            ).peek_messages()
+        ]
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command and its options."""
+    parser = commands.add_parser(
+        "run", help="run the app with a chat to look at", description=__doc__
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="send one alert and exit: 0 when it was delivered"
+    )
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run everything; 0 when the alert was delivered, and until Ctrl-C unless it is once."""
+    try:
+        with leaving_on_signals(), running_app() as app:
+            deliver(app)
+            if arguments.once:
+                return 0
+            _say_what_to_do(app)
+            pause()
+    except KeyboardInterrupt:
+        print("\nEverything is stopped.")
+    except (ProcessError, NotDeliveredError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def running_app() -> Iterator[App]:
+    """Run the app with storage of its own, and a chat that is connected to it."""
+    with tempfile.TemporaryDirectory(prefix="speak-first-") as name:
+        folder = Path(name)
+        _say("Starting storage (Azurite) ...")
+        with azurite(log=folder / "azurite.log") as storage:
+            queues = QueueServiceClient.from_connection_string(storage.connection_string)
+            for queue in QUEUES:
+                queues.create_queue(queue)
+            _say("Starting the app ...")
+            with _host(storage.connection_string, folder) as url:
+                _say("Starting the chat (Microsoft 365 Agents Playground) ...")
+                with playground(f"{url}/messages", log=folder / "playground.log") as chat:
+                    yield App(url, queues, chat)
+
+
+@contextmanager
+def _host(connection_string: str, folder: Path) -> Iterator[str]:
+    environment = {
+        "AzureWebJobsStorage": connection_string,
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        # The Playground asks for no token and gives none, whatever bot local.settings.json names.
+        "MicrosoftAppId": "",
+    }
+    command = [sys.executable, "-m", "local", "host", "--port", "0"]
+    with running("The app", command, log=folder / "app.log", environment=environment) as process:
+        yield process.wait_for_output(r"Listening on (\S+)")[1]
+
+
+def deliver(app: App) -> None:
+    """Have the chat's user install the bot, and the News Alert get into the chat.
+
+    Raises NotDeliveredError, which says why not.
+    """
+    user_id = app.chat.ids.user_id
+    account = f"{app.url}/accounts/msteams/{quote(user_id, safe='')}"
+    _say(f"{app.chat.ids.user_name} installs the bot ...")
+    app.chat.install()
+    _wait_until(app, lambda: requests.get(account, timeout=10).ok, "the bot to know its user")
+    _say("The bot starts the conversation (queue start-conversation) ...")
+    start = {"channelId": "msteams", "members": [{"id": user_id}], "startNew": True}
+    app.put("start-conversation", {**start, "topicName": "News Alert"})
+    _wait_until(app, lambda: app.chat.conversations_started() > 0, "the conversation")
+    _say("A News Alert goes to the queue send-activity ...")
+    app.send_alert()
+    _wait_until(app, lambda: bool(app.alerts()), "the alert to be in the chat")
+    _say("The alert is in the chat.")
+
+
+def _alert() -> dict[str, Any]:
+    activities: dict[str, Any] = json.loads(ALERT.read_text(encoding="utf-8"))
+    return activities
+
+
+def _wait_until(app: App, done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DELIVERY_SECONDS
+    while not done():
+        failures = app.failures()
+        if failures:
+            raise NotDeliveredError(f"Not delivered; this went to a poison queue: {failures[0]}")
+        if time.monotonic() > deadline:
+            raise NotDeliveredError(f"Waited {DELIVERY_SECONDS:g} s for {what}, in vain.")
+        time.sleep(POLL_SECONDS)
+
+
+def _say_what_to_do(app: App) -> None:
+    conversation_id = quote(app.chat.ids.conversation_id, safe="")
+    print(
+        f"""
+Open {app.chat.url} to see it. In the chat, write "interests", "follow Lighthouses"
+or "stop". Send the next message yourself:
+
+    curl {app.url}/conversations/{conversation_id}/activities -d '{{"text": "Hello!"}}'
+
+The app is at {app.url}, its user is {app.chat.ids.user_id}. Ctrl-C stops everything.""",
+        flush=True,
+    )
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)

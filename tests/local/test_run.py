@@ -1,0 +1,89 @@
+"""The whole product, as `make run` shows it: the real chat, the real storage, the real app."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.run import ALERT, QUEUES, App, deliver, running_app
+from tests.local.host_process import PROJECT
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    with running_app() as app:
+        yield app
+
+
+def in_the_chat(app: App, text: str) -> bool:
+    return any(text in each.get("text", "") for each in app.chat.received())
+
+
+def settle(app: App) -> None:
+    """Wait until nothing is on the queues any more."""
+
+    def is_drained() -> bool:
+        clients = [app.queues.get_queue_client(queue) for queue in QUEUES]
+        counts = [each.get_queue_properties().approximate_message_count for each in clients]
+        return not any(counts)
+
+    until(is_drained)
+
+
+def activity_of_the_user(app: App, **changes: Any) -> dict[str, Any]:
+    ids = app.chat.ids
+    return {
+        "id": "uninstall-1",
+        "channelId": "msteams",
+        "serviceUrl": app.chat.service_url,
+        "from": {"id": ids.user_id, "name": ids.user_name},
+        "recipient": {"id": ids.bot_id, "name": ids.bot_name},
+        "conversation": {"id": ids.conversation_id, "conversationType": "personal"},
+        **changes,
+    }
+
+
+def test_the_alert_reaches_the_chat_whole_until_its_user_says_stop(app: App):
+    deliver(app)
+
+    (alert,) = app.alerts()
+    sent = json.loads(ALERT.read_text(encoding="utf-8"))["en"]
+    assert {name: alert[name] for name in sent} == sent
+    assert alert["locale"] == "en"
+
+    app.chat.say("stop")
+    until(lambda: in_the_chat(app, "You will get no more alerts"))
+    app.send_alert()
+    settle(app)
+
+    assert len(app.alerts()) == 1
+
+    app.chat.say("start")
+    until(lambda: in_the_chat(app, "You will get alerts again"))
+    app.send_alert()
+    until(lambda: len(app.alerts()) == 2)
+
+    app.chat.mock(activity_of_the_user(app, type="installationUpdate", action="remove"))
+    app.send_alert()
+    settle(app)
+
+    assert len(app.alerts()) == 2
+    assert app.failures() == []
+
+
+def test_run_once_delivers_and_leaves():
+    finished = subprocess.run(
+        [sys.executable, "-m", "local", "run", "--once"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "The alert is in the chat."

@@ -1,0 +1,54 @@
+"""Table storage that does what it is asked, and then says that it did not."""
+
+import re
+
+import requests
+
+from tests.support.stub_server import Answer, Predicate, ReceivedRequest, StubServer
+
+_ENDPOINT = re.compile(r"TableEndpoint=(http://127\.0\.0\.1:\d+)")
+
+
+class LossyStorage(StubServer):
+    """Hands requests on to the real storage, and answers some as if it had been too busy."""
+
+    def __init__(self, connection_string: str) -> None:
+        match = _ENDPOINT.search(connection_string)
+        assert match
+        self._storage_url = match[1]
+        self._lost: list[Predicate] = []
+        self._session = requests.Session()
+        self._session.trust_env = False
+        super().__init__()
+        self.connection_string = connection_string.replace(match[1], self.url)
+
+    def lose_answer(self, when: Predicate) -> None:
+        """Do the next request that fits, and answer 503."""
+        self._lost.append(when)
+
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        """Answer as storage does."""
+        answer = self._session.request(
+            request.method,
+            self._storage_url + request.path,
+            data=request.body,
+            headers={name: value for name, value in request.headers.items() if name != "Host"},
+            timeout=30,
+        )
+        kept = ("ETag", "Content-Type", "x-ms-error-code")
+        headers = {name: answer.headers[name] for name in kept if name in answer.headers}
+        return Answer(answer.status_code, answer.content, headers)
+
+    def receive(self, request: ReceivedRequest) -> Answer | None:
+        """Do what is asked; answer it, or not."""
+        answer = super().receive(request)
+        for lost in self._lost:
+            if lost(request):
+                self._lost.remove(lost)
+                return Answer(503, {"odata.error": {"code": "ServerBusy"}})
+        return answer
+
+    def close(self) -> None:
+        """Stop."""
+        super().close()
+        self._session.close()
