@@ -1,7 +1,9 @@
 """What can be told of an account: all of it, a part of it, or a ConversationReference."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shared.errors import FieldError, InvalidRequestError
 from shared.json_text import require_size
@@ -77,6 +79,22 @@ def account_patch(
             raise InvalidRequestError(FieldError(field, "must equal the one in the path"))
     parse(_Ids, {field: patch.get(field) for field in ("channelId", "userId")})
     return patch
+
+
+class AccountQuery(WireModel):
+    """Which accounts to list: those that all that is given fits."""
+
+    channel_id: ChannelId | None = None
+    tenant_id: Identifier | None = None
+    locale: Locale | None = None
+    interest: Name | None = None
+    page_size: Annotated[int, Field(strict=False, ge=1, le=1000)] = 100
+    continuation_token: str | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str]) -> "AccountQuery":
+        """Return the query; raise InvalidRequestError naming what is wrong, or not known."""
+        return parse(cls, {name: value for name, value in params.items() if name != "code"})
 
 
 class _Ids(WireModel):

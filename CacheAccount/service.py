@@ -5,10 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from CacheAccount.request import AccountBody, AccountConversation
+from CacheAccount.request import AccountBody, AccountConversation, AccountQuery
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.conversations import Conversation
-from shared.errors import AccountChangedError, UnknownAccountError
+from shared.errors import (
+    AccountChangedError,
+    FieldError,
+    InvalidRequestError,
+    UnknownAccountError,
+)
+from shared.languages import is_within
 from shared.models import parse
 from shared.services import Services
 
@@ -39,14 +45,24 @@ def find_account(channel_id: str, user_id: str, services: Services) -> StoredAcc
     return stored
 
 
-def forget_account(channel_id: str, user_id: str, services: Services) -> None:
-    """Forget a person and their conversations with the bot, if anything is cached of them."""
-    stored = services.accounts.get(channel_id, user_id)
-    if stored is None:
-        return
-    for conversation in stored.account.conversations.values():
-        services.conversations.delete(conversation.id, channel_id)
-    services.accounts.delete(channel_id, user_id)
+def list_accounts(query: AccountQuery, services: Services) -> tuple[list[Account], str | None]:
+    """Return a page of the accounts that the query asks for, and the token of the next page.
+
+    There is no index by interest: a page of the scan is looked through here, so it may hold fewer
+    than asked for, even none. Go on until there is no token.
+    """
+    try:
+        accounts, token = services.accounts.page(
+            query.page_size,
+            query.continuation_token,
+            channelId=query.channel_id,
+            tenantId=query.tenant_id,
+        )
+    except ValueError:
+        raise InvalidRequestError(
+            FieldError("continuationToken", "is not one that this list gave")
+        ) from None
+    return [account for account in accounts if _fits(account, query)], token
 
 
 def account_body(account: Account) -> dict[str, Any]:
@@ -74,17 +90,23 @@ def account_body(account: Account) -> dict[str, Any]:
 def _told(
     account: Account | None, patch: Mapping[str, Any], now: datetime, services: Services
 ) -> Account:
-    """Return the account with what is told of it, the very same if that is older news."""
+    """Return the account with what is told of it; what is older news than ours is left out."""
     known = account_body(account) if account else {}
     # Unless it says when, what is told was observed now.
     known.pop("observedAt", None)
-    body = parse(AccountBody, _merge(known, patch))
+    # The account keeps its own id, whichever of the person's ids it was found by.
+    ids = {"channelId": known["channelId"], "userId": known["userId"]} if known else {}
+    body = parse(AccountBody, {**_merge(known, patch), **ids})
     services.settings.trusted_service_urls.require(body.service_url)
     observed_at = body.observed_at or now
-    if account is not None and account.observed_at and observed_at < account.observed_at:
-        return account
+    told = account or Account(body.channel_id, body.user_id)
+    if "preferences" in patch and _is_news(observed_at, told.preferences_at):
+        preferences = body.preferences.to_json() if body.preferences else {}
+        told = replace(told, preferences=preferences, preferences_at=observed_at)
+    if not _is_news(observed_at, told.observed_at):
+        return told
     told = replace(
-        account or Account(body.channel_id, body.user_id),
+        told,
         name=body.name,
         aad_object_id=body.aad_object_id,
         tenant_id=body.tenant_id,
@@ -92,7 +114,6 @@ def _told(
         service_url=body.service_url,
         locale=body.locale,
         time_zone=body.time_zone,
-        preferences=body.preferences.to_json() if body.preferences else {},
         installed=body.installed,
         blocked=body.blocked,
         observed_at=observed_at,
@@ -102,17 +123,28 @@ def _told(
     return _with_conversation(told, body.conversation, services)
 
 
+def _fits(account: Account, query: AccountQuery) -> bool:
+    if query.locale is not None and not is_within(account.locale or "", query.locale):
+        return False
+    interests = account.preferences.get("interests") or ()
+    return query.interest is None or query.interest.casefold() in {
+        interest.casefold() for interest in interests
+    }
+
+
+def _is_news(observed_at: datetime, known_at: datetime | None) -> bool:
+    return known_at is None or observed_at >= known_at
+
+
 def _with_conversation(
     account: Account, told: AccountConversation | None, services: Services
 ) -> Account:
-    bot = account.bot
-    bot_id = bot.id if bot else ""
+    bot_id = account.bot.id if account.bot else ""
     previous = account.conversation
     if told is None:
         if previous is not None:
             services.conversations.delete(previous.id, account.channel_id)
-        remaining = {key: one for key, one in account.conversations.items() if key != bot_id}
-        return replace(account, conversations=remaining)
+        return account.without_conversation(bot_id)
     # Whoever learns of a conversation from the account must find the conversation.
     services.conversations.put(
         Conversation(
@@ -121,7 +153,7 @@ def _with_conversation(
             service_url=account.service_url or "",
             is_group=not told.is_one_to_one,
             conversation_type=told.conversation_type,
-            bot=bot,
+            bot=account.bot,
             tenant_id=account.tenant_id,
             user_id=account.user_id if told.is_one_to_one else None,
         )

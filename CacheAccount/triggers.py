@@ -1,11 +1,13 @@
 """Caching, finding and forgetting accounts, over HTTP and from the queue."""
 
 from http import HTTPStatus
+from typing import Any
 
 import azure.functions as func
 
-from CacheAccount.request import account_patch
-from CacheAccount.service import account_body, cache_account, find_account, forget_account
+from CacheAccount.request import AccountQuery, account_patch
+from CacheAccount.service import account_body, cache_account, find_account, list_accounts
+from shared.erasure import erase
 from shared.flow import CACHE_ACCOUNT, QueuedMessage
 from shared.services import services
 from shared.settings import STORAGE
@@ -55,10 +57,22 @@ def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(account_body(found.account), ETag=found.version)
 
 
+@cache_account_blueprint.function_name("ListAccounts")
+@cache_account_blueprint.route("accounts", methods=["GET"])
+@http_function
+def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of the accounts that fit; the next one with the token, until there is none."""
+    accounts, token = list_accounts(AccountQuery.from_params(request.params), services())
+    page: dict[str, Any] = {"accounts": [account_body(account) for account in accounts]}
+    if token is not None:
+        page["continuationToken"] = token
+    return json_response(page)
+
+
 @cache_account_blueprint.function_name("DeleteAccount")
 @cache_account_blueprint.route(_ROUTE, methods=["DELETE"])
 @http_function
 def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Forget a person and their conversations; 204 whether or not anything was cached."""
-    forget_account(path_id(request, "channelId"), path_id(request, "userId"), services())
+    erase(path_id(request, "channelId"), path_id(request, "userId"), services())
     return no_content()

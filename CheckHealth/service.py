@@ -34,12 +34,10 @@ def _look() -> list[str]:
         _logger.error("%s", error)
         return ["settings"]
     failing = []
-    try:
-        storage.check_tables()
-    except StorageUnavailableError:
-        failing.append("tables")
-    try:
-        storage.check_queues()
-    except StorageUnavailableError:
-        failing.append("queues")
+    for component, check in (("tables", storage.check_tables), ("queues", storage.check_queues)):
+        try:
+            check()
+        except (InvalidSettingError, StorageUnavailableError) as error:
+            _logger.error("%s: %s", component, error)
+            failing.append(component)
     return failing

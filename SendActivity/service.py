@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-from SendActivity.request import Recipient, SendRequest
+from SendActivity.request import SendRequest
 from shared.accounts import Account
 from shared.activities import outgoing, require_size
 from shared.conversations import Conversation
-from shared.errors import ConversationNotStartedError
+from shared.errors import ConversationNotStartedError, SuppressedError
 from shared.flow import QueuedMessage
 from shared.languages import best_match
 from shared.models import Activity
 from shared.services import Services
+from shared.welcome import require_welcome
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,19 @@ class SentActivity:
     id: str | None
 
 
-def send_activity(request: SendRequest, services: Services) -> SentActivity:
+def send_activity(
+    request: SendRequest, services: Services, *, is_reply: bool = False
+) -> SentActivity:
     """Send what is asked for with one Connector call.
 
-    Raises ConversationNotStartedError when the bot has no conversation with the recipient yet.
+    Raises SuppressedError when the person wants no such message, unless it ``is_reply`` to what
+    they just wrote; ConversationNotStartedError when the bot has no conversation with them yet.
     """
-    if request.recipient is not None:
-        account = _account(request.recipient.channel_id, request.recipient.user_id, services)
-        conversation = _conversation_with(request.recipient, account, services)
-    else:
-        conversation = services.conversations.find(
-            request.conversation_id or "", request.channel_id
-        )
-        account = None
-        if request.activities and conversation.user_id is not None:
-            account = _account(conversation.channel_id, conversation.user_id, services)
+    conversation, account = _target(request, services)
+    if account is not None and not is_reply:
+        require_welcome(account, request.topic)
+    if conversation is None:
+        raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
     activity = _in_language(request, account, services.settings.default_locale)
     require_size(activity, conversation.channel_id)
     activity_id = services.connector.send_activity(
@@ -51,7 +50,7 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> None:
     """
     request = SendRequest.from_json(message.body)
     try:
-        send_activity(request, services)
+        send_activity(request, services, is_reply=message.flow.is_reply)
     except ConversationNotStartedError:
         if message.flow.started or request.recipient is None:
             raise
@@ -65,24 +64,39 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> None:
         )
 
 
+def _target(request: SendRequest, services: Services) -> tuple[Conversation | None, Account | None]:
+    """Return the conversation that the activity goes to, and the person it is with, if one is."""
+    if request.recipient is None:
+        conversation = services.conversations.find(
+            request.conversation_id or "", request.channel_id
+        )
+        if conversation.user_id is None:
+            return conversation, None
+        return conversation, _account(conversation.channel_id, conversation.user_id, services)
+    channel_id, user_id = request.recipient.channel_id, request.recipient.user_id
+    account = _account(channel_id, user_id, services)
+    if account is None:
+        if services.opt_outs.include(channel_id, user_id):
+            raise SuppressedError("The person wanted no alerts, and to be forgotten")
+        return None, None
+    return _one_to_one(account, services), account
+
+
 def _account(channel_id: str, user_id: str, services: Services) -> Account | None:
     stored = services.accounts.get(channel_id, user_id)
     return stored.account if stored else None
 
 
-def _conversation_with(
-    recipient: Recipient, account: Account | None, services: Services
-) -> Conversation:
-    one_to_one = account.conversation if account else None
-    if account is None or one_to_one is None:
-        raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
+def _one_to_one(account: Account, services: Services) -> Conversation | None:
+    if account.conversation is None:
+        return None
     return Conversation(
-        id=one_to_one.id,
-        channel_id=recipient.channel_id,
-        service_url=account.service_url or services.settings.service_url(recipient.channel_id),
+        id=account.conversation.id,
+        channel_id=account.channel_id,
+        service_url=account.service_url or services.settings.service_url(account.channel_id),
         bot=account.bot,
         tenant_id=account.tenant_id,
-        user_id=recipient.user_id,
+        user_id=account.user_id,
     )
 
 

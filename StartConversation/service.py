@@ -4,9 +4,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared import json_text
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.activities import outgoing, require_size
-from shared.channels import TEAMS, require_start_supported
+from shared.channels import TEAMS, channel, require_start_supported
 from shared.conversations import Conversation
 from shared.errors import (
     ConnectorError,
@@ -18,10 +19,13 @@ from shared.errors import (
 )
 from shared.models import ChannelAccount
 from shared.services import Services
+from shared.welcome import require_welcome
 from StartConversation.request import StartRequest
 
 # A lease outlives the one call that it is for, and the writes after it.
 _LEASE_MARGIN_SECONDS = 10.0
+# The bot's account is cached, and a row of Table storage takes 32 K characters in a property.
+_LARGEST_BOT_BYTES = 32 * 1024
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 
@@ -75,7 +79,7 @@ def start_conversation(
 
 
 def _require_possible(request: StartRequest, channel_id: str, services: Services) -> None:
-    if request.service_url:
+    if request.service_url is not None:
         services.settings.trusted_service_urls.require(request.service_url)
     require_start_supported(
         channel_id, is_group=request.is_group, teams_channel_id=request.teams_channel_id
@@ -86,6 +90,9 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
         raise InvalidRequestError(
             FieldError("activity", "is required: a thread in Teams starts with a message")
         )
+    if request.bot:
+        json_text.require_size(request.bot.to_json(), _LARGEST_BOT_BYTES, field="bot")
+    json_text.require_size(request.to_json(), channel(channel_id).largest_activity_bytes)
 
 
 def _completed(request: StartRequest, channel_id: str, services: Services) -> _Start:
@@ -163,6 +170,7 @@ def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedC
     )
     if start.request.activity is None:
         return StartedConversation(conversation, existing.activity_id, from_cache=True)
+    _require_welcome(start)
     activity_id = services.connector.send_activity(
         conversation.service_url,
         conversation.id,
@@ -173,6 +181,8 @@ def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedC
 
 def _start(start: _Start, services: Services) -> StartedConversation:
     request = start.request
+    if request.activity and not request.is_group:
+        _require_welcome(start)
     try:
         created = services.connector.create_conversation(start.service_url, _parameters(start))
     except ConnectorError as error:
@@ -184,7 +194,10 @@ def _start(start: _Start, services: Services) -> StartedConversation:
             if request.is_group
             else ConversationNotSupportedError
         )
-        raise refused(f"Channel {start.channel_id} answered that it cannot do this") from error
+        refusal = refused(f"Channel {start.channel_id} answered that it cannot do this")
+        refusal.was_attempt = True
+        refusal.correlation_id = error.correlation_id
+        raise refusal from error
     conversation = Conversation(
         id=created.id,
         channel_id=start.channel_id,
@@ -200,6 +213,11 @@ def _start(start: _Start, services: Services) -> StartedConversation:
     if conversation.user_id is not None:
         _remember(start, conversation, conversation.user_id, services)
     return StartedConversation(conversation, created.activity_id)
+
+
+def _require_welcome(start: _Start) -> None:
+    if start.account is not None:
+        require_welcome(start.account)
 
 
 def _remember(start: _Start, conversation: Conversation, user_id: str, services: Services) -> None:

@@ -14,13 +14,11 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
     Beside the caller's fields it has ``type``, ``conversation`` and, where the bot's account is
     known, ``from``: Activity Protocol A2010, A2080 and A2061.
     """
-    bot = {"from": conversation.bot.to_json()} if conversation.bot else {}
-    return {
-        "type": activity.type,
-        **bot,
-        **activity.to_json(),
-        "conversation": {**(activity.conversation or {}), "id": conversation.id},
-    }
+    sent = {"type": activity.type, **activity.to_json()}
+    if activity.from_ is None and conversation.bot is not None:
+        sent["from"] = conversation.bot.to_json()
+    sent["conversation"] = {**(activity.conversation or {}), "id": conversation.id}
+    return sent
 
 
 def require_size(activity: Activity, channel_id: str, *, field: str = "") -> None:

@@ -33,6 +33,7 @@ from shared.errors import (
     ConnectorThrottledError,
     ConnectorTimeoutError,
     ConnectorUnavailableError,
+    FieldError,
     InvalidRequestError,
 )
 from shared.version import USER_AGENT
@@ -114,6 +115,9 @@ class ConnectorClient:
         self, method: str, service_url: str, path: tuple[str, ...], body: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         base = self._trusted.require(service_url)
+        if not {".", ".."}.isdisjoint(path):
+            # However it is encoded, it would lead up the path, to something else.
+            raise InvalidRequestError(FieldError("conversationId", "is no id"))
         # Conversation ids hold ":", ";", "@" and more: each part is percent-encoded whole.
         parts = ("v3", "conversations", *(quote(part, safe="") for part in path))
         token = self._tokens.token()
@@ -247,7 +251,7 @@ def _retry_after_seconds(header: str | None) -> float | None:
     else:
         try:
             date = parsedate_to_datetime(header)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
         seconds = (date - datetime.now(UTC)).total_seconds()

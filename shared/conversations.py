@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from shared import json_text
 from shared.errors import AmbiguousConversationError, UnknownConversationError
 from shared.models import ChannelAccount
 from shared.storage import Row, Storage, Table, key_of
@@ -88,7 +89,7 @@ def _to_row(conversation: Conversation, partition_key: str, row_key: str) -> dic
         "isGroup": conversation.is_group,
         "conversationType": conversation.conversation_type,
         "activityId": conversation.activity_id,
-        "bot": json.dumps(conversation.bot.to_json()) if conversation.bot else None,
+        "bot": json_text.to_text(conversation.bot.to_json()) if conversation.bot else None,
         "tenantId": conversation.tenant_id,
         "userId": conversation.user_id,
     }
@@ -105,7 +106,7 @@ def _from_row(row: Row) -> Conversation:
         is_group=row["isGroup"],
         conversation_type=row.get("conversationType"),
         activity_id=row.get("activityId"),
-        bot=ChannelAccount.model_validate_json(bot) if bot else None,
+        bot=ChannelAccount.model_validate(json.loads(bot)) if bot else None,
         tenant_id=row.get("tenantId"),
         user_id=row.get("userId"),
     )

@@ -4,10 +4,14 @@
       InvalidRequestError              400  InvalidRequest, field by field
         RequestTooLargeError           413
         UntrustedServiceUrlError       400
+      UnauthorizedCallerError          401  the messaging endpoint's caller is not the Connector
+      ForbiddenActivityError           403  its token is not good for this activity
+      KeysUnavailableError             503  the Connector's keys cannot be read
       UnknownAccountError              404
       UnknownConversationError         404
         ConversationNotStartedError
       AmbiguousConversationError       409
+      SuppressedError                  403  not sent, as the person wants it
       AccountChangedError              412
       ConversationNotSupportedError    422  GroupConversationNotSupportedError likewise
       ConversationStartingError        409  again soon
@@ -38,6 +42,7 @@ class OnQueue(Enum):
     FAIL = "to the poison queue, with the reason"
     COUNT = "back, a limited number of times"
     WAIT = "back, for as long as the message lives"
+    DROP = "done with: it shall not be sent"
     HOST = "left to the Functions host, which tries again by its own rule"
 
 
@@ -96,6 +101,36 @@ class UntrustedServiceUrlError(InvalidRequestError):
     code = "UntrustedServiceUrl"
 
 
+class UnauthorizedCallerError(AppError):
+    """Whoever called the messaging endpoint is not the Connector; the log says why not."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "Unauthorized"
+
+    def __init__(self) -> None:
+        """Say nothing of the check that failed: it would help only an attacker."""
+        super().__init__("The call was not authenticated as the Bot Connector's")
+
+
+class ForbiddenActivityError(AppError):
+    """The Connector called, but its token is not good for this activity; the log says why not."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "Forbidden"
+
+    def __init__(self) -> None:
+        """Say nothing of the check that failed: it would help only an attacker."""
+        super().__init__("The token is not good for this activity")
+
+
+class KeysUnavailableError(AppError):
+    """The Connector's signing keys are not known and cannot be read right now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "SigningKeysUnavailable"
+    http_retry_after_seconds = 30.0
+
+
 class UnknownAccountError(AppError):
     """No account is cached for this user of this channel."""
 
@@ -119,6 +154,14 @@ class AmbiguousConversationError(AppError):
 
     status = HTTPStatus.CONFLICT
     code = "AmbiguousConversation"
+
+
+class SuppressedError(AppError):
+    """The person does not want this message, or cannot be reached; it is not sent."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "Suppressed"
+    on_queue = OnQueue.DROP
 
 
 class AccountChangedError(AppError):

@@ -41,7 +41,8 @@ class Flow(OpenModel):
 
     ``attempts`` counts Connector calls, ``returns`` how often it went back to a queue. ``then`` is
     the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
-    it comes back, so that no message goes in circles.
+    it comes back, so that no message goes in circles. ``is_reply`` marks the bot's answer to what
+    a person just wrote, which goes out even to those who want no alerts.
     """
 
     model_config = ConfigDict(validate_by_name=True)
@@ -52,6 +53,7 @@ class Flow(OpenModel):
     returns: NonNegativeInt = 0
     then: dict[str, Any] | None = None
     started: bool = False
+    is_reply: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in a message."""
@@ -78,7 +80,7 @@ class Queues:
         self, queue: str, body: dict[str, Any], flow: Flow, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        text = json_text.encode({**body, _FLOW: flow.to_json()}).decode()
+        text = json_text.to_text({**body, _FLOW: flow.to_json()})
         delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 
@@ -100,7 +102,7 @@ class Queues:
             "failedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "attempts": attempts,
         }
-        text = json_text.encode({"message": message, "failure": failure}).decode()
+        text = json_text.to_text({"message": message, "failure": failure})
         Queue(self._storage, f"{queue}-poison").send(text)
 
 
@@ -121,7 +123,7 @@ def process(
     try:
         body = json_text.parse_object(text)
     except InvalidRequestError as error:
-        queues.poison(queue, text, error, attempts=0)
+        queues.poison(queue, _as_it_came(text), error, attempts=0)
         return
     try:
         message = _message(queue, body, message_id, inserted_at)
@@ -140,6 +142,13 @@ def process(
         _settle(message, body, error, queues, jitter)
 
 
+def _as_it_came(text: str) -> object:
+    try:
+        return json_text.parse(text)
+    except InvalidRequestError:
+        return text
+
+
 def _message(
     queue: str, original: dict[str, Any], message_id: str, inserted_at: datetime | None
 ) -> QueuedMessage:
@@ -147,9 +156,13 @@ def _message(
     noted = original.get(_FLOW)
     if noted is None:
         own_id = body.get("id")
-        flow = Flow(
-            id=own_id if isinstance(own_id, str) and own_id else message_id,
-            accepted_at=inserted_at or datetime.now(UTC),
+        # Its id is the caller's, so it is read as all that callers give.
+        flow = parse(
+            Flow,
+            {
+                "id": own_id if isinstance(own_id, str) and own_id else message_id,
+                "acceptedAt": inserted_at or datetime.now(UTC),
+            },
         )
     else:
         if not isinstance(noted, dict):
@@ -168,6 +181,9 @@ def _settle(
     flow = message.flow
     attempts = flow.attempts + (1 if error.was_attempt else 0)
     delay_seconds = _delay_seconds(error, flow.returns, jitter)
+    if error.on_queue is OnQueue.DROP:
+        _logger.info("Not sent from %s: %s", message.queue, error.code)
+        return
     if error.on_queue is OnQueue.FAIL or _is_at_end(message, error, attempts, delay_seconds):
         _logger.error("Failed on %s: %s, attempts %d", message.queue, error.code, attempts)
         queues.poison(message.queue, original, error, attempts)
@@ -199,9 +215,10 @@ def _is_at_end(
 
 
 def _expires_at(message: QueuedMessage) -> datetime | None:
-    text = (message.flow.then or message.body).get("expiresAt")
+    # Only what is sent expires; elsewhere this is a field that nobody knows.
+    sent = message.body if message.queue == SEND_ACTIVITY else message.flow.then or {}
     try:
-        expires_at = datetime.fromisoformat(text or "")
+        expires_at = datetime.fromisoformat(sent.get("expiresAt") or "")
     except (TypeError, ValueError):
         return None
     return expires_at if expires_at.tzinfo else None

@@ -11,8 +11,8 @@ _DEEPEST_NESTING = 100
 """Levels; a card with everything nests some twenty, and the parser itself gives up near 1,000."""
 
 
-def parse_object(text: bytes | str) -> dict[str, Any]:
-    """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong with it.
+def parse(text: bytes | str) -> Any:
+    """Return the JSON in ``text``; raise InvalidRequestError saying what is wrong with it.
 
     NaN, infinities and numbers too large for a double are refused: they could not be sent on.
     """
@@ -23,13 +23,19 @@ def parse_object(text: bytes | str) -> dict[str, Any]:
     except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidRequestError(FieldError(_WHOLE_BODY, f"is not valid JSON{where}")) from None
-    if not isinstance(value, dict):
-        raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
-    for field, member in value.items():
+    for field, member in (value if isinstance(value, dict) else {_WHOLE_BODY: value}).items():
         if _is_too_deep(member):
             raise InvalidRequestError(
                 FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels")
             )
+    return value
+
+
+def parse_object(text: bytes | str) -> dict[str, Any]:
+    """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong."""
+    value = parse(text)
+    if not isinstance(value, dict):
+        raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
     return value
 
 
@@ -40,6 +46,11 @@ def encode(value: object) -> bytes:
     goes out as the JSON escape that it came in as.
     """
     return _dump(value).encode("utf-8", "backslashreplace")
+
+
+def to_text(value: object) -> str:
+    """Return ``value`` as ``encode`` does, as text; no longer than it must be in UTF-16."""
+    return encode(value).decode()
 
 
 def require_size(value: dict[str, Any], most_bytes: int, *, field: str = "") -> None:

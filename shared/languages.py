@@ -1,6 +1,15 @@
-"""Choosing the text that a person reads best."""
+"""Languages: choosing the text that a person reads best, and the people who read one."""
 
 from collections.abc import Iterable
+
+
+def is_within(tag: str, wanted: str) -> bool:
+    """Tell whether a language tag is the wanted one or a kind of it: ``de-AT`` is within ``de``.
+
+    This is the basic filtering of RFC 4647, section 3.3.1.
+    """
+    tag, wanted = tag.lower(), wanted.lower()
+    return wanted == "*" or tag == wanted or tag.startswith(f"{wanted}-")
 
 
 def best_match(available: Iterable[str], *wanted: str) -> str:

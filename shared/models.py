@@ -5,18 +5,46 @@ looked at is typed; whatever else an object holds is kept, and goes out as it ca
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.errors import FieldError, InvalidRequestError
 
+
+def _read_time(value: object) -> datetime:
+    """Return a time that is text: a number may be seconds or milliseconds, so it is none.
+
+    Neither is what came before computers, such as the default of .NET; storage takes no year 1.
+    """
+    time = None
+    if isinstance(value, datetime):
+        time = value
+    elif isinstance(value, str):
+        with suppress(ValueError):
+            time = datetime.fromisoformat(value)
+    if time is None or time.year < 1970:
+        raise ValueError("must be a time such as 2026-01-31T08:00:00Z")
+    return time
+
+
 Identifier = Annotated[str, Field(min_length=1, max_length=1024)]
 ChannelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-ServiceUrl = Annotated[str, Field(min_length=1, max_length=2048)]
+# No limits here: what is wrong with a service URL is for the rule of trust to say.
+ServiceUrl = str
 Name = Annotated[str, Field(max_length=1024)]
-Timestamp = Annotated[AwareDatetime, Field(strict=False)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 _Model = TypeVar("_Model", bound="WireModel")
@@ -29,7 +57,8 @@ class WireModel(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the object as it came in, and as it goes out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        # Not in pydantic's JSON mode, which takes no half of a surrogate pair as a name.
+        return self.model_dump(by_alias=True, exclude_unset=True)
 
 
 class OpenModel(WireModel):

@@ -4,11 +4,13 @@ import threading
 from dataclasses import dataclass
 
 from shared.accounts import AccountCache
+from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
 from shared.auth.tokens import BotTokens, NoTokens
 from shared.connector import ConnectorClient
 from shared.conversations import ConversationCache
 from shared.flow import Queues
 from shared.leases import Leases
+from shared.opt_outs import OptOuts
 from shared.settings import Settings
 from shared.storage import Storage
 
@@ -21,6 +23,8 @@ class Services:
     storage: Storage
     connector: ConnectorClient
     accounts: AccountCache
+    opt_outs: OptOuts
+    callers: Callers
     conversations: ConversationCache
     leases: Leases
     queues: Queues
@@ -29,6 +33,7 @@ class Services:
     def of(cls, settings: Settings) -> "Services":
         """Put everything together; nothing is connected to before it is used."""
         storage = Storage(settings.storage, settings.threads)
+        opt_outs = OptOuts(storage, settings.app_id)
         connector = ConnectorClient(
             BotTokens(settings.credential) if settings.credential else NoTokens(),
             settings.trusted_service_urls,
@@ -40,11 +45,20 @@ class Services:
             settings=settings,
             storage=storage,
             connector=connector,
-            accounts=AccountCache(storage, settings.app_id),
+            accounts=AccountCache(storage, settings.app_id, opt_outs),
+            opt_outs=opt_outs,
+            callers=_callers(settings),
             conversations=ConversationCache(storage, settings.app_id),
             leases=Leases(storage),
             queues=Queues(storage),
         )
+
+
+def _callers(settings: Settings) -> Callers:
+    if settings.credential is None:
+        return AnyCallers()
+    keys = SigningKeys(settings.openid_metadata_url)
+    return ConnectorCallers(settings.app_id, settings.token_issuer, keys)
 
 
 _lock = threading.Lock()

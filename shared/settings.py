@@ -1,11 +1,18 @@
 """The app's settings: the one place that reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.auth.clouds import CLOUDS, Cloud
-from shared.auth.service_urls import Origin, TrustedServiceUrls, origin_of, parse_origin
+from shared.auth.service_urls import (
+    Origin,
+    TrustedServiceUrls,
+    is_loopback,
+    origin_of,
+    parse_origin,
+)
 from shared.auth.tokens import AppType, BotCredential
 from shared.errors import InvalidSettingError, UntrustedServiceUrlError
 
@@ -42,6 +49,8 @@ class Settings:
     default_channel_id: str
     default_service_url: str
     default_locale: str
+    token_issuer: str
+    openid_metadata_url: str
     connector_timeout_seconds: float
     threads: int
     use_proxy: bool
@@ -68,9 +77,12 @@ class Settings:
             trusted_service_urls=trusted,
             app_id=app_id,
             tenant_id=reader.text("MicrosoftAppTenantId"),
-            default_channel_id=reader.text("DefaultChannelId", _TEAMS),
+            default_channel_id=reader.word("DefaultChannelId", _TEAMS, "-_"),
             default_service_url=reader.trusted_url("DefaultServiceUrl", trusted),
-            default_locale=reader.text("DefaultLocale", "en"),
+            default_locale=reader.word("DefaultLocale", "en", "-"),
+            token_issuer=reader.text("ToBotFromChannelTokenIssuer", cloud.token_issuer),
+            openid_metadata_url=reader.metadata_url("ToBotFromChannelOpenIdMetadataUrl")
+            or cloud.openid_metadata_url,
             connector_timeout_seconds=reader.number("ConnectorTimeoutSeconds", 15, 1, 230),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
@@ -163,6 +175,14 @@ class _Reader:
     def text(self, name: str, default: str = "") -> str:
         return self._environment.get(name, "").strip() or default
 
+    def word(self, name: str, default: str, marks: str) -> str:
+        value = self.text(name, default)
+        if not re.fullmatch(f"[A-Za-z0-9{re.escape(marks)}]{{1,64}}", value):
+            raise InvalidSettingError(
+                name, f"must be 1 to 64 letters, digits and {' '.join(marks)}"
+            )
+        return value
+
     def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
         for candidate in allowed:
@@ -185,6 +205,13 @@ class _Reader:
         if value and (origin is None or origin[0] != "https"):
             raise InvalidSettingError(name, "must be a plain https URL")
         return value.rstrip("/")
+
+    def metadata_url(self, name: str) -> str:
+        value = self.text(name)
+        origin = origin_of(value)
+        if value and (origin is None or not (origin[0] == "https" or is_loopback(origin[1]))):
+            raise InvalidSettingError(name, "must be a plain https URL")
+        return value
 
     def trusted_url(self, name: str, trusted: TrustedServiceUrls) -> str:
         value = self.text(name)

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import StorageUnavailableError
-from shared.settings import StorageAccount
+from shared.errors import InvalidSettingError, StorageUnavailableError
+from shared.settings import STORAGE, StorageAccount
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -74,9 +74,10 @@ class Storage:
         from azure.data.tables import TableServiceClient
 
         if self._account.connection_string:
-            return TableServiceClient.from_connection_string(
-                self._account.connection_string, transport=self._transport(), **_BOUNDS
-            )
+            with _checked_setting():
+                return TableServiceClient.from_connection_string(
+                    self._account.connection_string, transport=self._transport(), **_BOUNDS
+                )
         return TableServiceClient(
             self._account.table_service_url,
             credential=self._credential,
@@ -86,17 +87,18 @@ class Storage:
 
     @cached_property
     def _queues(self) -> "QueueServiceClient":
-        from azure.storage.queue import QueueServiceClient
+        from azure.storage.queue import LinearRetry, QueueServiceClient
 
+        # This client has retries of its own kind, which by default take a minute and a half.
+        retry = LinearRetry(backoff=1, retry_total=3, random_jitter_range=1)
+        bounds = {**_BOUNDS, "retry_policy": retry, "transport": self._transport()}
         if self._account.connection_string:
-            return QueueServiceClient.from_connection_string(
-                self._account.connection_string, transport=self._transport(), **_BOUNDS
-            )
+            with _checked_setting():
+                return QueueServiceClient.from_connection_string(
+                    self._account.connection_string, **bounds
+                )
         return QueueServiceClient(
-            self._account.queue_service_url,
-            credential=self._credential,
-            transport=self._transport(),
-            **_BOUNDS,
+            self._account.queue_service_url, credential=self._credential, **bounds
         )
 
     @cached_property
@@ -155,6 +157,23 @@ class Table:
                 )
             except ResourceNotFoundError:
                 return []
+
+    def page(
+        self, query: str, parameters: Mapping[str, str], *, size: int, token: Any
+    ) -> tuple[list[Row], Any]:
+        """Return a page of the rows that a query finds, and the token of the next page or None."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            pages = self._client.query_entities(
+                query, parameters=dict(parameters), results_per_page=size
+            ).by_page(continuation_token=token)
+            try:
+                rows: list[Row] = list(next(pages, ()))
+            except ResourceNotFoundError:
+                return [], None
+        # azure.data.tables.TableEntityPropertiesPaged has it; its base class does not say so.
+        return rows, getattr(pages, "continuation_token", None)
 
     def insert(self, row: dict[str, Any]) -> str | None:
         """Write a new row and return its version; None, writing nothing, when there is one."""
@@ -253,6 +272,16 @@ def version_of(row: Row) -> str:
     """Return the version of a row that was read: its ETag."""
     etag: str = row.metadata["etag"]  # type: ignore[attr-defined]  # azure.data.tables.TableEntity
     return etag
+
+
+@contextmanager
+def _checked_setting() -> Iterator[None]:
+    try:
+        yield
+    except ValueError:
+        raise InvalidSettingError(
+            STORAGE, "is not a connection string of a storage account"
+        ) from None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What differs between the clouds that a bot can live in.
 
-Hosts and scopes: "Authentication with the Bot Connector API" and "Configure bots for US
+Hosts, issuers and scopes: "Authentication with the Bot Connector API" and "Configure bots for US
 Government" in the Bot Service documentation; the proactive bases: "Send proactive messages" in the
 Teams documentation.
 """
@@ -20,6 +20,8 @@ class Cloud:
     login_url: str
     multi_tenant: str
     scope: str
+    token_issuer: str
+    openid_metadata_url: str
     teams_service_url: str
     trusted_domains: tuple[str, ...]
     trusted_hosts: tuple[str, ...]
@@ -30,6 +32,8 @@ PUBLIC = Cloud(
     login_url="https://login.microsoftonline.com",
     multi_tenant="botframework.com",
     scope="https://api.botframework.com/.default",
+    token_issuer="https://api.botframework.com",
+    openid_metadata_url="https://login.botframework.com/v1/.well-known/openidconfiguration",
     teams_service_url="https://smba.trafficmanager.net/teams/",
     trusted_domains=("botframework.com",),
     # trafficmanager.net and teams.microsoft.com are shared namespaces: only these very hosts.
@@ -41,6 +45,8 @@ US_GOVERNMENT = Cloud(
     login_url="https://login.microsoftonline.us",
     multi_tenant="MicrosoftServices.onmicrosoft.us",
     scope="https://api.botframework.us/.default",
+    token_issuer="https://api.botframework.us",
+    openid_metadata_url="https://login.botframework.azure.us/v1/.well-known/openidconfiguration",
     teams_service_url="https://smba.infra.gov.teams.microsoft.us/teams",
     trusted_domains=("botframework.azure.us", "botframework.us"),
     trusted_hosts=("smba.infra.gov.teams.microsoft.us", "smba.infra.dod.teams.microsoft.us"),
@@ -51,6 +57,8 @@ CHINA = Cloud(
     login_url="https://login.partner.microsoftonline.cn",
     multi_tenant="microsoftservices.partner.onmschina.cn",
     scope="https://api.botframework.azure.cn/.default",
+    token_issuer="https://api.botframework.azure.cn",
+    openid_metadata_url="https://login.botframework.azure.cn/v1/.well-known/openidconfiguration",
     teams_service_url="",
     trusted_domains=("botframework.azure.cn",),
     trusted_hosts=(),

@@ -12,10 +12,12 @@ from shared.auth.clouds import Cloud
 from shared.errors import FieldError, UntrustedServiceUrlError
 
 # Stricter than RFC 3986 on purpose: no user info, no query, no fragment, no backslash, no spaces,
-# ASCII only. What does not fit is not trusted, so no two URL parsers can disagree about the host.
+# ASCII only, and only hosts that can be looked up. What does not fit is not trusted, so no two URL
+# parsers can disagree about the host.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SERVICE_URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LONGEST_SERVICE_URL = 2048

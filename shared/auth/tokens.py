@@ -120,11 +120,11 @@ class BotTokens:
                 self._azure_credential = None
 
     def _ask(self, kept: _Kept | None) -> str:
-        from azure.core.exceptions import AzureError
-
         try:
             answer = self._request()
-        except (AzureError, ValueError, OSError) as error:
+        # azure-identity also lets through whatever a strange answer of the login made it stumble
+        # over; none of it is the message's fault.
+        except Exception as error:  # noqa: BLE001
             now = self._clock()
             _logger.error("No token for the bot: %s: %.500s", type(error).__name__, error)
             if kept is not None and now < kept.expires_at - _RETRY_WHILE_GOOD_SECONDS:
@@ -141,7 +141,10 @@ class BotTokens:
     def _request(self) -> "AccessToken":
         if self._azure_credential is None:
             self._azure_credential = self._make_azure_credential(self._credential)
-        return self._azure_credential.get_token(self._credential.scope)
+        answer = self._azure_credential.get_token(self._credential.scope)
+        if not answer.token:
+            raise ValueError("the answer holds no token")
+        return answer
 
 
 def azure_credential(credential: BotCredential) -> "TokenCredential":

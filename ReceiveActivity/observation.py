@@ -1,0 +1,65 @@
+"""What an activity tells of people and their conversations with the bot.
+
+Which activity means what: "Conversation events in your Teams bot", "Send proactive messages" and
+the Activity Protocol specification.
+"""
+
+from dataclasses import dataclass
+
+from ReceiveActivity.request import InboundActivity, Participant
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an activity tells.
+
+    ``present`` are people who can be reached by the bot, ``gone`` are people whose one-to-one
+    conversation with it is over, ``erase`` are people who want to be forgotten. ``bot_left`` tells
+    that the bot is no longer in the activity's group.
+    """
+
+    present: tuple[Participant, ...] = ()
+    gone: tuple[Participant, ...] = ()
+    erase: tuple[Participant, ...] = ()
+    bot_left: bool = False
+
+
+def observe(activity: InboundActivity) -> Observation:
+    """Return what the activity tells; nothing for types that tell nothing."""
+    people = (activity.from_,) if activity.from_ and not activity.is_bot(activity.from_) else ()
+    match activity.type, activity.action:
+        case "message", _:
+            return Observation(present=people)
+        case "conversationUpdate", _:
+            return _of_members(activity, people)
+        case "installationUpdate", "add" | "add-upgrade":
+            return Observation(present=people)
+        # An upgrade of the app first says that the old version goes; the app stays.
+        case "installationUpdate", "remove":
+            return _of_leaving(activity, people)
+        case "contactRelationUpdate", "add":
+            return Observation(present=people)
+        case "contactRelationUpdate", "remove":
+            return _of_leaving(activity, people)
+        case "deleteUserData", _:
+            return Observation(erase=people)
+        case _:
+            return Observation()
+
+
+def _of_members(activity: InboundActivity, people: tuple[Participant, ...]) -> Observation:
+    added = activity.members_added or []
+    removed = activity.members_removed or []
+    if any(activity.is_bot(member) for member in removed):
+        return _of_leaving(activity, people)
+    present = [member for member in added if not activity.is_bot(member)]
+    # In a personal chat the bot itself is added, by the person who installed it.
+    if len(present) < len(added) and activity.conversation and activity.conversation.is_one_to_one:
+        present += [person for person in people if person.id not in {each.id for each in present}]
+    return Observation(present=tuple(present))
+
+
+def _of_leaving(activity: InboundActivity, people: tuple[Participant, ...]) -> Observation:
+    if activity.conversation is not None and activity.conversation.is_one_to_one:
+        return Observation(gone=people)
+    return Observation(bot_left=True)

@@ -1,0 +1,116 @@
+"""What the Connector posts: an activity, of which we read who, where, when and in what language."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from shared.models import ChannelAccount, ChannelId, Identifier, Name, OpenModel, ServiceUrl, parse
+
+_LOCALE = re.compile(r"[A-Za-z0-9-]{1,64}")
+# What came before is a default that nobody filled in.
+_FIRST_YEAR = 1970
+_MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
+
+
+class Participant(OpenModel):
+    """A user or a bot in an activity."""
+
+    id: Identifier
+    name: Name | None = None
+    aad_object_id: Identifier | None = None
+    role: str | None = None
+
+
+class InboundConversation(OpenModel):
+    """The conversation that an activity belongs to."""
+
+    id: Identifier
+    conversation_type: Name | None = None
+    is_group: bool | None = None
+    tenant_id: Identifier | None = None
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether it is between the person and the bot alone."""
+        return not self.is_group and self.conversation_type in (None, "personal")
+
+
+class InboundActivity(OpenModel):
+    """An activity from the Connector; Activity Protocol specification, sections 2 and 4."""
+
+    type: Identifier
+    id: str | None = None
+    channel_id: ChannelId
+    service_url: ServiceUrl
+    conversation: InboundConversation | None = None
+    from_: Annotated[Participant | None, Field(alias="from")] = None
+    recipient: ChannelAccount | None = None
+    text: str | None = None
+    action: str | None = None
+    timestamp: str | None = None
+    locale: str | None = None
+    local_timezone: Name | None = None
+    members_added: list[Participant] | None = None
+    members_removed: list[Participant] | None = None
+    entities: list[dict[str, Any]] | None = None
+    channel_data: Any = None
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "InboundActivity":
+        """Return the activity in ``body``; raise InvalidRequestError naming what is wrong."""
+        return parse(cls, body)
+
+    def observed_at(self, now: datetime) -> datetime:
+        """Return when this was so: its timestamp, never later than now."""
+        try:
+            sent_at = datetime.fromisoformat(self.timestamp or "")
+        except ValueError:
+            return now
+        if sent_at.year < _FIRST_YEAR:
+            return now
+        return min(sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC), now)
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The tenant, where the channel has such a thing: Teams puts it in two places."""
+        data = self.channel_data
+        tenant = data.get("tenant") if isinstance(data, Mapping) else None
+        tenant_id = tenant.get("id") if isinstance(tenant, Mapping) else None
+        if isinstance(tenant_id, str) and tenant_id:
+            return tenant_id
+        return self.conversation.tenant_id if self.conversation else None
+
+    @property
+    def language(self) -> str | None:
+        """The person's language, from the activity or from Teams' ``clientInfo`` entity."""
+        for locale in (self.locale, self._client_info.get("locale")):
+            if isinstance(locale, str) and _LOCALE.fullmatch(locale):
+                return locale
+        return None
+
+    @property
+    def time_zone(self) -> str | None:
+        """The person's time zone, likewise."""
+        zone = self.local_timezone or self._client_info.get("timezone")
+        return zone if isinstance(zone, str) and zone else None
+
+    @property
+    def said(self) -> str:
+        """What the person wrote, without the mention that calls the bot in a group."""
+        return _MENTION.sub("", self.text or "").strip()
+
+    def is_bot(self, participant: Participant) -> bool:
+        """Whether the participant is the bot itself, to whom the activity is addressed."""
+        return participant.role == "bot" or (
+            self.recipient is not None and participant.id == self.recipient.id
+        )
+
+    @property
+    def _client_info(self) -> Mapping[str, Any]:
+        for entity in self.entities or ():
+            if entity.get("type") == "clientInfo":
+                return entity
+        return {}

@@ -1,0 +1,143 @@
+"""Keeping what an activity tells, and heeding what a person wants; no Connector call."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ReceiveActivity.commands import Command, obey, read_command
+from ReceiveActivity.observation import observe
+from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
+from ReceiveActivity.texts import confirmation
+from shared.accounts import Account, OneToOne, StoredAccount
+from shared.conversations import Conversation
+from shared.erasure import erase
+from shared.errors import ForbiddenActivityError
+from shared.flow import SEND_ACTIVITY, Flow
+from shared.models import ChannelAccount
+from shared.services import Services
+from shared.storage import key_of
+
+
+def receive_activity(activity: InboundActivity, services: Services) -> None:
+    """Keep what the activity tells; obey the command that it may hold, and confirm it.
+
+    Raises ForbiddenActivityError, storing nothing, when its service URL is not trusted: whoever
+    could have another one stored would get the bot's token.
+    """
+    if not services.settings.trusted_service_urls.accepts(activity.service_url):
+        raise ForbiddenActivityError
+    if activity.conversation is None or activity.recipient is None:
+        return
+    at = activity.observed_at(datetime.now(UTC))
+    seen = _Seen(activity, activity.conversation, activity.recipient, at)
+    observation = observe(activity)
+    if observation.bot_left:
+        services.conversations.delete(seen.conversation.id, activity.channel_id)
+    elif not seen.conversation.is_one_to_one:
+        services.conversations.put(seen.as_conversation(user_id=None))
+    command = read_command(activity.said) if activity.type == "message" else None
+    for person in observation.present:
+        _keep(person, seen, command, services)
+    for person in observation.gone:
+        _leave(person, seen, services)
+    for person in observation.erase:
+        erase(activity.channel_id, person.id, services)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An activity, with the parts of it that must be there to be of use, and when it was so."""
+
+    activity: InboundActivity
+    conversation: InboundConversation
+    bot: ChannelAccount
+    at: datetime
+
+    @property
+    def bot_account(self) -> ChannelAccount:
+        """The bot's account, without what else the activity says of its recipient."""
+        return ChannelAccount.model_validate(self.bot.model_dump(include={"id", "name"}))
+
+    def as_conversation(self, *, user_id: str | None) -> Conversation:
+        return Conversation(
+            id=self.conversation.id,
+            channel_id=self.activity.channel_id,
+            service_url=self.activity.service_url,
+            is_group=not self.conversation.is_one_to_one,
+            conversation_type=self.conversation.conversation_type,
+            bot=self.bot_account,
+            tenant_id=self.activity.tenant_id,
+            user_id=user_id,
+        )
+
+
+def _keep(person: Participant, seen: _Seen, command: Command | None, services: Services) -> None:
+    def observed(stored: StoredAccount | None) -> Account:
+        account = stored.account if stored else Account(seen.activity.channel_id, person.id)
+        if account.observed_at is None or seen.at >= account.observed_at:
+            account = _with_facts(account, person, seen, services)
+        if command and (account.preferences_at is None or seen.at >= account.preferences_at):
+            wanted = obey(command, account.preferences)
+            account = replace(account, preferences=wanted, preferences_at=seen.at)
+        return account
+
+    kept = services.accounts.change(seen.activity.channel_id, person.id, observed)
+    # The Connector posts again what it thinks was lost; one answer is enough.
+    if command and kept.is_changed:
+        _confirm(command, kept.account, seen, services)
+
+
+def _with_facts(account: Account, person: Participant, seen: _Seen, services: Services) -> Account:
+    activity = seen.activity
+    told = replace(
+        account,
+        name=person.name or account.name,
+        aad_object_id=person.aad_object_id or account.aad_object_id,
+        tenant_id=activity.tenant_id or account.tenant_id,
+        bot=seen.bot_account,
+        service_url=activity.service_url,
+        locale=activity.language or account.locale,
+        time_zone=activity.time_zone or account.time_zone,
+        observed_at=seen.at,
+    )
+    if not seen.conversation.is_one_to_one:
+        return told
+    one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type)
+    known = account.conversations.get(seen.bot_account.id)
+    if known is None or known.id != one_to_one.id or account.service_url != activity.service_url:
+        # Whoever learns of a conversation from the account must find the conversation.
+        services.conversations.put(seen.as_conversation(user_id=account.user_id))
+        told = told.with_conversation(seen.bot_account.id, one_to_one)
+    return replace(told, installed=True, blocked=False)
+
+
+def _leave(person: Participant, seen: _Seen, services: Services) -> None:
+    channel_id = seen.activity.channel_id
+    services.conversations.delete(seen.conversation.id, channel_id)
+
+    def left(stored: StoredAccount | None) -> Account:
+        account = stored.account if stored else Account(channel_id, person.id)
+        if account.observed_at is not None and seen.at < account.observed_at:
+            return account
+        return replace(
+            account.without_conversation(seen.bot_account.id),
+            installed=False,
+            observed_at=seen.at,
+        )
+
+    if services.accounts.get(channel_id, person.id) is not None:
+        services.accounts.change(channel_id, person.id, left)
+
+
+def _confirm(command: Command, account: Account, seen: _Seen, services: Services) -> None:
+    languages = [account.locale] if account.locale else []
+    reply = {
+        "conversationId": seen.conversation.id,
+        "channelId": seen.activity.channel_id,
+        "activity": confirmation(
+            command, account.preferences, *languages, services.settings.default_locale
+        ),
+    }
+    reply_id = key_of("reply", seen.conversation.id, seen.activity.id or "", seen.at.isoformat())
+    services.queues.send(
+        SEND_ACTIVITY, reply, Flow(id=reply_id, accepted_at=datetime.now(UTC), is_reply=True)
+    )

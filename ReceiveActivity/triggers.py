@@ -1,0 +1,24 @@
+"""The messaging endpoint, over HTTP: what the Azure Bot resource calls."""
+
+from http import HTTPStatus
+
+import azure.functions as func
+
+from ReceiveActivity.request import InboundActivity
+from ReceiveActivity.service import receive_activity
+from shared.services import services
+from shared.triggers import http_function, json_response, read_json
+
+receive_activity_blueprint = func.Blueprint()
+
+
+@receive_activity_blueprint.function_name("ReceiveActivity")
+@receive_activity_blueprint.route("messages", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@http_function
+def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Take an activity from the Connector, and nobody else; nothing is read before that holds."""
+    caller = services().callers.identify(request.headers.get("Authorization"))
+    activity = InboundActivity.from_json(read_json(request))
+    caller.require(service_url=activity.service_url, channel_id=activity.channel_id)
+    receive_activity(activity, services())
+    return json_response({}, HTTPStatus.OK)

@@ -1,0 +1,66 @@
+"""Reading what the Connector posts."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.errors import InvalidRequestError
+from tests.ReceiveActivity.activities import TENANT_ID, inbound, read
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def activity(**changes: Any):
+    return read(inbound("https://smba.trafficmanager.net/amer/", "29:alex", **changes))
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("2026-01-01T10:00:00.123Z", datetime(2026, 1, 1, 10, 0, 0, 123000, UTC)),
+        ("2026-01-01T12:00:00+02:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2027-01-01T10:00:00Z", NOW),
+        ("0001-01-01T00:00:00Z", NOW),
+        ("yesterday", NOW),
+        (None, NOW),
+    ],
+)
+def test_an_activity_was_observed_at_its_timestamp_but_never_later_than_now(
+    timestamp: str | None, expected: datetime
+):
+    assert activity(timestamp=timestamp).observed_at(NOW) == expected
+
+
+def test_the_language_is_the_activitys_or_that_of_client_info():
+    client_info = {"type": "clientInfo", "locale": "sv-SE", "timezone": "Europe/Stockholm"}
+
+    assert activity(locale="de-AT", entities=[client_info]).language == "de-AT"
+    assert activity(locale=None, entities=[client_info]).language == "sv-SE"
+    assert activity(locale="<script>", entities=[]).language is None
+
+
+def test_the_time_zone_is_the_activitys_or_that_of_client_info():
+    client_info = {"type": "clientInfo", "timezone": "Europe/Stockholm"}
+
+    assert activity(localTimezone="Europe/Vienna").time_zone == "Europe/Vienna"
+    assert activity(entities=[{"type": "other"}, client_info]).time_zone == "Europe/Stockholm"
+
+
+def test_the_tenant_is_found_in_either_place():
+    assert activity(conversation={"id": "a:1"}).tenant_id == TENANT_ID
+    assert activity(channelData=None).tenant_id == TENANT_ID
+    assert activity(channelData="odd", conversation={"id": "a:1"}).tenant_id is None
+
+
+def test_the_mention_that_calls_the_bot_is_not_what_was_said():
+    assert activity(text='<at id="0">Notify Bot</at> stop\n').said == "stop"
+
+
+@pytest.mark.parametrize("field", ["type", "channelId", "serviceUrl"])
+def test_an_activity_without_what_it_must_have_is_refused_by_name(field: str):
+    with pytest.raises(InvalidRequestError) as refused:
+        activity(**{field: None})
+
+    assert [each.field for each in refused.value.field_errors] == [field]
