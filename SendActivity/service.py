@@ -6,7 +6,7 @@ from SendActivity.request import SendRequest
 from shared.accounts import Account
 from shared.activities import outgoing, require_size
 from shared.conversations import Conversation
-from shared.errors import ConversationNotStartedError, SuppressedError
+from shared.errors import ConversationNotStartedError
 from shared.flow import QueuedMessage
 from shared.languages import best_match
 from shared.models import Activity
@@ -21,6 +21,20 @@ class SentActivity:
     id: str | None
 
 
+@dataclass(frozen=True)
+class _Target:
+    """Where an activity goes: a conversation, and the person it is with, where it is with one.
+
+    ``conversation`` is None when there is none with the person yet, ``account`` when nothing is
+    cached of them.
+    """
+
+    channel_id: str
+    user_id: str | None
+    account: Account | None
+    conversation: Conversation | None
+
+
 def send_activity(
     request: SendRequest, services: Services, *, is_reply: bool = False
 ) -> SentActivity:
@@ -29,12 +43,13 @@ def send_activity(
     Raises SuppressedError when the person wants no such message, unless it ``is_reply`` to what
     they just wrote; ConversationNotStartedError when the bot has no conversation with them yet.
     """
-    conversation, account = _target(request, services)
-    if account is not None and not is_reply:
-        require_welcome(account, request.topic)
+    target = _target(request, services)
+    if target.user_id is not None and not is_reply:
+        require_welcome(target.channel_id, target.user_id, target.account, services, request.topic)
+    conversation = target.conversation
     if conversation is None:
         raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
-    activity = _in_language(request, account, services.settings.default_locale)
+    activity = _in_language(request, target.account, services.settings.default_locale)
     require_size(activity, conversation.channel_id)
     activity_id = services.connector.send_activity(
         conversation.service_url, conversation.id, outgoing(activity, conversation)
@@ -64,22 +79,15 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> None:
         )
 
 
-def _target(request: SendRequest, services: Services) -> tuple[Conversation | None, Account | None]:
-    """Return the conversation that the activity goes to, and the person it is with, if one is."""
-    if request.recipient is None:
-        conversation = services.conversations.find(
-            request.conversation_id or "", request.channel_id
-        )
-        if conversation.user_id is None:
-            return conversation, None
-        return conversation, _account(conversation.channel_id, conversation.user_id, services)
-    channel_id, user_id = request.recipient.channel_id, request.recipient.user_id
-    account = _account(channel_id, user_id, services)
-    if account is None:
-        if services.opt_outs.include(channel_id, user_id):
-            raise SuppressedError("The person wanted no alerts, and to be forgotten")
-        return None, None
-    return _one_to_one(account, services), account
+def _target(request: SendRequest, services: Services) -> _Target:
+    recipient = request.recipient
+    if recipient is not None:
+        account = _account(recipient.channel_id, recipient.user_id, services)
+        conversation = _one_to_one(account, services) if account else None
+        return _Target(recipient.channel_id, recipient.user_id, account, conversation)
+    found = services.conversations.find(request.conversation_id or "", request.channel_id)
+    account = _account(found.channel_id, found.user_id, services) if found.user_id else None
+    return _Target(found.channel_id, found.user_id, account, found)
 
 
 def _account(channel_id: str, user_id: str, services: Services) -> Account | None:

@@ -170,7 +170,7 @@ def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedC
     )
     if start.request.activity is None:
         return StartedConversation(conversation, existing.activity_id, from_cache=True)
-    _require_welcome(start)
+    _require_welcome(start, services)
     activity_id = services.connector.send_activity(
         conversation.service_url,
         conversation.id,
@@ -182,7 +182,7 @@ def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedC
 def _start(start: _Start, services: Services) -> StartedConversation:
     request = start.request
     if request.activity and not request.is_group:
-        _require_welcome(start)
+        _require_welcome(start, services)
     try:
         created = services.connector.create_conversation(start.service_url, _parameters(start))
     except ConnectorError as error:
@@ -215,9 +215,8 @@ def _start(start: _Start, services: Services) -> StartedConversation:
     return StartedConversation(conversation, created.activity_id)
 
 
-def _require_welcome(start: _Start) -> None:
-    if start.account is not None:
-        require_welcome(start.account)
+def _require_welcome(start: _Start, services: Services) -> None:
+    require_welcome(start.channel_id, start.request.members[0].id, start.account, services)
 
 
 def _remember(start: _Start, conversation: Conversation, user_id: str, services: Services) -> None:

@@ -211,7 +211,6 @@ class BotCredentialError(AppError):
 
     code = "BotCredentialError"
     on_queue = OnQueue.WAIT
-    retry_after_seconds = 60.0
 
     def __init__(self) -> None:
         """Say only that it failed: the reason is for the log, not for the caller."""
