@@ -14,9 +14,13 @@ from shared.errors import (
     InvalidRequestError,
     UnknownAccountError,
 )
+from shared.json_text import require_size
 from shared.languages import is_within
 from shared.models import parse
 from shared.services import Services
+
+# What a property of a row takes; bit by bit, an account could grow beyond it.
+_LARGEST_UTF16_BYTES = 64 * 1024
 
 
 def cache_account(
@@ -96,9 +100,12 @@ def _told(
     known.pop("observedAt", None)
     # The account keeps its own id, whichever of the person's ids it was found by.
     ids = {"channelId": known["channelId"], "userId": known["userId"]} if known else {}
-    body = parse(AccountBody, {**_merge(known, patch), **ids})
+    merged = {**_merge(known, patch), **ids}
+    require_size(merged, _LARGEST_UTF16_BYTES)
+    body = parse(AccountBody, merged)
     services.settings.trusted_service_urls.require(body.service_url)
-    observed_at = body.observed_at or now
+    # Nothing was observed in the future; a clock that is wrong must not lock the account for ever.
+    observed_at = min(body.observed_at or now, now)
     told = account or Account(body.channel_id, body.user_id)
     if "preferences" in patch and _is_news(observed_at, told.preferences_at):
         preferences = body.preferences.to_json() if body.preferences else {}
@@ -145,6 +152,8 @@ def _with_conversation(
         if previous is not None:
             services.conversations.delete(previous.id, account.channel_id)
         return account.without_conversation(bot_id)
+    known = previous if previous is not None and previous.id == told.id else None
+    activity_id = known.activity_id if known else None
     # Whoever learns of a conversation from the account must find the conversation.
     services.conversations.put(
         Conversation(
@@ -153,14 +162,16 @@ def _with_conversation(
             service_url=account.service_url or "",
             is_group=not told.is_one_to_one,
             conversation_type=told.conversation_type,
+            activity_id=activity_id,
             bot=account.bot,
             tenant_id=account.tenant_id,
             user_id=account.user_id if told.is_one_to_one else None,
         )
     )
-    if not told.is_one_to_one or (previous is not None and previous.id == told.id):
+    if not told.is_one_to_one:
         return account
-    return account.with_conversation(bot_id, OneToOne(told.id, told.conversation_type))
+    one_to_one = OneToOne(told.id, told.conversation_type, activity_id)
+    return account.with_conversation(bot_id, one_to_one)
 
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:

@@ -111,21 +111,24 @@ def _with_facts(account: Account, person: Participant, seen: _Seen, services: Se
 
 
 def _leave(person: Participant, seen: _Seen, services: Services) -> None:
-    channel_id = seen.activity.channel_id
-    services.conversations.delete(seen.conversation.id, channel_id)
+    channel_id, bot_id = seen.activity.channel_id, seen.bot_account.id
 
     def left(stored: StoredAccount | None) -> Account:
         account = stored.account if stored else Account(channel_id, person.id)
         if account.observed_at is not None and seen.at < account.observed_at:
             return account
         return replace(
-            account.without_conversation(seen.bot_account.id),
+            account.without_conversation(bot_id),
             installed=False,
             observed_at=seen.at,
         )
 
     if services.accounts.get(channel_id, person.id) is not None:
-        services.accounts.change(channel_id, person.id, left)
+        account = services.accounts.change(channel_id, person.id, left).account
+        if bot_id in account.conversations:
+            # They have come back since: this is old news.
+            return
+    services.conversations.delete(seen.conversation.id, channel_id)
 
 
 def _confirm(command: Command, account: Account, seen: _Seen, services: Services) -> None:

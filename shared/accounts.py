@@ -13,6 +13,7 @@ An account that was made under the object id, before the other was known, is joi
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ from shared.storage import Row, Storage, Table, key_of, version_of
 _ROW_KEY = "account"
 _POINTS_TO = "pointsTo"
 _TRIES = 10
+# Storage's own token, which goes back to it in two headers.
+_TOKEN_KEYS = {"PartitionKey", "RowKey"}
+_TOKEN_KEY = re.compile(r"[!-~]*")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -91,13 +95,16 @@ class Account:
 
     def without_conversation(self, bot_id: str) -> "Account":
         """Return the account without the conversation with this account of the bot."""
-        remaining = {key: one for key, one in self.conversations.items() if key != bot_id}
-        return replace(self, conversations=remaining)
+        remaining = dict(self.conversations)
+        known = remaining.pop(bot_id, None)
+        if known is None:
+            return self
+        former = _distinct(*self.former_conversation_ids, known.id)
+        return replace(self, conversations=remaining, former_conversation_ids=former)
 
     def joined_with(self, other: "Account") -> "Account":
         """Return the account with what the ``other`` one of the same person has beyond it."""
-        newer = (other.preferences_at or _LONG_AGO) > (self.preferences_at or _LONG_AGO)
-        take = other if newer or not self.preferences else self
+        older, newer = sorted((other, self), key=lambda each: each.preferences_at or _LONG_AGO)
         return replace(
             self,
             name=self.name or other.name,
@@ -106,10 +113,13 @@ class Account:
             service_url=self.service_url or other.service_url,
             locale=self.locale or other.locale,
             time_zone=self.time_zone or other.time_zone,
-            preferences=take.preferences,
-            preferences_at=take.preferences_at,
+            # One by one: who once said stop, and then something else, still wants no alerts.
+            preferences={**older.preferences, **newer.preferences},
+            preferences_at=newer.preferences_at,
+            installed=other.installed if self.installed is None else self.installed,
+            blocked=other.blocked if self.blocked is None else self.blocked,
             conversations={**other.conversations, **self.conversations},
-            former_conversation_ids=(
+            former_conversation_ids=_distinct(
                 *self.former_conversation_ids,
                 *other.former_conversation_ids,
                 *(one.id for one in other.conversations.values()),
@@ -145,10 +155,7 @@ class AccountCache:
 
         One round trip; by the object id of an account that stands under another id, two.
         """
-        row = self._row(channel_id, user_id)
-        if row is not None and _POINTS_TO in row:
-            row = self._row(channel_id, row[_POINTS_TO])
-        return StoredAccount(_from_row(row), version_of(row)) if row is not None else None
+        return self._find(channel_id, user_id)[0]
 
     def change(
         self,
@@ -162,8 +169,11 @@ class AccountCache:
         else wrote in between, and what is equal is not written. Returns what is cached in the end.
         """
         for _ in range(_TRIES):
-            stored = self.get(channel_id, user_id)
+            stored, own_id = self._find(channel_id, user_id)
             changed = change(stored)
+            if stored is None and own_id != user_id:
+                # The pointer was written, and then not the account: it is written now.
+                changed = replace(changed, user_id=own_id, aad_object_id=user_id)
             if stored is not None and changed == stored.account and not _lacks_pointer(changed):
                 return stored
             written = self._write(changed, stored)
@@ -179,11 +189,14 @@ class AccountCache:
         There is a next page for as long as there is a token, whatever this one holds. Raises
         ValueError for a token that is none of ours.
         """
-        wanted = {name: value for name, value in properties.items() if value is not None}
-        # Rows that only point to an account have no channelId.
-        conditions = ["channelId ge ''", *(f"{name} eq @{name}" for name in wanted)]
+        given = {name: value for name, value in properties.items() if value is not None}
+        # Rows that only point to an account have no appId.
+        wanted = {"appId": self._app_id, **given}
         rows, next_token = self._table.page(
-            " and ".join(conditions), wanted, size=size, token=_read_token(token)
+            " and ".join(f"{name} eq @{name}" for name in wanted),
+            wanted,
+            size=size,
+            token=_read_token(token),
         )
         return [_from_row(row) for row in rows], _write_token(next_token)
 
@@ -194,6 +207,15 @@ class AccountCache:
                 self._opt_outs.remember(account.channel_id, user_id)
             self._table.delete(self._key(account.channel_id, user_id), _ROW_KEY)
 
+    def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, str]:
+        """Return what is cached of a person, and the id that their account stands under."""
+        row = self._row(channel_id, user_id)
+        if row is not None and _POINTS_TO in row:
+            user_id = row[_POINTS_TO]
+            row = self._row(channel_id, user_id)
+        stored = StoredAccount(_from_row(row), version_of(row)) if row is not None else None
+        return stored, user_id
+
     def _write(self, account: Account, stored: StoredAccount | None) -> StoredAccount | None:
         """Write an account over the version that was read; None when somebody else was faster."""
         was_forgotten = stored is None and any(
@@ -202,14 +224,13 @@ class AccountCache:
         if was_forgotten:
             # They had said stop; from here on the account says so.
             account = replace(account, preferences={"muted": True, **account.preferences})
-        made_under_object_id = None
-        if _lacks_pointer(account):
-            made_under_object_id = self._point_to(account)
-            if made_under_object_id is None:
-                account = replace(account, pointer_from=account.aad_object_id)
-            else:
-                account = account.joined_with(_from_row(made_under_object_id))
-        row = _to_row(account, self._key(account.channel_id, account.user_id))
+        account, made_under_object_id = self._pointed_to(account)
+        row = {
+            "PartitionKey": self._key(account.channel_id, account.user_id),
+            "RowKey": _ROW_KEY,
+            "appId": self._app_id,
+            **_properties(account),
+        }
         version = self._table.replace(row, stored.version) if stored else self._table.insert(row)
         if version is None:
             return None
@@ -218,10 +239,27 @@ class AccountCache:
             pointer = self._pointer(account)
             if self._table.replace(pointer, version_of(made_under_object_id)) is None:
                 return None
+        former_pointer = stored.account.pointer_from if stored else None
+        if former_pointer not in (None, account.aad_object_id):
+            self._remove_pointer(account, former_pointer)
         if was_forgotten:
             for user_id in account.ids:
                 self._opt_outs.forget(account.channel_id, user_id)
         return StoredAccount(account, version, is_new=stored is None, is_changed=True)
+
+    def _pointed_to(self, account: Account) -> tuple[Account, Row | None]:
+        """Have the object id lead to the account, which is joined with one made under that id.
+
+        Returns the row of that one too: it is still to be made a pointer.
+        """
+        if account.pointer_from != account.aad_object_id:
+            account = replace(account, pointer_from=None)
+        if not _lacks_pointer(account):
+            return account, None
+        made_under_object_id = self._point_to(account)
+        if made_under_object_id is None:
+            return replace(account, pointer_from=account.aad_object_id), None
+        return account.joined_with(_from_row(made_under_object_id)), made_under_object_id
 
     def _point_to(self, account: Account) -> Row | None:
         """Write the row that points to the account, unless an account of its own stands there.
@@ -237,6 +275,12 @@ class AccountCache:
         if row is None or row[_POINTS_TO] != account.user_id:
             self._table.put(pointer)
         return None
+
+    def _remove_pointer(self, account: Account, object_id: str) -> None:
+        """Have an id that is not the person's any more find nobody, unless it finds another."""
+        row = self._row(account.channel_id, object_id)
+        if row is not None and row.get(_POINTS_TO) == account.user_id:
+            self._table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
 
     def _pointer(self, account: Account) -> dict[str, Any]:
         key = self._key(account.channel_id, account.aad_object_id or "")
@@ -259,16 +303,29 @@ def _read_token(token: str | None) -> dict[str, Any] | None:
     if token is None:
         return None
     read = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    if not isinstance(read, dict):
+    if not (
+        isinstance(read, dict)
+        and set(read) == _TOKEN_KEYS
+        and all(map(_is_token_key, read.values()))
+    ):
         raise ValueError("not a continuation token")
     return read
+
+
+def _is_token_key(key: object) -> bool:
+    # Storage gives no row key where the next page begins with a partition.
+    return key is None or (isinstance(key, str) and _TOKEN_KEY.fullmatch(key) is not None)
+
+
+def _distinct(*ids: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))
 
 
 def _lacks_pointer(account: Account) -> bool:
     return account.aad_object_id not in (None, account.user_id, account.pointer_from)
 
 
-def _to_row(account: Account, key: str) -> dict[str, Any]:
+def _properties(account: Account) -> dict[str, Any]:
     properties = {
         "channelId": account.channel_id,
         "userId": account.user_id,
@@ -294,8 +351,7 @@ def _to_row(account: Account, key: str) -> dict[str, Any]:
         if account.former_conversation_ids
         else None,
     }
-    known = {name: value for name, value in properties.items() if value is not None}
-    return {"PartitionKey": key, "RowKey": _ROW_KEY, **known}
+    return {name: value for name, value in properties.items() if value is not None}
 
 
 def _from_row(row: Row) -> Account:

@@ -94,7 +94,8 @@ class ConnectorClient:
         answer = self._call("POST", service_url, (), parameters)
         conversation_id = _text(answer, "id")
         if conversation_id is None:
-            raise ConnectorUnavailableError(
+            # Not tried again: each further try could open one more conversation.
+            raise ConnectorError(
                 "The Connector accepted the conversation but gave no id for it",
                 ConnectorAnswer(code="ConversationIdMissing"),
             )

@@ -168,6 +168,8 @@ def _message(
         if not isinstance(noted, dict):
             raise InvalidRequestError(FieldError(_FLOW, "is ours; leave it out"))
         flow = parse(Flow, noted, within=_FLOW)
+        # A message was not accepted in the future, whatever its sender's clock says.
+        flow = flow.model_copy(update={"accepted_at": min(flow.accepted_at, datetime.now(UTC))})
     return QueuedMessage(queue, body, flow)
 
 

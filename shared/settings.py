@@ -83,7 +83,9 @@ class Settings:
             token_issuer=reader.text("ToBotFromChannelTokenIssuer", cloud.token_issuer),
             openid_metadata_url=reader.metadata_url("ToBotFromChannelOpenIdMetadataUrl")
             or cloud.openid_metadata_url,
-            connector_timeout_seconds=reader.number("ConnectorTimeoutSeconds", 15, 1, 230),
+            # A start may wait as long for another one and then call: both together must fit the
+            # 230 s that Azure's load balancer gives an HTTP function.
+            connector_timeout_seconds=reader.number("ConnectorTimeoutSeconds", 15, 1, 100),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )

@@ -292,4 +292,6 @@ def _translated_errors() -> Iterator[None]:
         yield
     except AzureError as error:
         code = getattr(error, "error_code", None) or type(error).__name__
+        # An error code of azure.data.tables is an enumeration, whose text is not its code.
+        code = getattr(code, "value", code)
         raise StorageUnavailableError(f"Storage did not do what it was asked: {code}") from error

@@ -22,11 +22,13 @@ def services(azurite: Azurite) -> Services:
     return Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def queue(azurite: Azurite) -> Iterator[QueueReader]:
+    """The queue of confirmations, which all tests share: empty before, and left empty."""
     queue = QueueReader(azurite.connection_string, SEND_ACTIVITY)
     queue.clear()
     yield queue
+    queue.clear()
     queue.close()
 
 

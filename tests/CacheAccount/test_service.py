@@ -1,0 +1,361 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from CacheAccount.request import account_patch
+from CacheAccount.service import account_body, cache_account, find_account
+from shared.accounts import OneToOne
+from shared.conversations import Conversation
+from shared.erasure import erase
+from shared.errors import (
+    AccountChangedError,
+    InvalidRequestError,
+    RequestTooLargeError,
+    UnknownAccountError,
+    UnknownConversationError,
+    UntrustedServiceUrlError,
+)
+from shared.models import ChannelAccount
+
+SERVICE_URL = "https://smba.trafficmanager.net/teams/"
+LEAST = {
+    "channelId": "msteams",
+    "userId": "29:alex",
+    "bot": {"id": "28:bot", "name": "News"},
+    "serviceUrl": SERVICE_URL,
+}
+PREFERENCES = {"interests": ["Züge"], "mutedTopics": ["Sport"], "muted": False}
+WHOLE = {
+    **LEAST,
+    "name": "Alex",
+    "tenantId": "t",
+    "locale": "de-CH",
+    "timeZone": "Europe/Zurich",
+    "preferences": PREFERENCES,
+    "conversation": {"id": "a:1", "conversationType": "personal"},
+    "installed": True,
+    "blocked": False,
+    "observedAt": "2026-01-31T10:00:00+00:00",
+}
+
+
+@pytest.fixture
+def tell(services):
+    """Tells something of Alex."""
+
+    def run(if_match=None, **body):
+        patch = account_patch({"channelId": "msteams", "userId": "29:alex", **body})
+        return cache_account(patch, services, if_match=if_match)
+
+    return run
+
+
+@pytest.fixture
+def known(services):
+    """What is cached of Alex, as it is answered."""
+
+    def run():
+        return account_body(find_account("msteams", "29:alex", services).account)
+
+    return run
+
+
+def without(body, *names):
+    return {name: value for name, value in body.items() if name not in names}
+
+
+def test_an_account_is_cached_as_it_was_told(tell, known):
+    told = tell(**WHOLE)
+
+    assert told.is_new
+    assert known() == account_body(told.account) == WHOLE
+
+
+def test_an_account_says_when_it_was_observed_where_nobody_did(tell, known):
+    before = datetime.now(UTC)
+
+    tell(**LEAST)
+
+    account = known()
+    observed_at = datetime.fromisoformat(account.pop("observedAt"))
+    assert account == LEAST
+    assert before <= observed_at <= datetime.now(UTC)
+
+
+def test_nothing_is_known_of_somebody_else(services, tell):
+    tell(**LEAST)
+
+    with pytest.raises(UnknownAccountError):
+        find_account("msteams", "29:megan", services)
+
+
+@pytest.mark.parametrize("missing", ["bot", "serviceUrl"])
+def test_an_account_that_is_new_says_how_to_reach_it(tell, missing):
+    with pytest.raises(InvalidRequestError) as caught:
+        tell(**without(LEAST, missing))
+
+    assert [error.field for error in caught.value.field_errors] == [missing]
+
+
+# Merged as RFC 7396
+
+
+@pytest.mark.parametrize(
+    ("patch", "changes"),
+    [
+        ({"name": "Alexandra"}, {"name": "Alexandra"}),
+        ({"locale": None}, {"locale": None}),
+        ({"preferences": {"muted": True}}, {"preferences": {**PREFERENCES, "muted": True}}),
+        (
+            {"preferences": {"interests": [], "muted": None}},
+            {"preferences": {"interests": [], "mutedTopics": ["Sport"]}},
+        ),
+        ({"preferences": None}, {"preferences": None}),
+        ({"bot": {"name": "Nachrichten"}}, {"bot": {"id": "28:bot", "name": "Nachrichten"}}),
+        ({"bot": {"name": None}}, {"bot": {"id": "28:bot"}}),
+        (
+            {"conversation": {"conversationType": None}},
+            {"conversation": {"id": "a:1"}},
+        ),
+        (
+            {"conversation": {"id": "a:2"}},
+            {"conversation": {"id": "a:2", "conversationType": "personal"}},
+        ),
+        ({"conversation": None}, {"conversation": None}),
+        ({"installed": False, "blocked": None}, {"installed": False, "blocked": None}),
+        (
+            {"serviceUrl": "https://x.botframework.com"},
+            {"serviceUrl": "https://x.botframework.com"},
+        ),
+        ({}, {}),
+    ],
+)
+def test_what_is_absent_is_kept_and_what_is_null_is_removed(tell, known, patch, changes):
+    tell(**WHOLE)
+
+    told = tell(**patch)
+
+    expected = {name: value for name, value in (WHOLE | changes).items() if value is not None}
+    assert not told.is_new
+    assert without(known(), "observedAt") == without(expected, "observedAt")
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"bot": None}, "bot"),
+        ({"serviceUrl": None}, "serviceUrl"),
+        ({"muted": True}, "muted"),
+        ({"preferences": {"Muted": True}}, "preferences.Muted"),
+        ({"preferences": {"interests": "Züge"}}, "preferences.interests"),
+        ({"preferences": {"interests": [5]}}, "preferences.interests[0]"),
+        ({"conversation": {"id": None}}, "conversation.id"),
+        ({"locale": "de_CH"}, "locale"),
+        ({"observedAt": "yesterday"}, "observedAt"),
+        ({"observedAt": "0001-01-01T00:00:00Z"}, "observedAt"),
+        ({"blocked": "no"}, "blocked"),
+    ],
+)
+def test_a_wrong_patch_is_named_and_changes_nothing(tell, known, patch, field):
+    tell(**WHOLE)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        tell(**patch)
+
+    assert [error.field for error in caught.value.field_errors] == [field]
+    assert known() == WHOLE
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/", "no url", ""])
+def test_an_untrusted_service_url_is_not_cached(services, tell, known, url):
+    with pytest.raises(UntrustedServiceUrlError):
+        tell(**{**LEAST, "serviceUrl": url})
+    with pytest.raises(UnknownAccountError):
+        known()
+
+    tell(**LEAST)
+    with pytest.raises(UntrustedServiceUrlError):
+        tell(serviceUrl=url, conversation={"id": "a:1"})
+
+    assert known()["serviceUrl"] == SERVICE_URL
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find("a:1")
+
+
+def test_long_preferences_in_any_script_are_kept(tell, known):
+    interests = ["김" * 100] * 100
+
+    tell(**LEAST)
+    tell(preferences={"interests": interests})
+    tell(preferences={"mutedTopics": interests})
+
+    assert known()["preferences"] == {"interests": interests, "mutedTopics": interests}
+
+
+def test_what_grows_too_large_bit_by_bit_is_the_tellers_fault(tell, known):
+    tell(**LEAST)
+    for number in range(3):
+        tell(bot={f"x{number}": "x" * 10_000})
+
+    with pytest.raises(RequestTooLargeError, match="bot"):
+        tell(bot={"x3": "x" * 10_000})
+
+    assert list(known()["bot"]) == ["id", "name", "x0", "x1", "x2"]
+
+
+# In order
+
+
+def test_what_was_observed_earlier_is_ignored(tell, known):
+    tell(**WHOLE)
+
+    told = tell(name="Al", observedAt="2026-01-31T09:59:59Z", conversation={"id": "a:old"})
+
+    assert account_body(told.account) == known() == WHOLE
+
+
+def test_what_was_observed_at_the_same_time_or_later_is_told(tell, known):
+    tell(**WHOLE)
+
+    tell(name="Alexandra", observedAt="2026-01-31T11:00:00+01:00")
+    assert known()["name"] == "Alexandra"
+    tell(name="Al", observedAt="2026-01-31T10:00:01Z")
+    assert (known()["name"], known()["observedAt"]) == ("Al", "2026-01-31T10:00:01+00:00")
+
+
+def test_what_is_told_without_a_time_was_observed_now(tell, known):
+    tell(**WHOLE)
+    tell(name="Alexandra")
+
+    tell(name="Al", observedAt=(datetime.now(UTC) - timedelta(minutes=1)).isoformat())
+
+    assert known()["name"] == "Alexandra"
+
+
+def test_a_clock_that_is_ahead_does_not_lock_an_account(tell, known):
+    tell(**{**LEAST, "observedAt": "2999-01-01T00:00:00Z"})
+
+    tell(name="Alex")
+
+    assert known()["name"] == "Alex"
+    assert datetime.fromisoformat(known()["observedAt"]) <= datetime.now(UTC)
+
+
+# If-Match
+
+
+def test_a_change_of_the_version_that_is_meant_is_made(tell):
+    first = tell(**LEAST)
+
+    second = tell(if_match=first.version, name="Alex")
+    third = tell(if_match="*", name="Alexandra")
+
+    assert len({first.version, second.version, third.version}) == 3
+
+
+def test_a_change_of_another_version_is_not_made(tell, known):
+    first = tell(**LEAST)
+    tell(name="Alex")
+
+    with pytest.raises(AccountChangedError):
+        tell(if_match=first.version, name="Alexandra")
+
+    assert known()["name"] == "Alex"
+
+
+@pytest.mark.parametrize("if_match", ["*", 'W/"1"'])
+def test_a_version_of_nothing_is_none(tell, if_match):
+    with pytest.raises(AccountChangedError):
+        tell(if_match=if_match, **LEAST)
+
+
+# Conversations
+
+
+def test_a_conversation_that_is_told_can_be_sent_to(services, tell):
+    tell(**WHOLE)
+
+    assert services.conversations.find("a:1") == Conversation(
+        "a:1",
+        "msteams",
+        SERVICE_URL,
+        conversation_type="personal",
+        bot=ChannelAccount(id="28:bot", name="News"),
+        tenant_id="t",
+        user_id="29:alex",
+    )
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        {"id": "19:x@thread.v2", "isGroup": True},
+        {"id": "19:x@thread.v2", "conversationType": "channel"},
+    ],
+)
+def test_a_group_is_a_conversation_but_not_the_persons_own(services, tell, known, conversation):
+    tell(**LEAST, conversation=conversation)
+
+    group = services.conversations.find("19:x@thread.v2")
+    assert group.is_group
+    assert group.user_id is None
+    assert "conversation" not in known()
+
+
+def test_a_group_does_not_replace_the_persons_own_conversation(tell, known):
+    tell(**WHOLE)
+
+    tell(conversation={"id": "19:x@thread.v2", "isGroup": True, "conversationType": "groupChat"})
+
+    assert known()["conversation"] == WHOLE["conversation"]
+
+
+def test_a_conversation_that_is_removed_is_unknown(services, tell):
+    tell(**WHOLE)
+
+    tell(conversation=None)
+
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find("a:1")
+
+
+def test_what_a_conversation_was_started_with_is_not_forgotten(services, tell):
+    tell(**without(WHOLE, "conversation"))
+    started = OneToOne("a:1", activity_id="7")
+    services.accounts.change(
+        "msteams",
+        "29:alex",
+        lambda stored: stored.account.with_conversation("28:bot", started),
+    )
+
+    tell(conversation={"id": "a:1", "conversationType": "personal"})
+
+    account = find_account("msteams", "29:alex", services).account
+    assert account.conversation == OneToOne("a:1", "personal", "7")
+    assert services.conversations.find("a:1").activity_id == "7"
+
+
+# Erasure
+
+
+def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, tell, known):
+    tell(**WHOLE)
+    tell(conversation={"id": "a:2"})
+
+    erase("msteams", "29:alex", services)
+
+    with pytest.raises(UnknownAccountError):
+        known()
+    for conversation_id in ("a:1", "a:2"):
+        with pytest.raises(UnknownConversationError):
+            services.conversations.find(conversation_id)
+
+
+def test_others_are_not_forgotten_with_them(services, tell, known):
+    tell(**WHOLE)
+
+    erase("msteams", "29:megan", services)
+    erase("webchat", "29:alex", services)
+
+    assert known() == WHOLE
+    assert services.conversations.find("a:1")

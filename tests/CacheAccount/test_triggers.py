@@ -1,0 +1,124 @@
+import pytest
+
+from CacheAccount.triggers import (
+    cache_account_from_queue,
+    cache_account_http,
+    delete_account_http,
+    get_account_http,
+)
+from shared.flow import CACHE_ACCOUNT
+from tests.support.builders import answer_of, http_request, queue_message
+
+ALEX = {"channelId": "msteams", "userId": "29:alex/1"}
+BODY = {"bot": {"id": "28:bot"}, "serviceUrl": "https://smba.trafficmanager.net/teams/"}
+WHOLE = {**ALEX, **BODY, "name": "Alex", "observedAt": "2026-01-31T10:00:00+00:00"}
+
+
+@pytest.fixture(autouse=True)
+def app(deployed):
+    return deployed
+
+
+def request(method, body=b"", route=ALEX, **kwargs):
+    return http_request(method, body, route=route, **kwargs)
+
+
+def put(body, **kwargs):
+    return cache_account_http(request("PUT", body, **kwargs))
+
+
+def get(**kwargs):
+    return get_account_http(request("GET", **kwargs))
+
+
+def test_an_account_is_created_and_then_changed():
+    created = put(WHOLE)
+    changed = put({"name": "Alexandra", "observedAt": WHOLE["observedAt"]})
+    read = get()
+
+    assert answer_of(created) == (201, WHOLE)
+    assert answer_of(changed) == answer_of(read) == (200, {**WHOLE, "name": "Alexandra"})
+    assert created.headers["ETag"] != changed.headers["ETag"] == read.headers["ETag"]
+
+
+def test_ids_with_any_character_come_in_the_path_or_the_query():
+    put(WHOLE)
+
+    encoded = get(route={"channelId": "msteams", "userId": "29:alex%2F1"})
+    in_query = get(route={"channelId": "-", "userId": "-"}, params=ALEX)
+
+    assert encoded.status_code == in_query.status_code == 200
+
+
+def test_a_change_of_another_version_is_refused():
+    version = put(WHOLE).headers["ETag"]
+    put({"name": "Alexandra"}, headers={"If-Match": version})
+
+    status, problem = answer_of(put({"name": "Al"}, headers={"if-match": version}))
+
+    assert (status, problem["code"]) == (412, "AccountChanged")
+    assert answer_of(get())[1]["name"] == "Alexandra"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (b"not json", "InvalidRequest", "(body)"),
+        ({}, "InvalidRequest", "bot"),
+        ({**BODY, "userId": "29:megan"}, "InvalidRequest", "userId"),
+        ({**BODY, "nickname": "Al"}, "InvalidRequest", "nickname"),
+        ({**BODY, "serviceUrl": "https://evil.example/"}, "UntrustedServiceUrl", "serviceUrl"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_cached(body, code, field):
+    status, problem = answer_of(put(body))
+
+    assert (status, problem["code"]) == (400, code)
+    assert problem["errors"][0]["field"] == field
+    assert get().status_code == 404
+
+
+def test_nobody_is_known_before_anything_was_told():
+    status, problem = answer_of(get())
+
+    assert (status, problem["code"]) == (404, "UnknownAccount")
+
+
+def test_a_person_is_forgotten_as_often_as_that_is_asked():
+    put(WHOLE)
+
+    deleted = [delete_account_http(request("DELETE")) for _ in range(2)]
+
+    assert [(each.status_code, each.get_body()) for each in deleted] == [(204, b"")] * 2
+    assert get().status_code == 404
+
+
+def test_an_account_from_the_queue_is_cached():
+    cache_account_from_queue(queue_message(WHOLE))
+
+    assert answer_of(get()) == (200, WHOLE)
+
+
+def test_a_conversation_reference_from_the_queue_is_cached():
+    reference = {
+        "channelId": "msteams",
+        "user": {"id": ALEX["userId"], "name": "Alex"},
+        "conversation": {"id": "a:1", "conversationType": "personal"},
+        **BODY,
+    }
+
+    cache_account_from_queue(queue_message(reference))
+
+    account = answer_of(get())[1]
+    assert account["name"] == "Alex"
+    assert account["conversation"] == reference["conversation"]
+
+
+def test_an_account_that_can_never_be_cached_is_poison(queue_reader):
+    poison = queue_reader(f"{CACHE_ACCOUNT}-poison")
+
+    cache_account_from_queue(queue_message({**WHOLE, "serviceUrl": "https://evil.example/"}))
+
+    [failed] = poison.take()
+    assert failed["failure"]["code"] == "UntrustedServiceUrl"
+    assert get().status_code == 404

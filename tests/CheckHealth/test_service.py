@@ -1,0 +1,112 @@
+import pytest
+from azure.core.pipeline.transport import HttpTransport
+
+from CheckHealth import service
+from CheckHealth.service import failing_components
+from CheckHealth.triggers import check_health_http
+from shared import services as shared_services
+from tests.support.builders import NOWHERE, answer_of, http_request
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(deployed, monkeypatch):
+    """Nothing was looked at yet, and no time passes by itself."""
+    clock = Clock()
+    monkeypatch.setattr(service, "time", clock)
+    monkeypatch.setattr(service, "_kept", None)
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    return clock
+
+
+@pytest.fixture
+def redeploy(monkeypatch):
+    """Changes settings, as a deployment does."""
+
+    def run(**settings):
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(shared_services, "_services", None)
+
+    return run
+
+
+def test_all_is_well_where_storage_answers(identity):
+    assert failing_components() == []
+    assert identity.requests == []
+
+
+def test_what_fails_is_named(redeploy, azurite):
+    redeploy(AzureWebJobsStorage=NOWHERE)
+
+    assert failing_components() == ["tables", "queues"]
+
+
+def test_only_what_fails_is_named(redeploy, azurite):
+    endpoints = dict(part.split("=", 1) for part in azurite.connection_string.strip(";").split(";"))
+    endpoints["QueueEndpoint"] = "http://127.0.0.1:9/devstoreaccount1"
+
+    redeploy(AzureWebJobsStorage=";".join(f"{key}={value}" for key, value in endpoints.items()))
+
+    assert failing_components() == ["queues"]
+
+
+@pytest.mark.parametrize("setting", ["BotCloud", "MicrosoftAppType", "DefaultServiceUrl"])
+def test_a_wrong_setting_fails_with_its_name_in_the_log_only(redeploy, caplog, setting):
+    redeploy(**{setting: "wrong"})
+
+    assert failing_components() == ["settings"]
+    assert f"Setting {setting}" in caplog.text
+
+
+def test_a_missing_credential_fails(redeploy):
+    redeploy(MicrosoftAppId="")
+
+    assert failing_components() == ["settings"]
+
+
+def test_a_wrong_connection_string_fails_and_tells_no_secret(redeploy, caplog):
+    redeploy(AzureWebJobsStorage="AccountName=x;AccountKe=secret")
+
+    assert failing_components() == ["tables", "queues"]
+    assert "Setting AzureWebJobsStorage" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_what_was_found_is_kept_for_ten_seconds(redeploy, azurite, clock, storage_calls):
+    failing_components()
+    storage_calls()
+
+    clock.now += 10
+    failing_components()
+    assert storage_calls() == []
+
+    redeploy(MicrosoftAppId="")
+    assert failing_components() == []
+    clock.now += 0.1
+    assert failing_components() == ["settings"]
+
+
+def test_a_look_is_two_round_trips(storage_calls):
+    failing_components()
+
+    assert len(storage_calls()) == 2
+
+
+def test_health_is_answered():
+    assert answer_of(check_health_http(http_request("GET"))) == (200, {"status": "ok"})
+
+
+def test_bad_health_is_answered_with_names_only(redeploy):
+    redeploy(BotCloud="Mars")
+
+    assert answer_of(check_health_http(http_request("GET"))) == (
+        503,
+        {"status": "failing", "failing": ["settings"]},
+    )

@@ -1,0 +1,62 @@
+import pytest
+
+from SendActivity.request import SendRequest
+from shared.errors import InvalidRequestError
+
+TO_ALEX = {"recipient": {"channelId": "msteams", "userId": "29:alex"}}
+NEWS = {"activity": {"text": "News"}}
+BOTH = {"activities": {"en": {"text": "News"}, "de": {"text": "Neues"}}}
+
+
+def fields_of(body):
+    with pytest.raises(InvalidRequestError) as caught:
+        SendRequest.from_json(body)
+    return [error.field for error in caught.value.field_errors]
+
+
+@pytest.mark.parametrize("target", [TO_ALEX, {"conversationId": "a:1"}])
+@pytest.mark.parametrize("content", [NEWS, BOTH])
+def test_a_message_has_a_target_and_something_to_say(target, content):
+    body = {
+        **target,
+        **content,
+        "id": "order-7",
+        "channelId": "msteams",
+        "expiresAt": "2099-01-31T10:00:00Z",
+        "topic": "Orders",
+    }
+
+    request = SendRequest.from_json(body)
+
+    assert request.to_json() | {"expiresAt": body["expiresAt"]} == body
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (NEWS, ["conversationId"]),
+        ({**TO_ALEX, "conversationId": "a:1", **NEWS}, ["conversationId"]),
+        (TO_ALEX, ["activity"]),
+        ({**TO_ALEX, **NEWS, **BOTH}, ["activity"]),
+        ({**TO_ALEX, "activities": {}}, ["activity"]),
+        ({"recipient": {"userId": "29:alex"}, **NEWS}, ["recipient.channelId"]),
+        ({"recipient": {**TO_ALEX["recipient"], "name": "x"}, **NEWS}, ["recipient.name"]),
+        ({"recipient": "29:alex", **NEWS}, ["recipient"]),
+        ({"conversationId": "", **NEWS}, ["conversationId"]),
+        ({**TO_ALEX, "activity": {}}, ["activity"]),
+        ({**TO_ALEX, "activity": "News"}, ["activity"]),
+        ({**TO_ALEX, "activities": {"en": {"text": 5}}}, ["activities.en.text"]),
+        ({**TO_ALEX, **NEWS, "expiresAt": "tomorrow"}, ["expiresAt"]),
+        ({**TO_ALEX, **NEWS, "id": ""}, ["id"]),
+        ({**TO_ALEX, **NEWS, "id": "x" * 1025}, ["id"]),
+        ({**TO_ALEX, **NEWS, "Topic": "x"}, ["Topic"]),
+    ],
+)
+def test_what_is_wrong_is_named(body, fields):
+    assert fields_of(body) == fields
+
+
+def test_a_language_that_is_none_is_refused():
+    [field] = fields_of({**TO_ALEX, "activities": {"en_US": {"text": "News"}}})
+
+    assert field.startswith("activities.en_US")

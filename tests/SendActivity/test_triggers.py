@@ -1,0 +1,126 @@
+import pytest
+
+from SendActivity.triggers import send_activity_from_queue, send_activity_http
+from shared.conversations import Conversation
+from shared.flow import SEND_ACTIVITY
+from tests.support.builders import answer_of, http_request, queue_message
+
+
+@pytest.fixture(autouse=True)
+def conversation(deployed, connector):
+    conversation = Conversation("a:1/2", "telegram", connector.url)
+    deployed.conversations.put(conversation)
+    return conversation
+
+
+def send(body, conversation_id="a:1%2F2", **params):
+    request = http_request("POST", body, route={"conversationId": conversation_id}, params=params)
+    return send_activity_http(request)
+
+
+def test_a_sent_activity_is_created(connector):
+    assert answer_of(send({"text": "News"})) == (201, {"id": "activity-1"})
+    assert connector.requests[0].json == {
+        "type": "message",
+        "text": "News",
+        "conversation": {"id": "a:1/2"},
+    }
+
+
+def test_an_activity_that_got_no_id_is_accepted(connector):
+    connector.answer(202)
+
+    assert answer_of(send({"text": "News"})) == (202, {})
+
+
+def test_the_channel_may_be_named(connector):
+    assert send({"text": "News"}, channelId="telegram").status_code == 201
+    assert send({"text": "News"}, channelId="line").status_code == 404
+    assert send({"text": "News"}, channelId="no channel").status_code == 400
+    assert len(connector.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        (b"not json", 400, "(body)"),
+        (b"[]", 400, "(body)"),
+        ({}, 400, "(body)"),
+        ({"text": 5}, 400, "text"),
+        ({"text": "x", "attachments": {}}, 400, "attachments"),
+        ({"text": "x" * 200_000}, 413, "text"),
+        (b" " * 5_000_000, 413, "(body)"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_wrong_is_named_and_nothing_sent(connector, body, status, field):
+    got, problem = answer_of(send(body))
+
+    assert (got, problem["code"]) == (status, "InvalidRequest")
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert connector.requests == []
+
+
+def test_an_unknown_conversation_is_told_apart_from_one_that_is_gone(connector):
+    connector.fail(404, "ConversationNotFound", headers={"MS-CV": "abc.1"})
+
+    here = answer_of(send({"text": "News"}, "a:2"))[1]
+    there = answer_of(send({"text": "News"}))[1]
+
+    assert (here["status"], here["code"]) == (404, "UnknownConversation")
+    assert (there["status"], there["code"]) == (404, "ConversationNotFound")
+    assert there["correlationId"] == "abc.1"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "answer", "code", "retry_after"),
+    [
+        (400, {}, 400, "SomeCode", None),
+        (401, {}, 500, "BotCredentialError", None),
+        (403, {}, 403, "SomeCode", None),
+        (405, {}, 502, "SomeCode", None),
+        (412, {}, 503, "SomeCode", "1"),
+        (413, {}, 413, "SomeCode", None),
+        (429, {"Retry-After": "7"}, 429, "SomeCode", "7"),
+        (429, {}, 429, "SomeCode", "10"),
+        (500, {}, 502, "SomeCode", None),
+        (502, {}, 502, "SomeCode", "5"),
+        (503, {"Retry-After": "7"}, 502, "SomeCode", "7"),
+        (504, {}, 504, "SomeCode", "5"),
+        (302, {"Location": "https://evil.example/"}, 502, "ConnectorRedirected", None),
+    ],
+)
+def test_what_the_connector_says_is_passed_on(
+    connector, status, headers, answer, code, retry_after
+):
+    connector.fail(status, "SomeCode", "You sent: News", headers)
+
+    response = send({"text": "News"})
+
+    got, problem = answer_of(response)
+    assert (got, problem["code"]) == (answer, code)
+    assert response.headers.get("Retry-After") == retry_after
+    assert "You sent" not in problem["detail"]
+    assert len(connector.requests) == 1
+
+
+def test_a_message_from_the_queue_is_sent(connector, queue_reader):
+    poison = queue_reader(f"{SEND_ACTIVITY}-poison")
+
+    send_activity_from_queue(
+        queue_message({"conversationId": "a:1/2", "activity": {"text": "News"}})
+    )
+
+    assert connector.requests[0].json["text"] == "News"
+    assert poison.count() == 0
+
+
+def test_a_message_that_can_never_be_sent_is_poison(queue_reader):
+    poison = queue_reader(f"{SEND_ACTIVITY}-poison")
+    body = {"conversationId": "a:unknown", "activity": {"text": "News"}}
+
+    send_activity_from_queue(queue_message(body))
+
+    [failed] = poison.take()
+    assert failed["message"] == body
+    assert failed["failure"]["code"] == "UnknownConversation"

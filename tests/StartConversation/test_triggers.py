@@ -1,0 +1,174 @@
+import pytest
+
+from shared.flow import SEND_ACTIVITY, START_CONVERSATION
+from StartConversation.triggers import (
+    get_conversation_http,
+    start_conversation_from_queue,
+    start_conversation_http,
+)
+from tests.support.builders import answer_of, http_request, queue_message
+from tests.support.connector import is_start
+
+ALEX = {"members": [{"id": "29:alex"}]}
+
+
+@pytest.fixture(autouse=True)
+def app(deployed):
+    return deployed
+
+
+def start(body):
+    return start_conversation_http(http_request("POST", body))
+
+
+def get(conversation_id, **params):
+    return get_conversation_http(
+        http_request("GET", route={"conversationId": conversation_id}, params=params)
+    )
+
+
+def test_a_started_conversation_is_created_and_says_where_it_is(connector):
+    connector.answer(201, {"id": "a:1/2", "activityId": "7"})
+
+    response = start(ALEX)
+
+    assert answer_of(response) == (
+        201,
+        {
+            "id": "a:1/2",
+            "channelId": "msteams",
+            "serviceUrl": f"{connector.url}/teams/",
+            "activityId": "7",
+        },
+    )
+    assert response.headers["Location"] == "/api/conversations/a%3A1%2F2"
+
+
+def test_a_second_start_is_ok_with_the_same_answer(connector):
+    connector.answer(201, {"id": "a:1", "activityId": "7"})
+
+    first = start({**ALEX, "activity": {"text": "News"}})
+    second = start(ALEX)
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.get_body() == second.get_body()
+    assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_a_start_that_sends_into_the_existing_conversation_is_created(connector):
+    start(ALEX)
+
+    status, answer = answer_of(start({**ALEX, "activity": {"text": "News"}}))
+
+    assert (status, answer["activityId"]) == (201, "activity-1")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"not json", 400, "InvalidRequest"),
+        (b"", 400, "InvalidRequest"),
+        ({}, 400, "InvalidRequest"),
+        ({**ALEX, "serviceUrl": "https://evil.example/"}, 400, "UntrustedServiceUrl"),
+        ({**ALEX, "serviceUrl": "no url"}, 400, "UntrustedServiceUrl"),
+        ({**ALEX, "activity": {"text": "x" * 60_000}}, 413, "InvalidRequest"),
+        ({**ALEX, "channelId": "webchat"}, 422, "ConversationNotSupported"),
+        ({**ALEX, "isGroup": True}, 422, "GroupConversationNotSupported"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_sent(connector, body, status, code):
+    got, problem = answer_of(start(body))
+
+    assert (got, problem["code"]) == (status, code)
+    assert connector.requests == []
+
+
+def test_a_started_conversation_can_be_read(connector):
+    connector.answer(201, {"id": "a:1/2", "activityId": "7"})
+    started = start(ALEX)
+
+    assert answer_of(get("a:1%2F2")) == (200, answer_of(started)[1])
+    assert answer_of(get("-", conversationId="a:1/2")) == (200, answer_of(started)[1])
+
+
+def test_a_conversation_that_nobody_started_is_unknown():
+    status, problem = answer_of(get("a:1"))
+
+    assert (status, problem["code"]) == (404, "UnknownConversation")
+
+
+def test_a_conversation_that_two_channels_have_needs_its_channel(connector):
+    for channel_id in ("telegram", "line"):
+        start({**ALEX, "channelId": channel_id, "serviceUrl": connector.url})
+    conversation_id = connector.conversation_id("29:alex")
+
+    status, problem = answer_of(get(conversation_id))
+
+    assert (status, problem["code"]) == (409, "AmbiguousConversation")
+    assert answer_of(get(conversation_id, channelId="line"))[1]["channelId"] == "line"
+
+
+# From the queue
+
+
+@pytest.fixture
+def starts(queue_reader):
+    return queue_reader(START_CONVERSATION)
+
+
+@pytest.fixture
+def poison(queue_reader):
+    return queue_reader(f"{START_CONVERSATION}-poison")
+
+
+def test_a_start_from_the_queue_is_the_same_start(app, connector, poison):
+    start_conversation_from_queue(queue_message({**ALEX, "topicName": "News"}))
+
+    [request] = connector.requests
+    assert is_start(request)
+    assert request.json["topicName"] == "News"
+    assert app.accounts.get("msteams", "29:alex").account.conversation
+    assert poison.count() == 0
+
+
+def test_what_waits_for_a_start_goes_on_when_it_is_done(queue_reader):
+    sends = queue_reader(SEND_ACTIVITY)
+    then = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "x"}}
+    flow = {"id": "order-7", "acceptedAt": "2026-01-31T10:00:00+00:00", "then": then}
+
+    start_conversation_from_queue(queue_message({**ALEX, "_flow": flow}))
+
+    [send] = sends.take()
+    noted = send.pop("_flow")
+    assert send == then
+    assert (noted["id"], noted["started"]) == ("order-7", True)
+
+
+def test_a_start_that_another_is_making_goes_back_to_the_queue(
+    app, connector, starts, poison, storage_calls
+):
+    app.leases.acquire(
+        "start",
+        app.settings.app_id,
+        "msteams",
+        "29:alex",
+        app.settings.bot_id("msteams"),
+        seconds=60,
+    )
+
+    start_conversation_from_queue(queue_message(ALEX))
+
+    assert connector.requests == []
+    assert (starts.count(), poison.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [({}, "InvalidRequest"), ({**ALEX, "channelId": "webchat"}, "ConversationNotSupported")],
+)
+def test_a_start_that_can_never_be_made_is_poison(poison, body, code):
+    start_conversation_from_queue(queue_message(body))
+
+    [failed] = poison.take()
+    assert failed["message"] == body
+    assert failed["failure"]["code"] == code

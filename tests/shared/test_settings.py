@@ -1,0 +1,383 @@
+import logging
+import os
+
+import pytest
+
+from shared.auth.tokens import AppType
+from shared.errors import InvalidSettingError
+from shared.settings import Settings
+
+APP_ID = "11111111-0000-4000-8000-000000000001"
+TENANT_ID = "22222222-0000-4000-8000-000000000002"
+
+# The least that a bot in Azure needs.
+DEPLOYED = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MicrosoftAppId": APP_ID}
+# The least that a bot on a developer's machine needs.
+DEVELOPMENT = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+}
+SINGLE_TENANT = {
+    **DEPLOYED,
+    "MicrosoftAppType": "SingleTenant",
+    "MicrosoftAppTenantId": TENANT_ID,
+    "MicrosoftAppPassword": "invented-password",
+}
+
+
+def read(environment, **changes):
+    return Settings.from_environment({**environment, **changes})
+
+
+def refusal(environment, **changes):
+    with pytest.raises(InvalidSettingError) as caught:
+        read(environment, **changes)
+    return caught.value
+
+
+def test_what_is_not_set_has_a_default():
+    settings = read(DEPLOYED)
+
+    assert settings.cloud.name == "Public"
+    assert settings.app_id == APP_ID
+    assert settings.default_channel_id == "msteams"
+    assert settings.default_locale == "en"
+    assert settings.connector_timeout_seconds == 15
+    assert settings.use_proxy is False
+    assert settings.credential is not None
+    assert settings.credential.app_type is AppType.USER_ASSIGNED_MSI
+
+
+def test_blank_means_not_set():
+    settings = read(DEPLOYED, DefaultChannelId="", DefaultLocale="  ", BotCloud="")
+
+    assert settings.default_channel_id == "msteams"
+    assert settings.default_locale == "en"
+    assert settings.cloud.name == "Public"
+
+
+def test_spaces_around_a_value_are_nothing():
+    assert read(DEPLOYED, MicrosoftAppId=f" {APP_ID}\n").app_id == APP_ID
+
+
+def test_the_environment_is_read_when_asked_and_not_before(monkeypatch):
+    for name, value in {**DEPLOYED, "DefaultLocale": "fr"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.from_environment().default_locale == "fr"
+    monkeypatch.setitem(os.environ, "DefaultLocale", "nl")
+    assert Settings.from_environment().default_locale == "nl"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("BotCloud", "Mars", "must be one of Public, USGov, China"),
+        (
+            "MicrosoftAppType",
+            "Password",
+            "must be one of UserAssignedMSI, SingleTenant, MultiTenant",
+        ),
+        ("ConnectorTimeoutSeconds", "soon", "must be a number from 1 to 100"),
+        ("ConnectorTimeoutSeconds", "0", "must be a number from 1 to 100"),
+        ("ConnectorTimeoutSeconds", "101", "must be a number from 1 to 100"),
+        ("ConnectorTimeoutSeconds", "nan", "must be a number from 1 to 100"),
+        ("ConnectorTimeoutSeconds", "inf", "must be a number from 1 to 100"),
+        ("PYTHON_THREADPOOL_THREAD_COUNT", "0", "must be a number from 1 to 1024"),
+        ("PYTHON_THREADPOOL_THREAD_COUNT", "many", "must be a number from 1 to 1024"),
+        ("ToChannelFromBotLoginUrl", "http://login.example", "must be a plain https URL"),
+        ("ToChannelFromBotLoginUrl", "http://127.0.0.1:1", "must be a plain https URL"),
+        ("ToChannelFromBotLoginUrl", "login.example", "must be a plain https URL"),
+        ("ToChannelFromBotOAuthScope", "http://api.example", "must be a plain https URL"),
+        ("TrustedServiceUrls", "http://connector.example", "must be origins such as"),
+        ("TrustedServiceUrls", "https://connector.example/path", "must be origins such as"),
+        ("TrustedServiceUrls", "https://ok.example, *.example", "must be origins such as"),
+        ("TrustedServiceUrls", "https://me@connector.example", "must be origins such as"),
+        ("DefaultServiceUrl", "https://elsewhere.example/", "is not a service URL"),
+        ("DefaultServiceUrl", "smba.trafficmanager.net", "must be a plain https URL"),
+        ("DefaultChannelId", "ms teams", "must be 1 to 64 letters, digits and - _"),
+        ("DefaultLocale", "en_US", "must be 1 to 64 letters, digits and -"),
+    ],
+)
+def test_a_wrong_setting_fails_with_its_name_and_what_it_should_be(setting, value, expected):
+    error = refusal(DEPLOYED, **{setting: value})
+
+    assert error.setting == setting
+    assert str(error).startswith(f"Setting {setting}: {expected}")
+    assert value not in str(error).removeprefix(f"Setting {setting}: {expected}")
+
+
+@pytest.mark.parametrize("value", ["usgov", "USGOV", "USGov"])
+def test_the_case_of_a_choice_does_not_matter(value):
+    assert read(DEPLOYED, BotCloud=value).cloud.name == "USGov"
+
+
+# No credential
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AZURE_FUNCTIONS_ENVIRONMENT": ""},
+        {"AZURE_FUNCTIONS_ENVIRONMENT": "Production"},
+        {"WEBSITE_SITE_NAME": "my-app"},
+        {"WEBSITE_INSTANCE_ID": "0123"},
+    ],
+)
+def test_only_a_local_development_host_runs_without_an_app_id(changes):
+    assert refusal(DEVELOPMENT, **changes).setting == "MicrosoftAppId"
+
+
+def test_without_an_app_id_there_is_no_credential_and_only_this_machine_is_trusted():
+    settings = read(DEVELOPMENT, TrustedServiceUrls="https://connector.example")
+
+    assert settings.credential is None
+    assert settings.trusted_service_urls.accepts("http://127.0.0.1:4010")
+    assert not settings.trusted_service_urls.accepts("https://connector.example")
+    assert not settings.trusted_service_urls.accepts("https://smba.trafficmanager.net/teams/")
+
+
+def test_with_an_app_id_development_trusts_what_azure_would():
+    settings = read({**DEVELOPMENT, **DEPLOYED})
+
+    assert settings.credential is not None
+    assert settings.trusted_service_urls.accepts("https://smba.trafficmanager.net/teams/")
+    assert not settings.trusted_service_urls.accepts("http://127.0.0.1:4010")
+
+
+# The credential
+
+
+def test_a_single_tenant_bot_asks_in_its_own_tenant():
+    credential = read(SINGLE_TENANT).credential
+
+    assert credential is not None
+    assert credential.tenant_id == TENANT_ID
+    assert credential.login_url == "https://login.microsoftonline.com"
+    assert credential.scope == "https://api.botframework.com/.default"
+    assert credential.password == "invented-password"
+
+
+def test_a_single_tenant_bot_needs_its_tenant():
+    assert refusal(SINGLE_TENANT, MicrosoftAppTenantId="").setting == "MicrosoftAppTenantId"
+
+
+@pytest.mark.parametrize("app_type", ["SingleTenant", "MultiTenant"])
+def test_a_bot_that_is_no_managed_identity_needs_something_to_prove_itself_with(app_type):
+    error = refusal(SINGLE_TENANT, MicrosoftAppType=app_type, MicrosoftAppPassword="")
+
+    assert error.setting == "MicrosoftAppPassword"
+    assert "MicrosoftAppCertificatePath" in str(error)
+    assert "MicrosoftAppFederatedClientId" in str(error)
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        {"MicrosoftAppPassword": "invented-password"},
+        {"MicrosoftAppCertificatePath": "/certificates/bot.pem"},
+        {"MicrosoftAppFederatedClientId": "33333333-0000-4000-8000-000000000003"},
+    ],
+)
+def test_any_of_the_three_proofs_will_do(proof):
+    settings = read({**SINGLE_TENANT, "MicrosoftAppPassword": "", **proof})
+
+    credential = settings.credential
+    assert credential is not None
+    assert [
+        credential.password,
+        credential.certificate_path,
+        credential.federated_client_id,
+    ].count("") == 2
+
+
+@pytest.mark.parametrize(
+    ("cloud", "tenant", "login_url", "scope"),
+    [
+        (
+            "Public",
+            "botframework.com",
+            "https://login.microsoftonline.com",
+            "https://api.botframework.com/.default",
+        ),
+        (
+            "USGov",
+            "MicrosoftServices.onmicrosoft.us",
+            "https://login.microsoftonline.us",
+            "https://api.botframework.us/.default",
+        ),
+        (
+            "China",
+            "microsoftservices.partner.onmschina.cn",
+            "https://login.partner.microsoftonline.cn",
+            "https://api.botframework.azure.cn/.default",
+        ),
+    ],
+)
+def test_a_multi_tenant_bot_asks_in_the_tenant_of_its_cloud(cloud, tenant, login_url, scope):
+    credential = read(SINGLE_TENANT, MicrosoftAppType="MultiTenant", BotCloud=cloud).credential
+
+    assert credential is not None
+    assert (credential.tenant_id, credential.login_url, credential.scope) == (
+        tenant,
+        login_url,
+        scope,
+    )
+
+
+@pytest.mark.parametrize(
+    "login_url",
+    [
+        "https://login.example",
+        "https://login.example/",
+        "https://login.example/botframework.com",
+        "https://login.example/botframework.com/",
+        "https://login.example/botframework.com/oauth2/v2.0/token",
+    ],
+)
+def test_the_login_url_may_carry_the_tenant_as_the_bot_framework_writes_it(login_url):
+    settings = read(
+        SINGLE_TENANT, MicrosoftAppType="MultiTenant", ToChannelFromBotLoginUrl=login_url
+    )
+
+    credential = settings.credential
+    assert credential is not None
+    assert credential.login_url == "https://login.example"
+    assert credential.tenant_id == "botframework.com"
+
+
+@pytest.mark.parametrize("scope", ["https://api.example", "https://api.example/.default"])
+def test_the_scope_may_be_given_with_or_without_its_end(scope):
+    credential = read(SINGLE_TENANT, ToChannelFromBotOAuthScope=scope).credential
+
+    assert credential is not None
+    assert credential.scope == "https://api.example/.default"
+
+
+def test_nothing_secret_is_in_what_settings_print(caplog):
+    secrets = {
+        "AzureWebJobsStorage": "AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
+        "MicrosoftAppPassword": "secret-password",
+        "MicrosoftAppCertificatePath": "/secret-path/bot.pem",
+    }
+    settings = read({**SINGLE_TENANT, **secrets})
+
+    logging.getLogger("test").warning("%s %r", settings, settings)
+
+    assert APP_ID in caplog.text
+    for secret in ("c2VjcmV0LWtleQ", "secret-password", "secret-path"):
+        assert secret not in caplog.text
+
+
+# Service URLs and the bot's id
+
+
+@pytest.mark.parametrize(
+    ("changes", "channel_id", "service_url"),
+    [
+        ({}, "msteams", "https://smba.trafficmanager.net/teams/"),
+        ({}, "webchat", "https://webchat.botframework.com/"),
+        ({"BotCloud": "USGov"}, "msteams", "https://smba.infra.gov.teams.microsoft.us/teams"),
+        (
+            {"DefaultServiceUrl": "https://smba.infra.gcc.teams.microsoft.com/teams"},
+            "msteams",
+            "https://smba.infra.gcc.teams.microsoft.com/teams",
+        ),
+        (
+            {
+                "DefaultServiceUrl": "http://localhost:4010/base",
+                "TrustedServiceUrls": "https://x.example, http://localhost:4010/ ,",
+            },
+            "sms",
+            "http://localhost:4010/base",
+        ),
+    ],
+)
+def test_a_channel_that_told_no_service_url_yet_has_a_default_one(changes, channel_id, service_url):
+    assert read(DEPLOYED, **changes).service_url(channel_id) == service_url
+
+
+def test_the_bot_is_known_by_its_app_id_in_the_form_of_the_channel():
+    settings = read(DEPLOYED)
+
+    assert settings.bot_id("msteams") == f"28:{APP_ID}"
+    assert settings.bot_id("webchat") == APP_ID
+    assert read(DEVELOPMENT).bot_id("msteams") == ""
+
+
+# Storage
+
+
+def test_storage_can_be_a_connection_string():
+    storage = read(DEPLOYED).storage
+
+    assert storage.connection_string == "UseDevelopmentStorage=true"
+    assert storage.table_service_url == ""
+
+
+@pytest.mark.parametrize(
+    ("parts", "table_url", "queue_url"),
+    [
+        (
+            {"accountName": "news"},
+            "https://news.table.core.windows.net",
+            "https://news.queue.core.windows.net",
+        ),
+        (
+            {
+                "tableServiceUri": "https://news.table.core.usgovcloudapi.net/",
+                "queueServiceUri": "https://news.queue.core.usgovcloudapi.net",
+            },
+            "https://news.table.core.usgovcloudapi.net",
+            "https://news.queue.core.usgovcloudapi.net",
+        ),
+        (
+            {"accountName": "news", "queueServiceUri": "https://queue.example"},
+            "https://news.table.core.windows.net",
+            "https://queue.example",
+        ),
+    ],
+)
+def test_storage_can_be_named_for_an_identity(parts, table_url, queue_url):
+    identity = {"clientId": "33333333", "credential": "managedidentity"}
+    named = {f"AzureWebJobsStorage__{name}": value for name, value in {**parts, **identity}.items()}
+
+    storage = read({"MicrosoftAppId": APP_ID, **named}).storage
+
+    assert (storage.table_service_url, storage.queue_service_url) == (table_url, queue_url)
+    assert storage.client_id == "33333333"
+    assert storage.managed_identity is True
+    assert storage.connection_string == ""
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{}, {"tableServiceUri": "https://t.example"}, {"queueServiceUri": "https://q.example"}],
+)
+def test_storage_that_is_not_named_in_full_is_missing(parts):
+    named = {f"AzureWebJobsStorage__{name}": value for name, value in parts.items()}
+
+    error = refusal({"MicrosoftAppId": APP_ID, **named})
+
+    assert error.setting == "AzureWebJobsStorage"
+
+
+def test_an_identity_goes_to_storage_by_https_only():
+    error = refusal(
+        {"MicrosoftAppId": APP_ID, "AzureWebJobsStorage__tableServiceUri": "http://t.example"}
+    )
+
+    assert error.setting == "AzureWebJobsStorage__tableServiceUri"
+
+
+# The process
+
+
+def test_there_are_as_many_threads_as_the_worker_has():
+    assert read(DEPLOYED, PYTHON_THREADPOOL_THREAD_COUNT="7").threads == 7
+    assert read(DEPLOYED).threads == min(32, (os.cpu_count() or 1) + 4)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "all_proxy"])
+def test_a_proxy_is_used_where_there_is_one(name):
+    assert read(DEPLOYED, **{name: "http://proxy.example:8080"}).use_proxy is True

@@ -1,0 +1,182 @@
+"""The app as the Functions host sees it, imported in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.environment import read_host_json
+
+PROJECT = Path(__file__).parents[1]
+FOLDERS = ("CacheAccount", "CheckHealth", "ReceiveActivity", "SendActivity", "StartConversation")
+
+# Prints what the import of the app does, loads and registers.
+LOOK = """
+import json, sys
+happened = []
+# Not socket.bind: urllib3 tries out whether the machine has IPv6.
+WATCHED = ("socket.connect", "socket.get", "socket.send", "subprocess.", "os.", "shutil.")
+READS = ("os.listdir", "os.scandir")
+def watch(event, arguments):
+    if event.startswith(WATCHED) and event not in READS:
+        happened.append(event)
+    if event == "open":
+        path, mode, _flags = arguments
+        if mode is not None and set(mode) & set("wax+"):
+            happened.append(f"open {path}")
+        if isinstance(path, str) and path.endswith(("host.json", "settings.json", ".env")):
+            happened.append(f"read {path}")
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+import function_app
+seen = {"happened": happened, "modules": sorted(sys.modules)}
+seen["bindings"] = {
+    function.get_function_name(): json.loads(str(function))["bindings"]
+    for function in function_app.app.get_functions()
+}
+print(json.dumps(seen))
+"""
+
+HTTP_FUNCTIONS = {
+    "StartConversation": ("POST", "conversations", "FUNCTION"),
+    "GetConversation": ("GET", "conversations/{conversationId}", "FUNCTION"),
+    "SendActivity": ("POST", "conversations/{conversationId}/activities", "FUNCTION"),
+    "ReceiveActivity": ("POST", "messages", "ANONYMOUS"),
+    "CacheAccount": ("PUT", "accounts/{channelId}/{userId}", "FUNCTION"),
+    "GetAccount": ("GET", "accounts/{channelId}/{userId}", "FUNCTION"),
+    "ListAccounts": ("GET", "accounts", "FUNCTION"),
+    "DeleteAccount": ("DELETE", "accounts/{channelId}/{userId}", "FUNCTION"),
+    "CheckHealth": ("GET", "health", "ANONYMOUS"),
+}
+QUEUE_FUNCTIONS = {
+    "StartConversationFromQueue": "start-conversation",
+    "SendActivityFromQueue": "send-activity",
+    "CacheAccountFromQueue": "cache-account",
+}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    # Settings that are wrong are no reason to lose all functions.
+    environment = {"PATH": "", "BotCloud": "Mars", "ConnectorTimeoutSeconds": "soon"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def triggers(seen):
+    """Each function's trigger, by the function's name."""
+    return {
+        name: next(binding for binding in bindings if binding["type"].endswith("Trigger"))
+        for name, bindings in seen["bindings"].items()
+    }
+
+
+def test_the_app_has_these_functions_and_no_others(triggers):
+    assert set(triggers) == {*HTTP_FUNCTIONS, *QUEUE_FUNCTIONS}
+
+
+@pytest.mark.parametrize("name", HTTP_FUNCTIONS)
+def test_a_function_answers_at_its_route_to_those_who_may_call_it(triggers, name):
+    trigger = triggers[name]
+
+    [method] = trigger["methods"]
+    assert trigger["type"] == "httpTrigger"
+    assert (method, trigger["route"], trigger["authLevel"]) == HTTP_FUNCTIONS[name]
+
+
+def test_only_the_connector_and_a_look_at_the_health_need_no_key(triggers):
+    anonymous = {
+        name for name, trigger in triggers.items() if trigger.get("authLevel") == "ANONYMOUS"
+    }
+
+    assert anonymous == {"ReceiveActivity", "CheckHealth"}
+
+
+@pytest.mark.parametrize("name", QUEUE_FUNCTIONS)
+def test_a_function_takes_messages_from_its_queue(triggers, name):
+    trigger = triggers[name]
+
+    assert trigger["type"] == "queueTrigger"
+    assert trigger["queueName"] == QUEUE_FUNCTIONS[name]
+    assert trigger["connection"] == "AzureWebJobsStorage"
+
+
+# At import
+
+
+def test_importing_the_app_connects_to_nothing_and_writes_nothing(seen):
+    assert seen["happened"] == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "azure.data.tables",
+        "azure.identity",
+        "azure.storage.queue",
+        "cryptography",
+        "jwt",
+        "msal",
+    ],
+)
+def test_what_only_some_invocations_need_is_not_loaded_with_the_app(seen, module):
+    loaded = [name for name in seen["modules"] if name == module or name.startswith(f"{module}.")]
+
+    assert loaded == []
+
+
+def test_the_real_app_was_looked_at(seen):
+    assert {"function_app", "shared.services", "pydantic", "requests"} <= set(seen["modules"])
+
+
+# Around the app
+
+
+def test_the_folders_hold_no_function_json():
+    assert [path for folder in FOLDERS for path in (PROJECT / folder).rglob("function.json")] == []
+    assert not (PROJECT / "function.json").exists()
+
+
+@pytest.fixture(scope="module")
+def host():
+    return read_host_json(PROJECT / "host.json")
+
+
+def test_the_host_reads_messages_as_we_write_them(host):
+    assert host.message_encoding == "base64"
+
+
+def test_routes_are_below_api(host):
+    assert host.route_prefix == "api"
+
+
+def test_the_hosts_retries_outlast_twenty_minutes_without_storage(host):
+    waits = host.max_dequeue_count - 1
+
+    assert waits * host.visibility_timeout.total_seconds() >= 20 * 60
+
+
+def test_a_function_has_time_for_a_call_and_for_waiting_for_another():
+    timeout = json.loads((PROJECT / "host.json").read_text())["functionTimeout"]
+
+    hours, minutes, seconds = map(int, timeout.split(":"))
+    # The longest ConnectorTimeoutSeconds, twice.
+    assert hours * 3600 + minutes * 60 + seconds > 2 * 100
+
+
+def test_requests_and_exceptions_are_never_sampled_away():
+    host = json.loads((PROJECT / "host.json").read_text())
+
+    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
+    assert set(sampling["excludedTypes"].split(";")) >= {"Request", "Exception"}
