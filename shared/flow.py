@@ -1,11 +1,14 @@
 """The way of a message through the queues: accepted, tried, back with a delay, done or failed.
 
-What we note about a message on its way stands in it under the reserved name ``_flow``. Whatever
+What we note about a message on its way stands in it under the reserved name ``_flow``; where a
+message is too large for the queue, it holds nothing but the key of what was kept aside, under
+``_body``. Whatever
 happens, a message that was accepted ends as done or in the poison queue with the reason beside it;
 what the functions do not understand (a bug, storage that is down) is left to the Functions host,
 which tries again by host.json and moves it to the poison queue in the end.
 """
 
+import base64
 import logging
 import math
 import random
@@ -17,6 +20,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, NonNegativeInt
 
 from shared import json_text
+from shared.claim_checks import ClaimChecks
 from shared.errors import AppError, FieldError, InvalidRequestError, OnQueue
 from shared.models import Identifier, OpenModel, Timestamp, parse
 from shared.storage import Queue, Storage
@@ -28,6 +32,9 @@ SEND_ACTIVITY: Final = "send-activity"
 CACHE_ACCOUNT: Final = "cache-account"
 
 _FLOW = "_flow"
+_BODY = "_body"
+# Queue storage's limit, which holds for the base64.
+_LARGEST_MESSAGE_BYTES = 64 * 1024
 _MOST_ATTEMPTS = 6
 _LONGEST_LIFE = timedelta(hours=24)
 _FIRST_BACKOFF_SECONDS = 2.0
@@ -70,17 +77,18 @@ class QueuedMessage:
 
 
 class Queues:
-    """Puts messages on the app's queues."""
+    """Puts messages on the app's queues; what is too large for one is kept aside."""
 
     def __init__(self, storage: Storage) -> None:
         """Take the storage."""
         self._storage = storage
+        self.claim_checks = ClaimChecks(storage)
 
     def send(
         self, queue: str, body: dict[str, Any], flow: Flow, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        text = json_text.to_text({**body, _FLOW: flow.to_json()})
+        text = self._fitting({**body, _FLOW: flow.to_json()})
         delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 
@@ -102,8 +110,16 @@ class Queues:
             "failedAt": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "attempts": attempts,
         }
-        text = json_text.to_text({"message": message, "failure": failure})
-        Queue(self._storage, f"{queue}-poison").send(text)
+        entry = json_text.to_text({"message": message, "failure": failure})
+        if not _fits(entry):
+            # The reason stays readable in the queue.
+            kept = self._fitting(message)
+            entry = json_text.to_text({"message": json_text.parse(kept), "failure": failure})
+        Queue(self._storage, f"{queue}-poison").send(entry)
+
+    def _fitting(self, value: object) -> str:
+        text = json_text.to_text(value)
+        return text if _fits(text) else json_text.to_text({_BODY: self.claim_checks.keep(text)})
 
 
 def process(
@@ -122,9 +138,37 @@ def process(
     """
     try:
         body = json_text.parse_object(text)
+        key = body.get(_BODY)
+        if isinstance(key, str):
+            body = _kept_aside(key, queues)
     except InvalidRequestError as error:
         queues.poison(queue, _as_it_came(text), error, attempts=0)
         return
+    _process_body(queue, body, message_id, inserted_at, queues, handle, jitter)
+    if isinstance(key, str):
+        queues.claim_checks.drop(key)
+
+
+def _kept_aside(key: str, queues: Queues) -> dict[str, Any]:
+    text = queues.claim_checks.fetch(key)
+    if text is None:
+        raise InvalidRequestError(FieldError(_BODY, "is done with already, or was never ours"))
+    return json_text.parse_object(text)
+
+
+def _fits(text: str) -> bool:
+    return len(base64.b64encode(text.encode())) <= _LARGEST_MESSAGE_BYTES
+
+
+def _process_body(
+    queue: str,
+    body: dict[str, Any],
+    message_id: str,
+    inserted_at: datetime | None,
+    queues: Queues,
+    handle: Callable[[QueuedMessage], None],
+    jitter: Callable[[float, float], float],
+) -> None:
     try:
         message = _message(queue, body, message_id, inserted_at)
     except InvalidRequestError as error:

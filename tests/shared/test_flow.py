@@ -470,3 +470,48 @@ def delays(calls):
     """For how many seconds messages were hidden when they were put on queues."""
     found = (re.search(r"/messages\?.*visibilitytimeout=(\d+)", call) for call in calls)
     return {int(match[1]) for match in found if match}
+
+
+# What is too large for a queue message
+
+LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
+
+
+def test_what_outgrows_a_message_on_its_way_is_kept_aside_and_comes_back_whole(run, queues):
+    run.process(LARGE, ConnectorThrottledError("x"))
+    [carried] = run.waiting.take()
+
+    run.process(carried)
+
+    assert set(carried) == {"_body"}
+    assert run.handled[-1].body == LARGE
+    assert run.handled[-1].flow.returns == 1
+    assert queues.claim_checks.fetch(carried["_body"]) is None
+
+
+def test_what_is_kept_aside_stays_when_the_host_shall_try_again(run, queues):
+    run.process(LARGE, ConnectorThrottledError("x"))
+    [carried] = run.waiting.take()
+
+    with pytest.raises(StorageUnavailableError):
+        run.process(carried, StorageUnavailableError("x"))
+
+    assert queues.claim_checks.fetch(carried["_body"]) is not None
+    run.process(carried)
+    assert run.handled[-1].body == LARGE
+
+
+def test_a_large_message_that_failed_is_kept_aside_with_its_reason_to_be_read(run, queues):
+    run.process(LARGE, ConnectorError("x"))
+
+    [entry] = run.poison.take()
+    assert entry["failure"]["code"] == "ConnectorError"
+    assert json.loads(queues.claim_checks.fetch(entry["message"]["_body"])) == LARGE
+
+
+def test_a_key_that_nothing_is_kept_under_is_a_failure(run):
+    run.process({"_body": "nothing"})
+
+    [entry] = run.poison.take()
+    assert entry["failure"]["code"] == "InvalidRequest"
+    assert run.handled == []
