@@ -88,7 +88,9 @@ class Queues:
         self, queue: str, body: dict[str, Any], flow: Flow, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        text = self._fitting({**body, _FLOW: flow.to_json()})
+        text = json_text.to_text({**body, _FLOW: flow.to_json()})
+        if not _fits(text):
+            text = json_text.to_text({_BODY: self.claim_checks.keep(text)})
         delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 
@@ -113,13 +115,9 @@ class Queues:
         entry = json_text.to_text({"message": message, "failure": failure})
         if not _fits(entry):
             # The reason stays readable in the queue.
-            kept = self._fitting(message)
-            entry = json_text.to_text({"message": json_text.parse(kept), "failure": failure})
+            kept = {_BODY: self.claim_checks.keep(json_text.to_text(message))}
+            entry = json_text.to_text({"message": kept, "failure": failure})
         Queue(self._storage, f"{queue}-poison").send(entry)
-
-    def _fitting(self, value: object) -> str:
-        text = json_text.to_text(value)
-        return text if _fits(text) else json_text.to_text({_BODY: self.claim_checks.keep(text)})
 
 
 def process(
