@@ -8,11 +8,11 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from queue import SimpleQueue
 
 from local.environment import StartError, prepare_environment, read_host_json, setting
 from local.functions import load_functions
@@ -57,10 +57,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the app until SIGTERM or SIGINT; 0 then, and else why it could not start."""
-    # Not an Event, whose lock the main thread may hold when the signal interrupts it.
-    signals: SimpleQueue[int] = SimpleQueue()
+    # Not an Event: a signal that another thread receives would not wake the main thread.
+    signals, arrival = socket.socketpair()
+    arrival.setblocking(False)
+    signal.set_wakeup_fd(arrival.fileno())
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda number, _: signals.put(number))
+        signal.signal(signal_number, lambda *_: None)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("azure.core", "azure.identity", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -69,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     except StartError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    signals.get()
+    signals.recv(1)
     _stop(worker, sources)
     return 0
 
