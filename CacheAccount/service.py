@@ -107,9 +107,13 @@ def _told(
     # Nothing was observed in the future; a clock that is wrong must not lock the account for ever.
     observed_at = min(body.observed_at or now, now)
     told = account or Account(body.channel_id, body.user_id)
-    if "preferences" in patch and _is_news(observed_at, told.preferences_at):
-        preferences = body.preferences.to_json() if body.preferences else {}
-        told = replace(told, preferences=preferences, preferences_at=observed_at)
+    if "preferences" in patch:
+        preferences = patch["preferences"]
+        told = told.with_preferences(
+            body.preferences.to_json() if body.preferences else {},
+            observed_at,
+            sets_muted=preferences is None or "muted" in preferences,
+        )
     if not _is_news(observed_at, told.observed_at):
         return told
     told = replace(

@@ -20,6 +20,16 @@ class Command:
     verb: str
     topic: str = ""
 
+    @property
+    def sets_muted(self) -> bool:
+        """Whether it says that the person wants alerts at all, or none."""
+        return self.verb in ("stop", "start")
+
+    @property
+    def wants_less(self) -> bool:
+        """Whether it gives up a topic."""
+        return self.verb in ("mute", "unfollow")
+
 
 def read_command(text: str) -> Command | None:
     """Return the command that a person wrote, None when it is none.

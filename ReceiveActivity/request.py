@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from shared.models import ChannelAccount, ChannelId, Identifier, Name, OpenModel, ServiceUrl, parse
 
@@ -15,22 +15,36 @@ _FIRST_YEAR = 1970
 _MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
 
 
+_Known = TypeVar("_Known")
+
+
+def _known_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+# The Connector vouches for the activity; what is odd in it is as good as not there.
+Lenient = Annotated[_Known | None, WrapValidator(_known_or_none)]
+
+
 class Participant(OpenModel):
     """A user or a bot in an activity."""
 
     id: Identifier
-    name: Name | None = None
-    aad_object_id: Identifier | None = None
-    role: str | None = None
+    name: Lenient[Name] = None
+    aad_object_id: Lenient[Identifier] = None
+    role: Lenient[str] = None
 
 
 class InboundConversation(OpenModel):
     """The conversation that an activity belongs to."""
 
     id: Identifier
-    conversation_type: Name | None = None
-    is_group: bool | None = None
-    tenant_id: Identifier | None = None
+    conversation_type: Lenient[Name] = None
+    is_group: Lenient[bool] = None
+    tenant_id: Lenient[Identifier] = None
 
     @property
     def is_one_to_one(self) -> bool:
@@ -42,20 +56,20 @@ class InboundActivity(OpenModel):
     """An activity from the Connector; Activity Protocol specification, sections 2 and 4."""
 
     type: Identifier
-    id: str | None = None
+    id: Lenient[str] = None
     channel_id: ChannelId
     service_url: ServiceUrl
-    conversation: InboundConversation | None = None
-    from_: Annotated[Participant | None, Field(alias="from")] = None
-    recipient: ChannelAccount | None = None
-    text: str | None = None
-    action: str | None = None
-    timestamp: str | None = None
-    locale: str | None = None
-    local_timezone: Name | None = None
-    members_added: list[Participant] | None = None
-    members_removed: list[Participant] | None = None
-    entities: list[dict[str, Any]] | None = None
+    conversation: Lenient[InboundConversation] = None
+    from_: Annotated[Lenient[Participant], Field(alias="from")] = None
+    recipient: Lenient[ChannelAccount] = None
+    text: Lenient[str] = None
+    action: Lenient[str] = None
+    timestamp: Lenient[str] = None
+    locale: Lenient[str] = None
+    local_timezone: Lenient[Name] = None
+    members_added: Lenient[list[Participant]] = None
+    members_removed: Lenient[list[Participant]] = None
+    entities: Lenient[list[dict[str, Any]]] = None
     channel_data: Any = None
 
     @classmethod

@@ -75,9 +75,11 @@ def _keep(person: Participant, seen: _Seen, command: Command | None, services: S
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if account.observed_at is None or seen.at >= account.observed_at:
             account = _with_facts(account, person, seen, services)
-        if command and (account.preferences_at is None or seen.at >= account.preferences_at):
+        if command:
+            # Who wants less is heard even when it arrives late.
+            at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
             wanted = obey(command, account.preferences)
-            account = replace(account, preferences=wanted, preferences_at=seen.at)
+            account = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
         return account
 
     kept = services.accounts.change(seen.activity.channel_id, person.id, observed)

@@ -220,6 +220,8 @@ def _require_welcome(start: _Start, services: Services) -> None:
 
 
 def _remember(start: _Start, conversation: Conversation, user_id: str, services: Services) -> None:
+    dropped: set[str] = set()
+
     def with_conversation(stored: StoredAccount | None) -> Account:
         account = stored.account if stored else Account(start.channel_id, user_id)
         account = replace(
@@ -229,11 +231,16 @@ def _remember(start: _Start, conversation: Conversation, user_id: str, services:
             bot=account.bot or start.bot,
             service_url=conversation.service_url,
         )
-        return account.with_conversation(
-            start.bot_id, OneToOne(conversation.id, activity_id=conversation.activity_id)
-        )
+        started = OneToOne(conversation.id, activity_id=conversation.activity_id)
+        remembered = account.with_conversation(start.bot_id, started)
+        dropped.update(account.former_conversation_ids)
+        dropped.difference_update(remembered.former_conversation_ids)
+        return remembered
 
     services.accounts.change(start.channel_id, user_id, with_conversation)
+    # What the account no longer names could not be found to be erased.
+    for conversation_id in dropped:
+        services.conversations.delete(conversation_id, start.channel_id)
 
 
 def _parameters(start: _Start) -> dict[str, Any]:

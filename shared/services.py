@@ -57,7 +57,7 @@ class Services:
 def _callers(settings: Settings) -> Callers:
     if settings.credential is None:
         return AnyCallers()
-    keys = SigningKeys(settings.openid_metadata_url)
+    keys = SigningKeys(settings.openid_metadata_url, use_proxy=settings.use_proxy)
     return ConnectorCallers(settings.app_id, settings.token_issuer, keys)
 
 

@@ -96,7 +96,7 @@ class Settings:
             return self.default_service_url
         if channel_id == _TEAMS and self.cloud.teams_service_url:
             return self.cloud.teams_service_url
-        return f"https://{channel_id}.botframework.com/"
+        return f"https://{channel_id}.{self.cloud.trusted_domains[0]}/"
 
     def bot_id(self, channel_id: str) -> str:
         """Return the bot's id on a channel that has told us none yet; empty without an app id."""

@@ -46,9 +46,19 @@ class SigningKeys:
     make us hammer the metadata. When the metadata is down, the keys that are known go on working.
     """
 
-    def __init__(self, metadata_url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take where the metadata is; ``clock`` gives seconds."""
+    def __init__(
+        self,
+        metadata_url: str,
+        *,
+        use_proxy: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take where the metadata is; ``clock`` gives seconds.
+
+        ``use_proxy`` lets ``requests`` take a proxy from the environment.
+        """
         self._metadata_url = metadata_url
+        self._use_proxy = use_proxy
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: Mapping[str, SigningKey] = {}
@@ -90,11 +100,12 @@ class SigningKeys:
         import jwt
 
         try:
-            jwks_url = _fetch(self._metadata_url)["jwks_uri"]
-            self._keys = _signing_keys(_fetch(jwks_url)["keys"])
+            jwks_url = self._fetch(self._metadata_url)["jwks_uri"]
+            self._keys = _signing_keys(self._fetch(jwks_url)["keys"])
         except (
             requests.RequestException,
             jwt.PyJWTError,
+            AttributeError,
             KeyError,
             TypeError,
             ValueError,
@@ -104,6 +115,13 @@ class SigningKeys:
         else:
             self._reachable = True
             self._read_at = now
+
+    def _fetch(self, url: str) -> Any:
+        with requests.Session() as session:
+            session.trust_env = self._use_proxy
+            answer = session.get(url, timeout=_FETCH_TIMEOUT_SECONDS, allow_redirects=False)
+            answer.raise_for_status()
+            return answer.json()
 
 
 @dataclass(frozen=True)
@@ -181,14 +199,6 @@ class ConnectorCallers:
         if not isinstance(service_url, str) or not service_url:
             raise _refused("no serviceurl claim")
         return Caller(service_url, key.endorsements)
-
-
-def _fetch(url: str) -> Any:
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.get(url, timeout=_FETCH_TIMEOUT_SECONDS, allow_redirects=False)
-        answer.raise_for_status()
-        return answer.json()
 
 
 def _signing_keys(keys: list[Mapping[str, Any]]) -> dict[str, SigningKey]:

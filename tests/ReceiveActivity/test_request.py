@@ -58,6 +58,27 @@ def test_the_mention_that_calls_the_bot_is_not_what_was_said():
     assert activity(text='<at id="0">Notify Bot</at> stop\n').said == "stop"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"text": 5},
+        {"locale": ["de"]},
+        {"localTimezone": "x" * 2000},
+        {"from": {"id": "29:alex", "name": "x" * 2000}},
+        {"membersAdded": {"id": "29:megan"}},
+        {"entities": ["mention"]},
+        {"id": 7},
+    ],
+    ids=str,
+)
+def test_what_is_odd_in_an_activity_is_as_good_as_not_there(odd: dict[str, Any]):
+    read_activity = activity(**odd)
+
+    assert read_activity.from_ is not None
+    assert read_activity.from_.id == "29:alex"
+    assert read_activity.conversation is not None
+
+
 @pytest.mark.parametrize("field", ["type", "channelId", "serviceUrl"])
 def test_an_activity_without_what_it_must_have_is_refused_by_name(field: str):
     with pytest.raises(InvalidRequestError) as refused:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from CacheAccount.service import cache_account
 from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.accounts import Account
@@ -89,6 +90,49 @@ def test_a_stop_that_arrives_late_still_holds(services: Services, user: str):
     receive(services, user, timestamp="2026-01-01T10:00:00Z", text="stop")
 
     assert account_of(services, user).preferences == {"muted": True}
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        ("stop", {"interests": ["Rain"], "muted": True}),
+        ("mute Snow", {"interests": ["Rain"], "mutedTopics": ["Snow"]}),
+        ("follow Snow", {"interests": ["Rain"]}),
+    ],
+)
+def test_of_two_messages_that_arrive_swapped_the_wish_for_less_is_not_lost(
+    services: Services, user: str, late: str, expected: dict[str, Any]
+):
+    receive(services, user, timestamp="2026-01-02T10:00:00Z", text="follow Rain")
+
+    receive(services, user, timestamp="2026-01-01T10:00:00Z", text=late)
+
+    assert account_of(services, user).preferences == expected
+
+
+def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(
+    services: Services, user: str
+):
+    receive(services, user, timestamp="2026-01-01T09:00:00Z")
+    told = {
+        "channelId": "msteams",
+        "userId": user,
+        "preferences": {"interests": ["Rain"]},
+        "observedAt": "2026-01-02T10:00:00Z",
+    }
+    cache_account(told, services)
+
+    receive(services, user, timestamp="2026-01-01T10:00:00Z", text="stop")
+
+    assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
+
+
+def test_a_stop_that_arrives_after_a_newer_start_does_not_hold(services: Services, user: str):
+    receive(services, user, timestamp="2026-01-02T10:00:00Z", text="start")
+
+    receive(services, user, timestamp="2026-01-01T10:00:00Z", text="stop")
+
+    assert account_of(services, user).preferences == {"muted": False}
 
 
 def test_the_latest_service_url_is_kept_for_the_conversation_too(services: Services, user: str):

@@ -14,6 +14,7 @@ from shared.errors import (
     GroupConversationNotSupportedError,
     InvalidRequestError,
     RequestTooLargeError,
+    UnknownConversationError,
     UntrustedServiceUrlError,
 )
 from shared.models import ChannelAccount
@@ -464,3 +465,18 @@ def test_the_activity_of_a_start_is_only_sent_once(start, connector):
     start(activity={"text": "News"})
 
     assert [is_send(request) for request in connector.requests] == [False]
+
+
+def test_of_many_conversations_started_anew_the_oldest_is_forgotten_altogether(
+    start, services, connector
+):
+    for number in range(102):
+        connector.set_conversation_id("29:alex", f"a:{number}")
+        start(startNew=True)
+
+    stored = services.accounts.get("msteams", "29:alex")
+    assert len(stored.account.former_conversation_ids) == 100
+    assert stored.account.former_conversation_ids[0] == "a:1"
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find("a:0")
+    assert services.conversations.find("a:1").user_id == "29:alex"

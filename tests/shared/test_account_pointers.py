@@ -11,8 +11,11 @@ import pytest
 
 from shared.accounts import Account, AccountCache, OneToOne, StoredAccount
 from shared.services import Services
+from shared.settings import Settings
 from shared.storage import key_of
 from tests.support.builders import unique
+from tests.support.lossy_storage import LossyStorage
+from tests.support.stub_server import ReceivedRequest
 
 CHANNEL_ID = "msteams"
 THEN = datetime(2026, 1, 31, 10, tzinfo=UTC)
@@ -128,8 +131,9 @@ def test_an_account_made_under_the_object_id_is_joined_with_all_that_it_knows(
 def test_of_two_accounts_that_become_one_the_last_word_about_alerts_holds(
     accounts, user_id, object_id, under_object_id, under_user_id, expected
 ):
-    tell(accounts, object_id, preferences=under_object_id[0], preferences_at=under_object_id[1])
-    tell(accounts, user_id, preferences=under_user_id[0], preferences_at=under_user_id[1])
+    for account_id, (preferences, at) in ((object_id, under_object_id), (user_id, under_user_id)):
+        muted_at = at if "muted" in preferences else None
+        tell(accounts, account_id, preferences=preferences, preferences_at=at, muted_at=muted_at)
 
     tell(accounts, user_id, aad_object_id=object_id)
 
@@ -161,6 +165,28 @@ def test_no_stop_is_lost_when_both_ids_are_written_while_they_become_one(account
             assert account.user_id == f"29:{object_id}-{number}"
             assert account.preferences == {"muted": True}
             assert account.locale == "de"
+
+
+def test_a_stop_that_is_told_in_the_very_moment_of_joining_is_not_lost(
+    accounts, app_settings, user_id, object_id
+):
+    tell(accounts, object_id, locale="de")
+    told: list[StoredAccount] = []
+
+    def stop_once_the_account_is_written(request: ReceivedRequest) -> bool:
+        if request.method == "POST" and b"channelId" in request.body and not told:
+            told.append(tell(accounts, object_id, preferences={"muted": True}))
+        return False
+
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
+        watched_settings = {**app_settings, "AzureWebJobsStorage": watched.connection_string}
+        watched.lose_answer(stop_once_the_account_is_written)
+        through = Services.of(Settings.from_environment(watched_settings)).accounts
+        tell(through, user_id, aad_object_id=object_id)
+
+    assert told[0].account.user_id == object_id
+    assert found(accounts, object_id) == found(accounts, user_id)
+    assert found(accounts, user_id).preferences == {"muted": True}
 
 
 def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_id, object_id):

@@ -82,6 +82,61 @@ def test_a_header_without_a_bearer_token_is_refused(
         callers.identify(authorization)
 
 
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
+def test_a_key_that_is_published_for_another_algorithm_proves_nothing(
+    algorithm: str, openid: StubOpenId, forger: Forger, callers: ConnectorCallers
+):
+    keys = [{**forger.signer.jwk, "alg": algorithm}]
+    openid.answer(200, {"keys": keys}, when=lambda request: request.path.endswith("/keys"))
+
+    with pytest.raises(UnauthorizedCallerError):
+        callers.identify(f"Bearer {forger.sign_with(algorithm)}")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"",
+        b"not json",
+        "<html>Service unavailable</html>",
+        {},
+        [],
+        {"jwks_uri": None},
+        {"jwks_uri": 5},
+        {"jwks_uri": "file:///etc/passwd"},
+    ],
+    ids=str,
+)
+def test_odd_metadata_is_taken_for_none(
+    odd: object, openid: StubOpenId, forger: Forger, callers: ConnectorCallers
+):
+    openid.answer(200, odd, times=9)
+
+    with pytest.raises(KeysUnavailableError):
+        callers.identify(f"Bearer {forger.sign()}")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"keys": ["key"]},
+        {"keys": [None]},
+        {"keys": "key"},
+        {"keys": []},
+        {"keys": [{"kty": "EC", "kid": "1"}]},
+        {"keys": [{"kty": "RSA", "kid": "1", "n": "!", "e": "!"}]},
+    ],
+    ids=str,
+)
+def test_odd_keys_are_taken_for_none(
+    odd: object, openid: StubOpenId, forger: Forger, callers: ConnectorCallers
+):
+    openid.answer(200, odd, when=lambda request: request.path.endswith("/keys"))
+
+    with pytest.raises(KeysUnavailableError):
+        callers.identify(f"Bearer {forger.sign()}")
+
+
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_the_connector_is_accepted(case: str, forger: Forger, callers: ConnectorCallers):
     caller = callers.identify(f"Bearer {ACCEPTED[case](forger)}")

@@ -1,0 +1,146 @@
+"""A person on a channel, and what the bot knows of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.models import ChannelAccount
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# A property of a row takes some 240 ids of Teams.
+_MOST_FORMER_CONVERSATIONS = 100
+
+
+@dataclass(frozen=True)
+class OneToOne:
+    """A person's conversation with the bot, as it was started or seen."""
+
+    id: str
+    conversation_type: str | None = None
+    activity_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person on a channel, and what the bot knows of them.
+
+    ``conversations`` are the one-to-one conversations by bot id, under the empty id while the bot's
+    is unknown. ``preferences`` are kept as they came; they were so at ``preferences_at``, ``muted``
+    among them at ``muted_at``, and the rest at ``observed_at``. ``pointer_from`` is the object id
+    from which a row points here. ``former_conversation_ids`` still lead to the person, and are
+    forgotten with them.
+    """
+
+    channel_id: str
+    user_id: str
+    name: str | None = None
+    aad_object_id: str | None = None
+    tenant_id: str | None = None
+    bot: ChannelAccount | None = None
+    service_url: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    preferences: dict[str, Any] = field(default_factory=dict)
+    conversations: dict[str, OneToOne] = field(default_factory=dict)
+    installed: bool | None = None
+    blocked: bool | None = None
+    observed_at: datetime | None = None
+    preferences_at: datetime | None = None
+    muted_at: datetime | None = None
+    pointer_from: str | None = None
+    former_conversation_ids: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids that the person is known by, the object id first."""
+        return [each for each in (self.aad_object_id, self.user_id) if each is not None]
+
+    @property
+    def conversation(self) -> OneToOne | None:
+        """The one-to-one conversation with the bot's own account."""
+        return self.conversations.get(self.bot.id if self.bot else "")
+
+    def with_conversation(self, bot_id: str, conversation: OneToOne) -> "Account":
+        """Return the account with this conversation for this account of the bot."""
+        known = self.conversations.get(bot_id)
+        former = self.former_conversation_ids
+        if known is not None and known.id != conversation.id:
+            former = _distinct(*former, known.id)[-_MOST_FORMER_CONVERSATIONS:]
+        return replace(
+            self,
+            conversations={**self.conversations, bot_id: conversation},
+            former_conversation_ids=former,
+        )
+
+    def without_conversation(self, bot_id: str) -> "Account":
+        """Return the account without the conversation with this account of the bot."""
+        remaining = dict(self.conversations)
+        known = remaining.pop(bot_id, None)
+        if known is None:
+            return self
+        former = _distinct(*self.former_conversation_ids, known.id)
+        return replace(self, conversations=remaining, former_conversation_ids=former)
+
+    def joined_with(self, other: "Account") -> "Account":
+        """Return the account with what the ``other`` one of the same person has beyond it."""
+        older, newer = sorted((other, self), key=lambda each: each.preferences_at or _LONG_AGO)
+        muted = max(
+            (other, self),
+            key=lambda each: (each.muted_at or _LONG_AGO, "muted" in each.preferences),
+        )
+        joined = replace(
+            self,
+            name=self.name or other.name,
+            tenant_id=self.tenant_id or other.tenant_id,
+            bot=self.bot or other.bot,
+            service_url=self.service_url or other.service_url,
+            locale=self.locale or other.locale,
+            time_zone=self.time_zone or other.time_zone,
+            preferences={**older.preferences, **newer.preferences},
+            preferences_at=newer.preferences_at,
+            installed=other.installed if self.installed is None else self.installed,
+            blocked=other.blocked if self.blocked is None else self.blocked,
+            conversations={**other.conversations, **self.conversations},
+            former_conversation_ids=_distinct(
+                *self.former_conversation_ids,
+                *other.former_conversation_ids,
+                *(one.id for one in other.conversations.values()),
+            ),
+        )
+        return joined._with_muted(muted.preferences.get("muted"), muted.muted_at)
+
+    def with_preferences(
+        self, wanted: Mapping[str, Any], at: datetime, *, sets_muted: bool
+    ) -> "Account":
+        """Return the account with the preferences that were ``wanted`` at that time.
+
+        What is newer stays. Whether the person wants alerts at all has a time of its own, so that
+        a stop which arrives late is not lost to whatever else they said since.
+        """
+        told = self
+        if _is_news(at, self.preferences_at):
+            told = replace(self, preferences=dict(wanted), preferences_at=at)
+        muted, muted_at = self.preferences.get("muted"), self.muted_at
+        if sets_muted and _is_news(at, self.muted_at):
+            muted, muted_at = wanted.get("muted"), at
+        return told._with_muted(muted, muted_at)
+
+    def _with_muted(self, muted: bool | None, muted_at: datetime | None) -> "Account":
+        preferences = {name: value for name, value in self.preferences.items() if name != "muted"}
+        if muted is not None:
+            preferences["muted"] = muted
+        return replace(self, preferences=preferences, muted_at=muted_at)
+
+    @property
+    def lacks_pointer(self) -> bool:
+        """Whether no row leads from the person's object id to the account yet."""
+        return self.aad_object_id not in (None, self.user_id, self.pointer_from)
+
+
+def _is_news(at: datetime, known_at: datetime | None) -> bool:
+    return known_at is None or at >= known_at
+
+
+def _distinct(*ids: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))

@@ -1,0 +1,182 @@
+"""Finding, changing and forgetting accounts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.accounts.account import Account
+from shared.accounts.rows import from_row, to_properties
+from shared.continuation_tokens import read_token, write_token
+from shared.errors import StorageUnavailableError
+from shared.opt_outs import OptOuts
+from shared.storage import Row, Storage, Table, key_of, version_of
+
+_ROW_KEY = "account"
+_POINTS_TO = "pointsTo"
+_TRIES = 10
+
+
+@dataclass(frozen=True)
+class StoredAccount:
+    """An account as it stands in the cache, and the version of it, for ETag and If-Match.
+
+    After a change, ``is_new`` tells that it was not there before, ``is_changed`` that it was
+    written.
+    """
+
+    account: Account
+    version: str
+    is_new: bool = False
+    is_changed: bool = False
+
+
+class AccountCache:
+    """Finds, changes and forgets accounts."""
+
+    def __init__(self, storage: Storage, app_id: str, opt_outs: OptOuts) -> None:
+        """Take the storage, the app id of the bot whose accounts these are, and who said stop."""
+        self._table = Table(storage, "accounts")
+        self._app_id = app_id
+        self._opt_outs = opt_outs
+
+    def get(self, channel_id: str, user_id: str) -> StoredAccount | None:
+        """Return what is cached of a person, None when nothing is.
+
+        One round trip; by the object id of an account that stands under another id, two.
+        """
+        return self._find(channel_id, user_id)[0]
+
+    def change(
+        self,
+        channel_id: str,
+        user_id: str,
+        change: Callable[[StoredAccount | None], Account],
+    ) -> StoredAccount:
+        """Read an account, change it and write it, so that no two writers undo each other.
+
+        ``change`` takes what is cached and returns what shall be; it is called again when somebody
+        else wrote in between, and what is equal is not written. Returns what is cached in the end.
+        """
+        for _ in range(_TRIES):
+            stored, own_id = self._find(channel_id, user_id)
+            changed = change(stored)
+            if stored is None and own_id != user_id:
+                # The pointer was written, and then not the account: it is written now.
+                changed = replace(changed, user_id=own_id, aad_object_id=user_id)
+            if stored is not None and changed == stored.account and not changed.lacks_pointer:
+                return stored
+            written = self._write(changed, stored)
+            if written is not None:
+                return written
+        raise StorageUnavailableError("The account is being changed by too many at once")
+
+    def page(
+        self, size: int, token: str | None = None, **properties: str | None
+    ) -> tuple[list[Account], str | None]:
+        """Return a page of all accounts whose properties are these, and the token of the next page.
+
+        There is a next page for as long as there is a token, whatever this one holds. Raises
+        ValueError for a token that is none of ours.
+        """
+        given = {name: value for name, value in properties.items() if value is not None}
+        # Rows that only point to an account have no appId.
+        wanted = {"appId": self._app_id, **given}
+        rows, next_token = self._table.page(
+            " and ".join(f"{name} eq @{name}" for name in wanted),
+            wanted,
+            size=size,
+            token=read_token(token),
+        )
+        return [from_row(row) for row in rows], write_token(next_token)
+
+    def delete(self, account: Account) -> None:
+        """Forget a person, under both ids; all that stays is that they said stop, if they did."""
+        for user_id in account.ids:
+            if account.preferences.get("muted"):
+                self._opt_outs.remember(account.channel_id, user_id)
+            self._table.delete(self._key(account.channel_id, user_id), _ROW_KEY)
+
+    def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, str]:
+        """Return what is cached of a person, and the id that their account stands under."""
+        row = self._row(channel_id, user_id)
+        if row is not None and _POINTS_TO in row:
+            user_id = row[_POINTS_TO]
+            row = self._row(channel_id, user_id)
+        stored = StoredAccount(from_row(row), version_of(row)) if row is not None else None
+        return stored, user_id
+
+    def _write(self, account: Account, stored: StoredAccount | None) -> StoredAccount | None:
+        """Write an account over the version that was read; None when somebody else was faster."""
+        was_forgotten = stored is None and any(
+            self._opt_outs.include(account.channel_id, user_id) for user_id in account.ids
+        )
+        if was_forgotten:
+            # They had said stop; from here on the account says so.
+            account = replace(account, preferences={"muted": True, **account.preferences})
+        account, made_under_object_id = self._pointed_to(account)
+        row = {
+            "PartitionKey": self._key(account.channel_id, account.user_id),
+            "RowKey": _ROW_KEY,
+            "appId": self._app_id,
+            **to_properties(account),
+        }
+        version = self._table.replace(row, stored.version) if stored else self._table.insert(row)
+        if version is None:
+            return None
+        if made_under_object_id is not None:
+            # Only now that its content is safe; if it changed meanwhile, it is joined once more.
+            pointer = self._pointer(account)
+            if self._table.replace(pointer, version_of(made_under_object_id)) is None:
+                return None
+        former_pointer = stored.account.pointer_from if stored else None
+        if former_pointer not in (None, account.aad_object_id):
+            self._remove_pointer(account, former_pointer)
+        if was_forgotten:
+            for user_id in account.ids:
+                self._opt_outs.forget(account.channel_id, user_id)
+        return StoredAccount(account, version, is_new=stored is None, is_changed=True)
+
+    def _pointed_to(self, account: Account) -> tuple[Account, Row | None]:
+        """Have the object id lead to the account, which is joined with one made under that id.
+
+        Returns the row of that one too: it is still to be made a pointer.
+        """
+        if account.pointer_from != account.aad_object_id:
+            account = replace(account, pointer_from=None)
+        if not account.lacks_pointer:
+            return account, None
+        made_under_object_id = self._point_to(account)
+        if made_under_object_id is None:
+            return replace(account, pointer_from=account.aad_object_id), None
+        return account.joined_with(from_row(made_under_object_id)), made_under_object_id
+
+    def _point_to(self, account: Account) -> Row | None:
+        """Write the row that points to the account, unless an account of its own stands there.
+
+        Returns that account's row.
+        """
+        pointer = self._pointer(account)
+        if self._table.insert(pointer) is not None:
+            return None
+        row = self._row(account.channel_id, account.aad_object_id or "")
+        if row is not None and _POINTS_TO not in row:
+            return row
+        if row is None or row[_POINTS_TO] != account.user_id:
+            self._table.put(pointer)
+        return None
+
+    def _remove_pointer(self, account: Account, object_id: str) -> None:
+        """Have an id that is not the person's any more find nobody, unless it finds another."""
+        row = self._row(account.channel_id, object_id)
+        if row is not None and row.get(_POINTS_TO) == account.user_id:
+            self._table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
+
+    def _pointer(self, account: Account) -> dict[str, Any]:
+        key = self._key(account.channel_id, account.aad_object_id or "")
+        return {"PartitionKey": key, "RowKey": _ROW_KEY, _POINTS_TO: account.user_id}
+
+    def _row(self, channel_id: str, user_id: str) -> Row | None:
+        return self._table.get(self._key(channel_id, user_id), _ROW_KEY)
+
+    def _key(self, channel_id: str, user_id: str) -> str:
+        return key_of(self._app_id, channel_id, user_id)
