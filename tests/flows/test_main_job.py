@@ -1,0 +1,252 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.flows.running_app import APP_ID, TENANT_ID, new_user
+from tests.support.connector import is_start
+from tests.support.waiting import until
+
+# As it stands in the documentation of the Bot Connector.
+EXAMPLE = {
+    "bot": {"id": "12345678", "name": "bot's name"},
+    "isGroup": False,
+    "members": [{"id": "1234abcd", "name": "recipient's name"}],
+    "topicName": "News Alert",
+}
+CONVERSATION_PARAMETERS = {
+    "isGroup",
+    "bot",
+    "members",
+    "topicName",
+    "tenantId",
+    "activity",
+    "channelData",
+}
+
+
+@pytest.fixture(autouse=True)
+def nobody_knows_the_member_of_the_example(app, connector):
+    connector.set_conversation_id("1234abcd", "abcd1234")
+    app.host.request("DELETE", "/api/accounts/msteams/1234abcd")
+
+
+def check_example(start, send):
+    assert str(start) == "POST /teams/v3/conversations"
+    assert {name: start.json.get(name) for name in EXAMPLE} == EXAMPLE
+    assert set(start.json) <= CONVERSATION_PARAMETERS
+    assert str(send) == "POST /teams/v3/conversations/abcd1234/activities"
+    assert (send.json["type"], send.json["text"]) == ("message", "An article for you")
+    assert start.headers["Authorization"] == "Bearer identity-token-1"
+    assert send.headers["Authorization"] == "Bearer identity-token-1"
+
+
+def test_the_documented_example_starts_a_conversation_into_which_activities_go(app, connector):
+    started = app.post("/api/conversations", EXAMPLE)
+    found = app.get(started.headers["Location"])
+    sent = app.send("abcd1234", type="message", text="An article for you")
+
+    check_example(*app.calls)
+    assert started.status == 201
+    assert started.json() == {
+        "id": "abcd1234",
+        "channelId": "msteams",
+        "serviceUrl": f"{connector.url}/teams/",
+    }
+    assert (found.status, found.json()) == (200, started.json())
+    assert sent.status == 201
+    assert sent.json()["id"].startswith("activity-")
+
+
+def test_the_documented_example_does_the_same_through_the_queues(app):
+    app.enqueue("start-conversation", EXAMPLE)
+    app.settle()
+    found = app.get("/api/conversations/abcd1234")
+    app.enqueue(
+        "send-activity",
+        {"conversationId": "abcd1234", "activity": {"text": "An article for you"}},
+    )
+    app.settle()
+
+    assert found.status == 200
+    check_example(*app.calls)
+
+
+def test_a_second_start_answers_the_same_without_a_call(app, user):
+    body = {"members": [{"id": user}], "activity": {"text": "Hello"}}
+
+    first = app.start(**body)
+    second = app.start(members=[{"id": user}])
+
+    assert len(app.calls) == 1
+    assert (first.status, second.status) == (201, 200)
+    assert "activityId" in first.json()
+    assert second.json() == first.json()
+    assert second.headers["Location"] == first.headers["Location"]
+
+
+def test_a_second_start_with_an_activity_sends_it_into_the_conversation(app, user):
+    app.start(members=[{"id": user}])
+    second = app.start(members=[{"id": user}], activity={"text": "Hello"})
+
+    _, send = app.calls
+    assert send.path.endswith("/activities")
+    assert send.json["text"] == "Hello"
+    assert second.status == 201
+    assert second.json()["activityId"].startswith("activity-")
+
+
+def test_a_start_that_must_be_new_makes_a_call(app, user):
+    app.start(members=[{"id": user}])
+    second = app.start(members=[{"id": user}], startNew=True)
+
+    assert [is_start(call) for call in app.calls] == [True, True]
+    assert second.status == 201
+
+
+def test_starts_at_the_same_moment_make_one_call(app, connector, user):
+    connector.block(when=is_start)
+    with ThreadPoolExecutor() as callers:
+        answers = [callers.submit(app.start, members=[{"id": user}]) for _ in range(5)]
+        connector.wait_for_waiting(1)
+        connector.release()
+        done = [answer.result() for answer in answers]
+
+    assert len(app.calls) == 1
+    assert sorted(answer.status for answer in done) == [200] * 4 + [201]
+    assert [answer.json() for answer in done] == [done[0].json()] * 5
+
+
+def test_a_start_over_http_and_one_from_the_queue_make_one_call(app, connector, user):
+    connector.block(when=is_start)
+    with ThreadPoolExecutor() as callers:
+        answer = callers.submit(app.start, members=[{"id": user}])
+        connector.wait_for_waiting(1)
+        app.enqueue("start-conversation", {"members": [{"id": user}]})
+        until(lambda: "ConversationStarting" in app.host.log())
+        connector.release()
+        started = answer.result()
+    app.settle()
+
+    assert len(app.calls) == 1
+    assert started.status == 201
+    assert app.storage.take_poison("start-conversation") == []
+
+
+def test_a_group_is_started_anew_each_time(app):
+    group = {"channelId": "telegram", "isGroup": True, "members": [{"id": "1"}, {"id": "2"}]}
+
+    ids = [app.start(**group).json()["id"] for _ in range(2)]
+
+    assert len(app.calls) == 2
+    assert len(set(ids)) == 2
+
+
+def test_what_is_absent_is_filled_in_from_the_account(app, connector, user):
+    app.remember(
+        "msteams",
+        user,
+        name="Alex",
+        bot={"id": "28:another", "name": "News"},
+        tenantId="the-account's",
+        serviceUrl=f"{connector.url}/emea/",
+    )
+
+    app.start(members=[{"id": user}])
+
+    [start] = app.calls
+    assert start.path == "/emea/v3/conversations"
+    assert start.json["bot"] == {"id": "28:another", "name": "News"}
+    assert start.json["members"] == [{"id": user, "name": "Alex"}]
+    assert start.json["tenantId"] == "the-account's"
+
+
+@pytest.mark.parametrize(
+    ("told", "used"),
+    [("{origin}/amer/", "/amer"), ("https://smba.trafficmanager.net.evil.example/", "/teams")],
+)
+def test_the_service_url_in_the_answer_is_used_if_it_is_trusted(app, connector, user, told, used):
+    answer = {"id": f"a:{user}", "serviceUrl": told.format(origin=connector.url)}
+    connector.answer(201, answer, when=is_start)
+
+    app.start(members=[{"id": user}])
+    app.send(f"a:{user}", text="Hello")
+
+    start, send = app.calls
+    assert start.path == "/teams/v3/conversations"
+    assert send.path.startswith(f"{used}/v3/conversations/")
+
+
+def test_a_recipient_whom_nobody_knows_is_tried_with_what_the_settings_give(app, connector):
+    object_id = new_user().removeprefix("29:")
+
+    app.enqueue(
+        "send-activity",
+        {
+            "recipient": {"channelId": "msteams", "userId": object_id},
+            "activity": {"text": "Your order has shipped"},
+        },
+    )
+    app.settle()
+
+    start, send = app.calls
+    assert str(start) == "POST /teams/v3/conversations"
+    assert start.json == {
+        "isGroup": False,
+        "bot": {"id": f"28:{APP_ID}"},
+        "members": [{"id": object_id}],
+        "tenantId": TENANT_ID,
+        "channelData": {"tenant": {"id": TENANT_ID}},
+    }
+    assert str(send) == (f"POST /teams/v3/conversations/a%3Achat-with-{object_id}/activities")
+    assert send.json["text"] == "Your order has shipped"
+
+
+@pytest.mark.parametrize(
+    ("locale", "text", "sent_locale"),
+    [
+        ("de-AT", "Guten Tag", "de"),
+        ("en-GB", "Good day", "en"),
+        ("fr", "Good day", "en"),
+        (None, "Good day", "en"),
+    ],
+)
+def test_people_are_written_to_in_their_language(app, user, locale, text, sent_locale):
+    app.remember("msteams", user, locale=locale, conversation={"id": f"a:{user}"})
+
+    app.enqueue(
+        "send-activity",
+        {
+            "recipient": {"channelId": "msteams", "userId": user},
+            "activities": {"de": {"text": "Guten Tag"}, "en": {"text": "Good day"}},
+        },
+    )
+    app.settle()
+
+    [send] = app.calls
+    assert (send.json["text"], send.json["locale"]) == (text, sent_locale)
+
+
+def test_the_queue_caches_an_account_that_a_message_then_reaches(app, connector, user):
+    app.enqueue(
+        "cache-account",
+        {
+            "channelId": "telegram",
+            "user": {"id": user, "name": "Alex"},
+            "bot": {"id": "news-bot"},
+            "serviceUrl": f"{connector.url}/telegram/",
+            "conversation": {"id": f"t:{user}"},
+        },
+    )
+    app.settle()
+    app.enqueue(
+        "send-activity",
+        {
+            "recipient": {"channelId": "telegram", "userId": user},
+            "activity": {"text": "Hello"},
+        },
+    )
+    app.settle()
+
+    [send] = app.calls
+    assert send.path.startswith("/telegram/v3/conversations/t%3A")
+    assert send.json["from"] == {"id": "news-bot"}
