@@ -10,6 +10,7 @@ from shared.json_text import require_size
 from shared.models import (
     ChannelAccount,
     ChannelId,
+    ConversationAccount,
     Identifier,
     Locale,
     Name,
@@ -20,7 +21,7 @@ from shared.models import (
     parse,
 )
 
-# A row of Table storage takes 32 K characters in a property.
+# Half of what a property of a row takes.
 _LARGEST_UTF16_BYTES = 32 * 1024
 
 
@@ -30,19 +31,6 @@ class Preferences(WireModel):
     interests: list[Name] | None = None
     muted_topics: list[Name] | None = None
     muted: bool | None = None
-
-
-class AccountConversation(OpenModel):
-    """The person's conversation with the bot, or a group that both are in."""
-
-    id: Identifier
-    conversation_type: Name | None = None
-    is_group: bool | None = None
-
-    @property
-    def is_one_to_one(self) -> bool:
-        """Whether this is between the person and the bot alone."""
-        return not self.is_group and self.conversation_type in (None, "personal")
 
 
 class AccountBody(WireModel):
@@ -58,7 +46,7 @@ class AccountBody(WireModel):
     locale: Locale | None = None
     time_zone: Name | None = None
     preferences: Preferences | None = None
-    conversation: AccountConversation | None = None
+    conversation: ConversationAccount | None = None
     installed: bool | None = None
     blocked: bool | None = None
     observed_at: Timestamp | None = None
@@ -108,10 +96,6 @@ class _ReferencedUser(OpenModel):
     aad_object_id: Identifier | None = None
 
 
-class _ReferencedConversation(AccountConversation):
-    tenant_id: Identifier | None = None
-
-
 class _ConversationReference(OpenModel):
     """The ConversationReference of the Connector's swagger."""
 
@@ -119,7 +103,7 @@ class _ConversationReference(OpenModel):
     user: _ReferencedUser
     bot: ChannelAccount
     service_url: ServiceUrl
-    conversation: _ReferencedConversation
+    conversation: ConversationAccount
     locale: Locale | None = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from CacheAccount.request import AccountBody, AccountConversation, AccountQuery
+from CacheAccount.request import AccountBody, AccountQuery
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.conversations import Conversation
 from shared.errors import (
@@ -16,7 +16,7 @@ from shared.errors import (
 )
 from shared.json_text import require_size
 from shared.languages import is_within
-from shared.models import parse
+from shared.models import ConversationAccount, parse
 from shared.services import Services
 
 # What a property of a row takes; bit by bit, an account could grow beyond it.
@@ -24,14 +24,19 @@ _LARGEST_UTF16_BYTES = 64 * 1024
 
 
 def cache_account(
-    patch: Mapping[str, Any], services: Services, *, if_match: str | None = None
+    patch: Mapping[str, Any],
+    services: Services,
+    *,
+    told_at: datetime | None = None,
+    if_match: str | None = None,
 ) -> StoredAccount:
     """Merge what is told into what is cached; what was observed earlier is ignored.
 
-    ``patch`` comes from ``account_patch``. ``if_match`` is the version that the caller means to
-    change, where they say; another one there raises AccountChangedError.
+    ``patch`` comes from ``account_patch``. ``told_at`` is when it was told, now unless given; what
+    does not say when it was observed, was observed then. ``if_match`` is the version that the
+    caller means to change, where they say; another one there raises AccountChangedError.
     """
-    now = datetime.now(UTC)
+    now = told_at or datetime.now(UTC)
 
     def change(stored: StoredAccount | None) -> Account:
         if if_match is not None and (stored is None or if_match not in ("*", stored.version)):
@@ -98,6 +103,10 @@ def _told(
     known = account_body(account) if account else {}
     # Unless it says when, what is told was observed now.
     known.pop("observedAt", None)
+    conversation = patch.get("conversation")
+    if isinstance(conversation, Mapping) and conversation.get("isGroup"):
+        # A group takes nothing over from the one-to-one conversation that is known.
+        known.pop("conversation", None)
     # The account keeps its own id, whichever of the person's ids it was found by.
     ids = {"channelId": known["channelId"], "userId": known["userId"]} if known else {}
     merged = {**_merge(known, patch), **ids}
@@ -129,9 +138,17 @@ def _told(
         blocked=body.blocked,
         observed_at=observed_at,
     )
-    if "conversation" not in patch:
+    if "conversation" not in patch and not _has_moved(account, told):
         return told
     return _with_conversation(told, body.conversation, services)
+
+
+def _has_moved(account: Account | None, told: Account) -> bool:
+    """Tell whether what is known of the conversation is no longer what its own row says."""
+    if account is None or account.conversation is None:
+        return False
+    before = (account.service_url, account.bot, account.tenant_id)
+    return before != (told.service_url, told.bot, told.tenant_id)
 
 
 def _fits(account: Account, query: AccountQuery) -> bool:
@@ -148,7 +165,7 @@ def _is_news(observed_at: datetime, known_at: datetime | None) -> bool:
 
 
 def _with_conversation(
-    account: Account, told: AccountConversation | None, services: Services
+    account: Account, told: ConversationAccount | None, services: Services
 ) -> Account:
     bot_id = account.bot.id if account.bot else ""
     previous = account.conversation

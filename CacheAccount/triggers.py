@@ -45,7 +45,8 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @queue_function(CACHE_ACCOUNT)
 def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge what is told of an account into the cache."""
-    cache_account(account_patch(message.body), services())
+    patch = account_patch(message.body)
+    cache_account(patch, services(), told_at=message.flow.accepted_at)
 
 
 @cache_account_blueprint.function_name("GetAccount")

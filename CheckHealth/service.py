@@ -18,13 +18,22 @@ _kept: tuple[float, list[str]] | None = None
 def failing_components() -> list[str]:
     """Return the names of what fails, none when all is well; what was found is kept for 10 s.
 
-    The function is open to everybody, so it must cost storage next to nothing.
+    The function is open to everybody, so it must cost storage next to nothing: one looks at a
+    time, and who comes meanwhile gets what was found before, if anything was.
     """
     global _kept
-    with _lock:
-        if _kept is None or time.monotonic() - _kept[0] > _KEPT_SECONDS:
-            _kept = (time.monotonic(), _look())
-        return _kept[1]
+    kept = _kept
+    if kept is not None and time.monotonic() - kept[0] <= _KEPT_SECONDS:
+        return kept[1]
+    if not _lock.acquire(blocking=kept is None):
+        return kept[1] if kept is not None else []
+    try:
+        if _kept is kept:
+            found = _look()
+            _kept = (time.monotonic(), found)
+        return _kept[1] if _kept is not None else []
+    finally:
+        _lock.release()
 
 
 def _look() -> list[str]:

@@ -10,7 +10,8 @@ _COMMAND = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WITHOUT_TOPIC = ("stop", "start", "interests")
-_MOST_INTERESTS = 100
+# Of 200 characters each, in one property of a row that takes 32 K.
+_MOST_TOPICS = 50
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ def obey(command: Command, preferences: Mapping[str, Any]) -> dict[str, Any]:
             wanted["muted"] = False
         case "follow":
             wanted["interests"] = [*_without(interests, command.topic), command.topic][
-                -_MOST_INTERESTS:
+                -_MOST_TOPICS:
             ]
             wanted["mutedTopics"] = _without(muted_topics, command.topic)
         case "unfollow":
             wanted["interests"] = _without(interests, command.topic)
         case "mute":
             wanted["mutedTopics"] = [*_without(muted_topics, command.topic), command.topic][
-                -_MOST_INTERESTS:
+                -_MOST_TOPICS:
             ]
     return {name: value for name, value in wanted.items() if value != []}
 

@@ -7,7 +7,16 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from shared.models import ChannelAccount, ChannelId, Identifier, Name, OpenModel, ServiceUrl, parse
+from shared.models import (
+    ChannelAccount,
+    ChannelId,
+    ConversationAccount,
+    Identifier,
+    Name,
+    OpenModel,
+    ServiceUrl,
+    parse,
+)
 
 _LOCALE = re.compile(r"[A-Za-z0-9-]{1,64}")
 # What came before is a default that nobody filled in.
@@ -38,18 +47,12 @@ class Participant(OpenModel):
     role: Lenient[str] = None
 
 
-class InboundConversation(OpenModel):
+class InboundConversation(ConversationAccount):
     """The conversation that an activity belongs to."""
 
-    id: Identifier
     conversation_type: Lenient[Name] = None
     is_group: Lenient[bool] = None
     tenant_id: Lenient[Identifier] = None
-
-    @property
-    def is_one_to_one(self) -> bool:
-        """Whether it is between the person and the bot alone."""
-        return not self.is_group and self.conversation_type in (None, "personal")
 
 
 class InboundActivity(OpenModel):

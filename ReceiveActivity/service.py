@@ -10,7 +10,7 @@ from ReceiveActivity.texts import confirmation
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.conversations import Conversation
 from shared.erasure import erase
-from shared.errors import ForbiddenActivityError
+from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.flow import SEND_ACTIVITY, Flow
 from shared.models import ChannelAccount
 from shared.services import Services
@@ -30,17 +30,17 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     at = activity.observed_at(datetime.now(UTC))
     seen = _Seen(activity, activity.conversation, activity.recipient, at)
     observation = observe(activity)
-    if observation.bot_left:
-        services.conversations.delete(seen.conversation.id, activity.channel_id)
-    elif not seen.conversation.is_one_to_one:
-        services.conversations.put(seen.as_conversation(user_id=None))
+    if observation.bot_left or not seen.conversation.is_one_to_one:
+        _keep_group(seen, services, bot_left=observation.bot_left)
     command = read_command(activity.said) if activity.type == "message" else None
     for person in observation.present:
         _keep(person, seen, command, services)
     for person in observation.gone:
         _leave(person, seen, services)
     for person in observation.erase:
-        erase(activity.channel_id, person.id, services)
+        # Something may have been made under each id before both were known.
+        for user_id in filter(None, (person.aad_object_id, person.id)):
+            erase(activity.channel_id, user_id, services)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class _Seen:
     @property
     def bot_account(self) -> ChannelAccount:
         """The bot's account, without what else the activity says of its recipient."""
-        return ChannelAccount.model_validate(self.bot.model_dump(include={"id", "name"}))
+        return ChannelAccount.model_validate(
+            self.bot.model_dump(include={"id", "name"}, exclude_none=True)
+        )
 
     def as_conversation(self, *, user_id: str | None) -> Conversation:
         return Conversation(
@@ -70,8 +72,27 @@ class _Seen:
         )
 
 
+def _keep_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
+    try:
+        known = services.conversations.find(seen.conversation.id, seen.activity.channel_id)
+    except UnknownConversationError:
+        known = None
+    if known is not None and known.observed_at is not None and seen.at < known.observed_at:
+        return
+    if bot_left:
+        services.conversations.delete(seen.conversation.id, seen.activity.channel_id)
+        return
+    activity_id = known.activity_id if known else None
+    services.conversations.put(
+        replace(seen.as_conversation(user_id=None), activity_id=activity_id, observed_at=seen.at)
+    )
+
+
 def _keep(person: Participant, seen: _Seen, command: Command | None, services: Services) -> None:
+    is_obeyed = False
+
     def observed(stored: StoredAccount | None) -> Account:
+        nonlocal is_obeyed
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if account.observed_at is None or seen.at >= account.observed_at:
             account = _with_facts(account, person, seen, services)
@@ -79,12 +100,14 @@ def _keep(person: Participant, seen: _Seen, command: Command | None, services: S
             # Who wants less is heard even when it arrives late.
             at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
             wanted = obey(command, account.preferences)
-            account = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
+            obedient = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
+            # The Connector posts again what it thinks was lost; one answer is enough.
+            is_obeyed = obedient != account
+            account = obedient
         return account
 
     kept = services.accounts.change(seen.activity.channel_id, person.id, observed)
-    # The Connector posts again what it thinks was lost; one answer is enough.
-    if command and kept.is_changed:
+    if command and is_obeyed:
         _confirm(command, kept.account, seen, services)
 
 
@@ -103,11 +126,15 @@ def _with_facts(account: Account, person: Participant, seen: _Seen, services: Se
     )
     if not seen.conversation.is_one_to_one:
         return told
-    one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type)
     known = account.conversations.get(seen.bot_account.id)
+    # What it was started with belongs to it, whoever writes into it since.
+    activity_id = known.activity_id if known and known.id == seen.conversation.id else None
+    one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type, activity_id)
     if known is None or known.id != one_to_one.id or account.service_url != activity.service_url:
         # Whoever learns of a conversation from the account must find the conversation.
-        services.conversations.put(seen.as_conversation(user_id=account.user_id))
+        services.conversations.put(
+            replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
+        )
         told = told.with_conversation(seen.bot_account.id, one_to_one)
     return replace(told, installed=True, blocked=False)
 

@@ -135,7 +135,7 @@ def _start_once(
             "start",
             services.settings.app_id,
             channel_id,
-            request.members[0].id,
+            start.account.user_id if start.account else request.members[0].id,
             start.bot_id,
             seconds=services.settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
         )

@@ -4,9 +4,13 @@ Table ``bodies``. PartitionKey: a random key, RowKey: the number of the part; a 
 takes 64 KiB.
 """
 
+import logging
 import uuid
 
+from shared.errors import StorageUnavailableError
 from shared.storage import Storage, Table
+
+_logger = logging.getLogger(__name__)
 
 _PART_BYTES = 60 * 1024
 
@@ -22,17 +26,28 @@ class ClaimChecks:
         """Keep a text; return the key that it is fetched by."""
         key = uuid.uuid4().hex
         content = text.encode()
-        for number, start in enumerate(range(0, len(content), _PART_BYTES)):
-            part = content[start : start + _PART_BYTES]
-            self._table.put({"PartitionKey": key, "RowKey": f"{number:04}", "part": part})
+        parts = [
+            content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)
+        ]
+        for number, part in enumerate(parts):
+            row = {"PartitionKey": key, "RowKey": f"{number:04}", "part": part}
+            self._table.put({**row, "parts": len(parts)})
         return key
 
     def fetch(self, key: str) -> str | None:
         """Return the text that was kept under a key; None when there is none, or no more."""
         rows = sorted(self._table.partition(key), key=lambda row: str(row["RowKey"]))
-        return b"".join(bytes(row["part"]) for row in rows).decode() if rows else None
+        if not rows or len(rows) < rows[0]["parts"]:
+            return None
+        return b"".join(bytes(row["part"]) for row in rows).decode()
 
     def drop(self, key: str) -> None:
-        """Forget the text that was kept under a key."""
-        for row in self._table.partition(key):
-            self._table.delete(row["PartitionKey"], row["RowKey"])
+        """Forget the text that was kept under a key.
+
+        What it was kept for is done, so storage that fails now is no failure of it.
+        """
+        try:
+            for row in self._table.partition(key):
+                self._table.delete(row["PartitionKey"], row["RowKey"])
+        except StorageUnavailableError as error:
+            _logger.warning("What was kept aside could not be dropped: %s", error)

@@ -8,6 +8,7 @@ ids themselves are properties. A one-to-one conversation names the user whose ac
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared import json_text
@@ -21,7 +22,7 @@ class Conversation:
     """A conversation of the bot's, and what it takes to send into it.
 
     ``activity_id`` is that of the activity that it was started with. ``user_id`` is the person of
-    a one-to-one conversation.
+    a one-to-one conversation; of a group, ``observed_at`` is when this was last seen to be so.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Conversation:
     bot: ChannelAccount | None = None
     tenant_id: str | None = None
     user_id: str | None = None
+    observed_at: datetime | None = None
 
 
 class ConversationCache:
@@ -92,6 +94,7 @@ def _to_row(conversation: Conversation, partition_key: str, row_key: str) -> dic
         "bot": json_text.to_text(conversation.bot.to_json()) if conversation.bot else None,
         "tenantId": conversation.tenant_id,
         "userId": conversation.user_id,
+        "observedAt": conversation.observed_at,
     }
     known = {name: value for name, value in properties.items() if value is not None}
     return {"PartitionKey": partition_key, "RowKey": row_key, **known}
@@ -109,4 +112,5 @@ def _from_row(row: Row) -> Conversation:
         bot=ChannelAccount.model_validate(json.loads(bot)) if bot else None,
         tenant_id=row.get("tenantId"),
         user_id=row.get("userId"),
+        observed_at=row.get("observedAt"),
     )

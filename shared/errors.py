@@ -18,6 +18,7 @@
       InvalidSettingError              500  the deployment's fault
       BotCredentialError               500  the deployment's fault; again later
       StorageUnavailableError          503  the host tries again
+      StorageRefusedError              500
       ConnectorError                   502  other answers of the Connector
         ConnectorRejectedError         the Connector's own 400, 403, 404 or 413
         ConnectorRedirectedError       502
@@ -239,6 +240,12 @@ class ConnectorAnswer:
     message: str = ""
     correlation_id: str | None = None
     retry_after_seconds: float | None = None
+
+
+class StorageRefusedError(AppError):
+    """Table or Queue storage cannot take what it was given, and never will."""
+
+    code = "StorageRefused"
 
 
 class ConnectorError(AppError):

@@ -138,20 +138,19 @@ def process(
         body = json_text.parse_object(text)
         key = body.get(_BODY)
         if isinstance(key, str):
-            body = _kept_aside(key, queues)
+            kept = queues.claim_checks.fetch(key)
+            if kept is None:
+                # Storage gave the message out once more after it was done.
+                _logger.warning("Done with already on %s", queue)
+                return
+            body = json_text.parse_object(kept)
     except InvalidRequestError as error:
+        _logger.error("Not accepted on %s: %s", queue, error.code)
         queues.poison(queue, _as_it_came(text), error, attempts=0)
         return
     _process_body(queue, body, message_id, inserted_at, queues, handle, jitter)
     if isinstance(key, str):
         queues.claim_checks.drop(key)
-
-
-def _kept_aside(key: str, queues: Queues) -> dict[str, Any]:
-    text = queues.claim_checks.fetch(key)
-    if text is None:
-        raise InvalidRequestError(FieldError(_BODY, "is done with already, or was never ours"))
-    return json_text.parse_object(text)
 
 
 def _fits(text: str) -> bool:
@@ -170,6 +169,7 @@ def _process_body(
     try:
         message = _message(queue, body, message_id, inserted_at)
     except InvalidRequestError as error:
+        _logger.error("Not accepted on %s: %s", queue, error.code)
         queues.poison(queue, body, error, attempts=0)
         return
     expires_at = _expires_at(message)

@@ -4,6 +4,7 @@ Names and meanings: the Activity Protocol specification and the Connector's swag
 looked at is typed; whatever else an object holds is kept, and goes out as it came in.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -47,7 +48,14 @@ Name = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 _Model = TypeVar("_Model", bound="WireModel")
+
+
+def canonical_id(user_id: str) -> str:
+    """Return a user's id as it is compared: an Entra object id is a GUID, in whatever case."""
+    return user_id.lower() if _GUID.fullmatch(user_id) else user_id
 
 
 class WireModel(BaseModel):
@@ -72,6 +80,20 @@ class ChannelAccount(OpenModel):
 
     id: Identifier
     name: Name | None = None
+
+
+class ConversationAccount(OpenModel):
+    """A conversation on a channel."""
+
+    id: Identifier
+    conversation_type: Name | None = None
+    is_group: bool | None = None
+    tenant_id: Identifier | None = None
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether it is between a person and the bot alone."""
+        return not self.is_group and self.conversation_type in (None, "personal")
 
 
 class Activity(OpenModel):

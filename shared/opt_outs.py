@@ -10,6 +10,7 @@ import secrets
 from functools import cached_property
 
 from shared.errors import StorageUnavailableError
+from shared.models import canonical_id
 from shared.storage import Storage, Table, key_of
 
 _ROW_KEY = "optout"
@@ -37,7 +38,7 @@ class OptOuts:
         self._table.delete(self._hash(channel_id, user_id), _ROW_KEY)
 
     def _hash(self, channel_id: str, user_id: str) -> str:
-        message = key_of(self._app_id, channel_id, user_id).encode()
+        message = key_of(self._app_id, channel_id, canonical_id(user_id)).encode()
         return hmac.digest(self._hash_key, message, "sha256").hex()
 
     @cached_property

@@ -9,7 +9,7 @@ from shared.auth.clouds import CLOUDS, Cloud
 from shared.auth.service_urls import (
     Origin,
     TrustedServiceUrls,
-    is_loopback,
+    is_safe,
     origin_of,
     parse_origin,
 )
@@ -210,8 +210,7 @@ class _Reader:
 
     def metadata_url(self, name: str) -> str:
         value = self.text(name)
-        origin = origin_of(value)
-        if value and (origin is None or not (origin[0] == "https" or is_loopback(origin[1]))):
+        if value and not is_safe(value):
             raise InvalidSettingError(name, "must be a plain https URL")
         return value
 

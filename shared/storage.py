@@ -5,13 +5,14 @@ pool, and give up after seconds, not minutes: the Functions host tries a queue m
 """
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import InvalidSettingError, StorageUnavailableError
+from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.settings import STORAGE, StorageAccount
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueClient, QueueServiceClient
 
 Row = Mapping[str, Any]
+
+# Too large, or not what storage takes: it would be the same the next time.
+_REFUSED = (400, 413)
+# Whoever asks for our health wants an answer now.
+_CHECK_BOUNDS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 0}
 
 _BOUNDS: dict[str, Any] = {
     "connection_timeout": 5,
@@ -60,14 +66,17 @@ class Storage:
 
     def check_tables(self) -> None:
         """Raise StorageUnavailableError when tables do not answer; no table needs to exist."""
-        Table(self, "accounts").get("health", "health")
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors(), suppress(ResourceNotFoundError):
+            self.table("accounts").get_entity("health", "health", **_CHECK_BOUNDS)
 
     def check_queues(self) -> None:
         """Raise StorageUnavailableError when queues do not answer; no queue needs to exist."""
         from azure.core.exceptions import ResourceNotFoundError
 
         with _translated_errors(), suppress(ResourceNotFoundError):
-            self.queue("send-activity").peek_messages()
+            self.queue("send-activity").peek_messages(**_CHECK_BOUNDS)
 
     @cached_property
     def _tables(self) -> "TableServiceClient":
@@ -115,6 +124,8 @@ class Storage:
         from azure.core.pipeline.transport import RequestsTransport
         from requests.adapters import HTTPAdapter
 
+        # At the level of the Functions worker, every request and answer would be in the log.
+        logging.getLogger("azure.core").setLevel(logging.WARNING)
         session = requests.Session()
         adapter = HTTPAdapter(pool_maxsize=self._threads)
         session.mount("https://", adapter)
@@ -286,7 +297,7 @@ def _checked_setting() -> Iterator[None]:
 
 @contextmanager
 def _translated_errors() -> Iterator[None]:
-    from azure.core.exceptions import AzureError
+    from azure.core.exceptions import AzureError, HttpResponseError
 
     try:
         yield
@@ -294,4 +305,6 @@ def _translated_errors() -> Iterator[None]:
         code = getattr(error, "error_code", None) or type(error).__name__
         # An error code of azure.data.tables is an enumeration, whose text is not its code.
         code = getattr(code, "value", code)
+        if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
+            raise StorageRefusedError(f"Storage cannot take this: {code}") from error
         raise StorageUnavailableError(f"Storage did not do what it was asked: {code}") from error

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -55,7 +56,7 @@ def queue_function(
                 queue,
                 message.get_body().decode("utf-8", "replace"),
                 message_id=message.id or "",
-                inserted_at=message.insertion_time,
+                inserted_at=_in_utc(message.insertion_time),
                 queues=services().queues,
                 handle=handle,
             )
@@ -65,6 +66,11 @@ def queue_function(
         return run
 
     return decorate
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    # azure-functions drops the zone of what does not end in Z.
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def read_json(request: func.HttpRequest) -> dict[str, Any]:

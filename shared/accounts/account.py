@@ -8,8 +8,8 @@ from typing import Any
 from shared.models import ChannelAccount
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-# A property of a row takes some 240 ids of Teams.
-_MOST_FORMER_CONVERSATIONS = 100
+# A property of a row takes 32 K characters, and an id has up to 1,024.
+_MOST_FORMER_CONVERSATIONS = 20
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from shared.accounts.account import Account
 from shared.accounts.rows import from_row, to_properties
 from shared.continuation_tokens import read_token, write_token
 from shared.errors import StorageUnavailableError
+from shared.models import canonical_id
 from shared.opt_outs import OptOuts
 from shared.storage import Row, Storage, Table, key_of, version_of
 
@@ -89,12 +90,23 @@ class AccountCache:
         )
         return [from_row(row) for row in rows], write_token(next_token)
 
-    def delete(self, account: Account) -> None:
-        """Forget a person, under both ids; all that stays is that they said stop, if they did."""
-        for user_id in account.ids:
-            if account.preferences.get("muted"):
-                self._opt_outs.remember(account.channel_id, user_id)
-            self._table.delete(self._key(account.channel_id, user_id), _ROW_KEY)
+    def delete(self, channel_id: str, user_id: str) -> None:
+        """Forget a person, under both ids; all that stays is that they said stop, if they did.
+
+        The row of the given id goes last, so that the same call, made again after a failure,
+        finds what is left.
+        """
+        stored, own_id = self._find(channel_id, user_id)
+        if stored is not None:
+            ids = [
+                each for each in stored.account.ids if canonical_id(each) != canonical_id(user_id)
+            ]
+            if stored.account.preferences.get("muted"):
+                for each in stored.account.ids:
+                    self._opt_outs.remember(channel_id, each)
+            for each in ids:
+                self._delete_row_of(stored.account.user_id, channel_id, each)
+        self._delete_row_of(own_id, channel_id, user_id)
 
     def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, str]:
         """Return what is cached of a person, and the id that their account stands under."""
@@ -107,7 +119,7 @@ class AccountCache:
 
     def _write(self, account: Account, stored: StoredAccount | None) -> StoredAccount | None:
         """Write an account over the version that was read; None when somebody else was faster."""
-        was_forgotten = stored is None and any(
+        was_forgotten = (stored is None or account.lacks_pointer) and any(
             self._opt_outs.include(account.channel_id, user_id) for user_id in account.ids
         )
         if was_forgotten:
@@ -130,7 +142,7 @@ class AccountCache:
                 return None
         former_pointer = stored.account.pointer_from if stored else None
         if former_pointer not in (None, account.aad_object_id):
-            self._remove_pointer(account, former_pointer)
+            self._delete_row_of(account.user_id, account.channel_id, former_pointer)
         if was_forgotten:
             for user_id in account.ids:
                 self._opt_outs.forget(account.channel_id, user_id)
@@ -165,10 +177,10 @@ class AccountCache:
             self._table.put(pointer)
         return None
 
-    def _remove_pointer(self, account: Account, object_id: str) -> None:
-        """Have an id that is not the person's any more find nobody, unless it finds another."""
-        row = self._row(account.channel_id, object_id)
-        if row is not None and row.get(_POINTS_TO) == account.user_id:
+    def _delete_row_of(self, owner_id: str, channel_id: str, user_id: str) -> None:
+        """Have an id find nobody, unless by now it leads to somebody else than its owner."""
+        row = self._row(channel_id, user_id)
+        if row is not None and row.get(_POINTS_TO, owner_id) == owner_id:
             self._table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
 
     def _pointer(self, account: Account) -> dict[str, Any]:
@@ -179,4 +191,4 @@ class AccountCache:
         return self._table.get(self._key(channel_id, user_id), _ROW_KEY)
 
     def _key(self, channel_id: str, user_id: str) -> str:
-        return key_of(self._app_id, channel_id, user_id)
+        return key_of(self._app_id, channel_id, canonical_id(user_id))

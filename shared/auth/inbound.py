@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 
+from shared.auth.service_urls import is_safe
 from shared.errors import ForbiddenActivityError, KeysUnavailableError, UnauthorizedCallerError
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class SigningKeys:
 
         try:
             jwks_url = self._fetch(self._metadata_url)["jwks_uri"]
+            if not is_safe(jwks_url):
+                raise ValueError("the keys are not at a safe address")
             self._keys = _signing_keys(self._fetch(jwks_url)["keys"])
         except (
             requests.RequestException,

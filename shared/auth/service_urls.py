@@ -98,6 +98,12 @@ def parse_origin(text: str) -> Origin | None:
     return origin if origin[0] == "https" or is_loopback(origin[1]) else None
 
 
+def is_safe(url: str) -> bool:
+    """Tell whether a URL is plain https, or http on this machine."""
+    origin = origin_of(url)
+    return origin is not None and (origin[0] == "https" or is_loopback(origin[1]))
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether the host, as it stands in a URL, is this machine."""
     if host == "localhost":

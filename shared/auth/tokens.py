@@ -157,6 +157,8 @@ def azure_credential(credential: BotCredential) -> "TokenCredential":
         ManagedIdentityCredential,
     )
 
+    for noisy in ("azure.core", "azure.identity"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     if credential.app_type is AppType.USER_ASSIGNED_MSI:
         return ManagedIdentityCredential(client_id=credential.app_id, **_NETWORK_BOUNDS)
     entra: dict[str, Any] = {

@@ -359,3 +359,21 @@ def test_others_are_not_forgotten_with_them(services, tell, known):
 
     assert known() == WHOLE
     assert services.conversations.find("a:1")
+
+
+def test_a_conversation_moves_with_its_person(tell, services):
+    tell(**WHOLE)
+
+    tell(serviceUrl="https://smba.trafficmanager.net/emea/")
+
+    conversation = services.conversations.find("a:1")
+    assert conversation.service_url == "https://smba.trafficmanager.net/emea/"
+
+
+def test_a_group_takes_nothing_over_from_the_one_to_one_conversation(tell, known, services):
+    tell(**WHOLE)
+
+    tell(conversation={"id": "19:group", "isGroup": True})
+
+    assert services.conversations.find("19:group").conversation_type is None
+    assert known()["conversation"] == WHOLE["conversation"]

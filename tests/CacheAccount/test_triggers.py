@@ -122,3 +122,14 @@ def test_an_account_that_can_never_be_cached_is_poison(queue_reader):
     [failed] = poison.take()
     assert failed["failure"]["code"] == "UntrustedServiceUrl"
     assert get().status_code == 404
+
+
+def test_what_waited_on_the_queue_is_no_newer_than_when_it_was_accepted():
+    put({**BODY, "preferences": {"muted": True}, "observedAt": "2026-01-31T10:00:00Z"})
+    waited = {"id": "1", "acceptedAt": "2026-01-31T09:00:00Z"}
+
+    cache_account_from_queue(
+        queue_message({**ALEX, **BODY, "preferences": {"muted": False}, "_flow": waited})
+    )
+
+    assert answer_of(get())[1]["preferences"] == {"muted": True}

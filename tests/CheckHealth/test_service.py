@@ -110,3 +110,11 @@ def test_bad_health_is_answered_with_names_only(redeploy):
         503,
         {"status": "failing", "failing": ["settings"]},
     )
+
+
+def test_who_comes_while_another_one_looks_gets_what_was_found_before(clock):
+    found = failing_components()
+    clock.now += 11
+
+    with service._lock:
+        assert failing_components() is found

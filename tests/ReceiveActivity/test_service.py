@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from CacheAccount.service import cache_account
 from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
-from shared.accounts import Account
+from shared.accounts import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.flow import SEND_ACTIVITY
 from shared.services import Services
@@ -306,3 +307,95 @@ def test_who_wants_alerts_again_is_not_taken_for_one_who_said_stop_when_forgotte
     receive(services, user, type="deleteUserData", timestamp="2026-01-04T10:00:00Z")
 
     assert not services.opt_outs.include("msteams", user)
+
+
+def test_an_object_id_finds_the_account_in_whatever_case(services: Services, user: str):
+    object_id = str(uuid4())
+
+    receive(services, user, **{"from": {"id": user, "aadObjectId": object_id}})
+
+    assert account_of(services, object_id.upper()) == account_of(services, user)
+
+
+def test_delete_user_data_erases_what_was_made_under_the_object_id_too(
+    services: Services, user: str
+):
+    object_id = str(uuid4())
+    services.accounts.change(
+        "msteams", object_id, lambda _: Account("msteams", object_id, name="Alex Wilber")
+    )
+
+    person = {"id": user, "aadObjectId": object_id}
+    receive(services, user, type="deleteUserData", **{"from": person})
+
+    assert services.accounts.get("msteams", object_id) is None
+
+
+def test_a_stop_that_outlived_an_account_is_not_lost_when_the_ids_are_joined(
+    services: Services, user: str
+):
+    object_id = str(uuid4())
+    receive(services, object_id, text="stop")
+    receive(services, object_id, type="deleteUserData", timestamp="2026-01-02T10:00:00Z")
+    receive(services, user, timestamp="2026-01-03T10:00:00Z")
+
+    receive(
+        services,
+        user,
+        timestamp="2026-01-04T10:00:00Z",
+        **{"from": {"id": user, "aadObjectId": object_id}},
+    )
+
+    assert account_of(services, user).preferences == {"muted": True}
+
+
+def test_what_a_conversation_was_started_with_stays_when_its_user_writes(
+    services: Services, user: str
+):
+    started = OneToOne(f"a:{user}", activity_id="first")
+    services.accounts.change(
+        "msteams", user, lambda _: Account("msteams", user).with_conversation("28:bot", started)
+    )
+
+    receive(services, user)
+
+    kept = account_of(services, user).conversation
+    assert kept is not None
+    assert kept.activity_id == "first"
+    assert services.conversations.find(f"a:{user}").activity_id == "first"
+
+
+def test_old_news_of_a_group_does_not_bring_its_old_service_url_back(services: Services, user: str):
+    group: dict[str, Any] = {"id": unique("19:group"), "isGroup": True}
+    receive(services, user, conversation=group, timestamp="2026-01-02T10:00:00Z")
+
+    late = inbound("http://127.0.0.1:9/old", user, conversation=group)
+    receive_activity(read(late), services)
+    receive(
+        services,
+        user,
+        type="conversationUpdate",
+        conversation=group,
+        membersRemoved=[{"id": "28:bot"}],
+    )
+
+    assert services.conversations.find(group["id"]).service_url == SERVICE_URL
+
+
+def test_a_bot_without_a_name_is_kept_without_one(services: Services, user: str):
+    receive(services, user, recipient={"id": "28:bot", "name": None})
+
+    bot = account_of(services, user).bot
+    assert bot is not None
+    assert bot.to_json() == {"id": "28:bot"}
+
+
+def test_a_command_that_came_too_late_to_hold_is_not_confirmed(
+    services: Services, user: str, queue: QueueReader
+):
+    receive(services, user, timestamp="2026-01-02T10:00:00Z", text="start")
+    queue.clear()
+
+    receive(services, user, timestamp="2026-01-01T10:00:00Z", text="stop")
+
+    assert queue.count() == 0

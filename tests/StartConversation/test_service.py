@@ -470,13 +470,28 @@ def test_the_activity_of_a_start_is_only_sent_once(start, connector):
 def test_of_many_conversations_started_anew_the_oldest_is_forgotten_altogether(
     start, services, connector
 ):
-    for number in range(102):
+    for number in range(22):
         connector.set_conversation_id("29:alex", f"a:{number}")
         start(startNew=True)
 
     stored = services.accounts.get("msteams", "29:alex")
-    assert len(stored.account.former_conversation_ids) == 100
+    assert len(stored.account.former_conversation_ids) == 20
     assert stored.account.former_conversation_ids[0] == "a:1"
     with pytest.raises(UnknownConversationError):
         services.conversations.find("a:0")
     assert services.conversations.find("a:1").user_id == "29:alex"
+
+
+def test_starts_under_both_ids_of_a_person_make_one_call(start, services, connector):
+    know(services, aad_object_id="object-of-alex")
+    connector.block(when=is_start)
+    with ThreadPoolExecutor(2) as pool:
+        starts = [
+            pool.submit(start, members=[{"id": member_id}])
+            for member_id in ("29:alex", "object-of-alex")
+        ]
+        connector.wait_for_waiting(1)
+        connector.release()
+        ids = {each.result().conversation.id for each in starts}
+
+    assert len(connector.requests) == len(ids) == 1

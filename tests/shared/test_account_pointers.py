@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from shared.accounts import Account, AccountCache, OneToOne, StoredAccount
+from shared.errors import StorageUnavailableError
 from shared.services import Services
 from shared.settings import Settings
-from shared.storage import key_of
+from shared.storage import Table, key_of
 from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 from tests.support.stub_server import ReceivedRequest
@@ -248,7 +249,7 @@ def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id,
 def test_a_forgotten_person_is_unknown_by_either_id(accounts, user_id, object_id, by):
     tell(accounts, user_id, aad_object_id=object_id)
 
-    accounts.delete(found(accounts, {"user_id": user_id, "object_id": object_id}[by]))
+    accounts.delete(CHANNEL_ID, {"user_id": user_id, "object_id": object_id}[by])
 
     assert accounts.get(CHANNEL_ID, user_id) is None
     assert accounts.get(CHANNEL_ID, object_id) is None
@@ -277,7 +278,7 @@ def test_only_a_stop_outlives_the_account(accounts, services, user_id, object_id
     preferences = {"interests": ["Rain"], **({} if muted is None else {"muted": muted})}
     tell(accounts, user_id, aad_object_id=object_id, preferences=preferences)
 
-    accounts.delete(found(accounts, user_id))
+    accounts.delete(CHANNEL_ID, user_id)
 
     remembered = [services.opt_outs.include(CHANNEL_ID, each) for each in (user_id, object_id)]
     assert remembered == [muted is True] * 2
@@ -287,7 +288,7 @@ def test_a_stop_that_is_remembered_is_in_the_account_as_soon_as_there_is_one_aga
     accounts, services, user_id, object_id
 ):
     tell(accounts, user_id, aad_object_id=object_id, preferences={"muted": True})
-    accounts.delete(found(accounts, user_id))
+    accounts.delete(CHANNEL_ID, user_id)
 
     tell(accounts, object_id, locale="de")
 
@@ -325,3 +326,38 @@ def test_nobody_can_tell_from_the_opt_outs_who_said_stop(services, user_id):
     known |= {key_of(services.settings.app_id, CHANNEL_ID, user_id), services.settings.app_id}
     assert any(row["RowKey"] == "optout" for row in rows)
     assert all(known.isdisjoint(map(str, row.values())) for row in rows)
+
+
+@pytest.mark.parametrize("by", ["user_id", "object_id"])
+@pytest.mark.parametrize("deletions_that_work", [0, 1])
+def test_forgetting_somebody_that_failed_half_way_is_finished_by_the_same_call(
+    accounts, user_id, object_id, by, deletions_that_work, monkeypatch
+):
+    tell(accounts, user_id, aad_object_id=object_id)
+    used = {"user_id": user_id, "object_id": object_id}[by]
+    left = iter([*[True] * deletions_that_work, False])
+    delete = Table.delete
+
+    def failing(table: Table, *key: Any) -> None:
+        if not next(left, True):
+            raise StorageUnavailableError("down for a moment")
+        delete(table, *key)
+
+    monkeypatch.setattr(Table, "delete", failing)
+    with pytest.raises(StorageUnavailableError):
+        accounts.delete(CHANNEL_ID, used)
+
+    accounts.delete(CHANNEL_ID, used)
+
+    for each in (user_id, object_id):
+        assert accounts._row(CHANNEL_ID, each) is None
+
+
+def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(accounts, object_id):
+    former, present = unique("29:former"), unique("29:present")
+    tell(accounts, former, aad_object_id=object_id)
+    tell(accounts, present, aad_object_id=object_id)
+
+    accounts.delete(CHANNEL_ID, former)
+
+    assert found(accounts, object_id).user_id == present

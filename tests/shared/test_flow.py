@@ -509,9 +509,12 @@ def test_a_large_message_that_failed_is_kept_aside_with_its_reason_to_be_read(ru
     assert json.loads(queues.claim_checks.fetch(entry["message"]["_body"])) == LARGE
 
 
-def test_a_key_that_nothing_is_kept_under_is_a_failure(run):
-    run.process({"_body": "nothing"})
+def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
+    run.process(LARGE, ConnectorThrottledError("x"))
+    [carried] = run.waiting.take()
+    run.process(carried)
 
-    [entry] = run.poison.take()
-    assert entry["failure"]["code"] == "InvalidRequest"
-    assert run.handled == []
+    run.process(carried)
+
+    assert len(run.handled) == 2
+    assert run.poison.take() == []

@@ -6,7 +6,7 @@ import pytest
 from azure.core.pipeline.transport import HttpTransport
 from azure.storage.queue import QueueClient
 
-from shared.errors import InvalidSettingError, StorageUnavailableError
+from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage import Queue, Storage, Table, key_of, version_of
 from tests.support.builders import NOWHERE, unique
@@ -169,7 +169,7 @@ def test_a_write_is_one_round_trip_once_the_table_is_there(table, storage_calls)
 
 
 def test_a_row_that_storage_refuses_is_an_error_of_ours(table):
-    with pytest.raises(StorageUnavailableError) as caught:
+    with pytest.raises(StorageRefusedError) as caught:
         table.put(row(text="confidential" * 10_000))
 
     assert "confidential" not in str(caught.value)
@@ -222,7 +222,7 @@ def test_a_message_can_be_sent_with_a_delay(azurite, storage, storage_calls):
 
 
 def test_a_message_that_is_too_large_is_an_error_of_ours(storage):
-    with pytest.raises(StorageUnavailableError) as caught:
+    with pytest.raises(StorageRefusedError) as caught:
         Queue(storage, unique("large")).send("confidential" * 10_000)
 
     assert "confidential" not in str(caught.value)
@@ -240,17 +240,34 @@ def test_all_tables_share_their_connections(storage, caplog):
     assert len([line for line in caplog.messages if line.startswith("Starting new HTTP")]) == 1
 
 
-@pytest.mark.parametrize("component", ["tables", "queues"])
-def test_storage_that_is_down_is_given_up_after_seconds(component, monkeypatch):
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda storage: Table(storage, "x").get("p", "r"),
+        lambda storage: Queue(storage, "x").send(""),
+    ],
+    ids=["tables", "queues"],
+)
+def test_storage_that_is_down_is_given_up_after_seconds(use, monkeypatch):
     waited: list[float] = []
     monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
-    storage = storage_of(NOWHERE)
 
     with pytest.raises(StorageUnavailableError):
-        getattr(storage, f"check_{component}")()
+        use(storage_of(NOWHERE))
 
     assert waited
     assert sum(waited) < 10
+
+
+@pytest.mark.parametrize("component", ["tables", "queues"])
+def test_a_check_of_storage_that_is_down_does_not_wait_to_try_again(component, monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
+
+    with pytest.raises(StorageUnavailableError):
+        getattr(storage_of(NOWHERE), f"check_{component}")()
+
+    assert waited == []
 
 
 def test_storage_that_is_up_passes_its_checks_without_making_anything(storage, storage_calls):

@@ -245,6 +245,15 @@ def test_an_unknown_key_is_no_refusal_while_the_metadata_is_down(
             callers.identify(f"Bearer {openid.signers[0].sign(claims())}")
 
 
+def test_keys_are_not_read_from_elsewhere_without_tls(
+    openid: StubOpenId, callers: ConnectorCallers
+):
+    openid.answer(200, {"jwks_uri": "http://keys.example/keys"}, times=99)
+
+    with pytest.raises(KeysUnavailableError):
+        callers.identify(f"Bearer {openid.signers[0].sign(claims())}")
+
+
 def test_a_set_of_keys_that_is_empty_does_not_drop_those_that_are_known(
     openid: StubOpenId, callers: ConnectorCallers, clock: Clock
 ):
