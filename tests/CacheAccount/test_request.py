@@ -1,7 +1,8 @@
 import pytest
 
-from CacheAccount.request import AccountConversation, account_patch
+from CacheAccount.request import account_patch
 from shared.errors import InvalidRequestError, RequestTooLargeError
+from shared.models import ConversationAccount
 
 # As bot SDKs write it.
 REFERENCE = {
@@ -115,6 +116,6 @@ def test_an_account_is_small():
     ],
 )
 def test_a_conversation_is_with_one_person_unless_it_says_otherwise(conversation, is_one_to_one):
-    told = AccountConversation.model_validate({"id": "a:1", **conversation})
+    told = ConversationAccount.model_validate({"id": "a:1", **conversation})
 
     assert told.is_one_to_one is is_one_to_one
