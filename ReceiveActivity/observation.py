@@ -8,6 +8,17 @@ from dataclasses import dataclass
 
 from ReceiveActivity.request import InboundActivity, Participant
 
+TELLING_TYPES = frozenset(
+    {
+        "message",
+        "conversationUpdate",
+        "installationUpdate",
+        "contactRelationUpdate",
+        "deleteUserData",
+    }
+)
+"""The types of activities that tell something of people or groups; all others tell nothing."""
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ReceiveActivity.commands import Command, obey, read_command
-from ReceiveActivity.observation import observe
+from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.texts import confirmation
 from shared.accounts import Account, OneToOne, StoredAccount
@@ -25,6 +25,8 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     """
     if not services.settings.trusted_service_urls.accepts(activity.service_url):
         raise ForbiddenActivityError
+    if activity.type not in TELLING_TYPES:
+        return
     if activity.conversation is None or activity.recipient is None:
         return
     at = activity.observed_at(datetime.now(UTC))

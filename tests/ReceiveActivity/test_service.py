@@ -399,3 +399,14 @@ def test_a_command_that_came_too_late_to_hold_is_not_confirmed(
     receive(services, user, timestamp="2026-01-01T10:00:00Z", text="stop")
 
     assert queue.count() == 0
+
+
+@pytest.mark.parametrize("type_", ["typing", "event", "messageReaction", "somethingNew"])
+def test_other_types_of_activities_store_nothing(services: Services, user: str, type_: str):
+    group: dict[str, Any] = {"id": unique("19:group"), "isGroup": True}
+
+    receive(services, user, type=type_, conversation=group)
+
+    assert services.accounts.get("msteams", user) is None
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find(group["id"])
