@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ from local.processes import ProcessError, leaving_on_signals, running
 ALERT = Path(__file__).with_name("alert.json")
 DELIVERY_SECONDS = 60.0
 POLL_SECONDS = 0.1
+INTERRUPTED = 130
 QUEUES = ("start-conversation", "send-activity", "cache-account")
 
 
@@ -82,6 +84,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run everything; 0 when the alert was delivered, and until Ctrl-C unless it is once."""
+    # All that anybody talks to is on this machine, whatever proxy there is.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     try:
         with leaving_on_signals(), running_app() as app:
             deliver(app)
@@ -91,6 +95,7 @@ def main(arguments: argparse.Namespace) -> int:
             pause()
     except KeyboardInterrupt:
         print("\nEverything is stopped.")
+        return INTERRUPTED if arguments.once else 0
     except (ProcessError, NotDeliveredError) as error:
         print(error, file=sys.stderr)
         return 1
