@@ -38,9 +38,10 @@ class NotDeliveredError(Exception):
 
 @dataclass(frozen=True)
 class App:
-    """The running app: where it answers, its queues, and the chat of its user."""
+    """The running app: where it answers, its storage, and the chat of its user."""
 
     url: str
+    connection_string: str
     queues: QueueServiceClient
     chat: Playground
 
@@ -116,7 +117,7 @@ def running_app() -> Iterator[App]:
             with _host(storage.connection_string, folder) as url:
                 _say("Starting the chat (Microsoft 365 Agents Playground) ...")
                 with playground(f"{url}/messages", log=folder / "playground.log") as chat:
-                    yield App(url, queues, chat)
+                    yield App(url, storage.connection_string, queues, chat)
 
 
 @contextmanager
@@ -177,7 +178,11 @@ or "stop". Send the next message yourself:
 
     curl {app.url}/conversations/{conversation_id}/activities -d '{{"text": "Hello!"}}'
 
-The app is at {app.url}, its user is {app.chat.ids.user_id}. Ctrl-C stops everything.""",
+The app is at {app.url}, its user is {app.chat.ids.user_id}. Its queues are in
+
+    export AzureWebJobsStorage="{app.connection_string}"
+
+Ctrl-C stops everything.""",
         flush=True,
     )
 
