@@ -21,14 +21,12 @@ _TRIES = 10
 class StoredAccount:
     """An account as it stands in the cache, and the version of it, for ETag and If-Match.
 
-    After a change, ``is_new`` tells that it was not there before, ``is_changed`` that it was
-    written.
+    After a change, ``is_new`` tells that it was not there before.
     """
 
     account: Account
     version: str
     is_new: bool = False
-    is_changed: bool = False
 
 
 class AccountCache:
@@ -146,7 +144,7 @@ class AccountCache:
         if was_forgotten:
             for user_id in account.ids:
                 self._opt_outs.forget(account.channel_id, user_id)
-        return StoredAccount(account, version, is_new=stored is None, is_changed=True)
+        return StoredAccount(account, version, is_new=stored is None)
 
     def _pointed_to(self, account: Account) -> tuple[Account, Row | None]:
         """Have the object id lead to the account, which is joined with one made under that id.

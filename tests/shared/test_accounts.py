@@ -194,7 +194,7 @@ def test_a_change_is_made_though_the_answer_was_lost(app_settings, accounts, met
         changed = through.change("msteams", "29:alex", named("Alex"))
 
     assert changed.account == alex(name="Alex")
-    assert accounts.get("msteams", "29:alex") == replace(changed, is_new=False, is_changed=False)
+    assert accounts.get("msteams", "29:alex") == replace(changed, is_new=False)
 
 
 def test_an_account_is_found_in_one_round_trip(accounts, storage_calls):
