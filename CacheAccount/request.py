@@ -108,6 +108,9 @@ class _ConversationReference(OpenModel):
 
 
 def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
+    if "bot" not in body and "agent" in body:
+        # As the Microsoft 365 Agents SDK for JavaScript calls it.
+        body = {**body, "bot": body["agent"]}
     reference = parse(_ConversationReference, body)
     told = {
         "channelId": reference.channel_id,

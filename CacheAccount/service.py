@@ -46,6 +46,25 @@ def cache_account(
     return services.accounts.change(patch["channelId"], patch["userId"], change)
 
 
+def cache_queued_account(
+    patch: Mapping[str, Any], services: Services, *, told_at: datetime
+) -> None:
+    """Cache what a queue's message tells of an account, as ``cache_account`` does.
+
+    Queues keep no order: a stop may come before all that makes up an account, and holds all the
+    same.
+    """
+    try:
+        cache_account(patch, services, told_at=told_at)
+    except InvalidRequestError:
+        channel_id, user_id = patch["channelId"], patch["userId"]
+        preferences = patch.get("preferences")
+        says_stop = isinstance(preferences, Mapping) and preferences.get("muted") is True
+        if not says_stop or services.accounts.get(channel_id, user_id) is not None:
+            raise
+        services.opt_outs.remember(channel_id, user_id)
+
+
 def find_account(channel_id: str, user_id: str, services: Services) -> StoredAccount:
     """Return what is cached of a person; raise UnknownAccountError when nothing is."""
     stored = services.accounts.get(channel_id, user_id)
@@ -138,6 +157,9 @@ def _told(
         blocked=body.blocked,
         observed_at=observed_at,
     )
+    if not {"installed", "blocked"}.isdisjoint(patch):
+        # Whoever tells it knows it: there is nothing to see.
+        told = replace(told, probe_at=None)
     if "conversation" not in patch and not _has_moved(account, told):
         return told
     return _with_conversation(told, body.conversation, services)

@@ -1,14 +1,21 @@
 """Caching, finding and forgetting accounts, over HTTP and from the queue."""
 
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
 
 from CacheAccount.request import AccountQuery, account_patch
-from CacheAccount.service import account_body, cache_account, find_account, list_accounts
+from CacheAccount.service import (
+    account_body,
+    cache_account,
+    cache_queued_account,
+    find_account,
+    list_accounts,
+)
 from shared.erasure import erase
-from shared.flow import CACHE_ACCOUNT, QueuedMessage
+from shared.queues import CACHE_ACCOUNT, QueuedMessage
 from shared.services import services
 from shared.settings import STORAGE
 from shared.triggers import (
@@ -45,8 +52,11 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @queue_function(CACHE_ACCOUNT)
 def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge what is told of an account into the cache."""
-    patch = account_patch(message.body)
-    cache_account(patch, services(), told_at=message.flow.accepted_at)
+    # Queue storage tells the second in which a message came: it may have been the end of it.
+    told_at = message.flow.accepted_at + timedelta(milliseconds=999)
+    cache_queued_account(
+        account_patch(message.request), services(), told_at=min(told_at, datetime.now(UTC))
+    )
 
 
 @cache_account_blueprint.function_name("GetAccount")

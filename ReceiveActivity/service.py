@@ -11,8 +11,8 @@ from shared.accounts import Account, OneToOne, StoredAccount
 from shared.conversations import Conversation
 from shared.erasure import erase
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.flow import SEND_ACTIVITY, Flow
 from shared.models import ChannelAccount
+from shared.queues import SEND_ACTIVITY, Flow
 from shared.services import Services
 from shared.storage import key_of
 
@@ -138,7 +138,7 @@ def _with_facts(account: Account, person: Participant, seen: _Seen, services: Se
             replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
         )
         told = told.with_conversation(seen.bot_account.id, one_to_one)
-    return replace(told, installed=True, blocked=False)
+    return replace(told, installed=True, blocked=False, probe_at=None)
 
 
 def _leave(person: Participant, seen: _Seen, services: Services) -> None:
@@ -151,6 +151,8 @@ def _leave(person: Participant, seen: _Seen, services: Services) -> None:
         return replace(
             account.without_conversation(bot_id),
             installed=False,
+            # The channel itself says so: there is nothing to see.
+            probe_at=None,
             observed_at=seen.at,
         )
 

@@ -6,11 +6,13 @@ from SendActivity.request import SendRequest
 from shared.accounts import Account
 from shared.activities import outgoing, require_size
 from shared.conversations import Conversation
+from shared.deliveries import Destination
 from shared.errors import ConversationNotStartedError
-from shared.flow import QueuedMessage
 from shared.languages import best_match
 from shared.models import Activity
+from shared.queues import QueuedMessage, Sent, StartFirst
 from shared.services import Services
+from shared.turns import take_turn
 from shared.welcome import require_welcome
 
 
@@ -34,48 +36,68 @@ class _Target:
     account: Account | None
     conversation: Conversation | None
 
+    @property
+    def destination(self) -> Destination:
+        conversation = self.conversation
+        return Destination(
+            channel_id=self.channel_id,
+            service_url=conversation.service_url if conversation else "",
+            tenant_id=conversation.tenant_id if conversation else None,
+            conversation_id=conversation.id if conversation else None,
+            user_id=self.user_id,
+            key=self.account.key if self.account else None,
+        )
+
 
 def send_activity(
-    request: SendRequest, services: Services, *, is_reply: bool = False
+    request: SendRequest, services: Services, message: QueuedMessage | None = None
 ) -> SentActivity:
-    """Send what is asked for with one Connector call.
+    """Send what is asked for with one Connector call, for a queue's message or for HTTP.
 
-    Raises SuppressedError when the person wants no such message, unless it ``is_reply`` to what
-    they just wrote; ConversationNotStartedError when the bot has no conversation with them yet.
+    Raises SuppressedError when the person wants no such message, unless it is a reply to what they
+    just wrote; ConversationNotStartedError when the bot has no conversation with them.
     """
     target = _target(request, services)
-    if target.user_id is not None and not is_reply:
-        require_welcome(target.channel_id, target.user_id, target.account, services, request.topic)
     conversation = target.conversation
+    if message is not None:
+        message.destination = target.destination
+    if target.user_id is not None and not (message and message.flow.is_reply):
+        require_welcome(
+            target.channel_id,
+            target.user_id,
+            target.account,
+            services,
+            topic=request.topic,
+            message=message,
+        )
     if conversation is None:
         raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
     activity = _in_language(request, target.account, services.settings.default_locale)
-    require_size(activity, conversation.channel_id)
-    activity_id = services.connector.send_activity(
-        conversation.service_url, conversation.id, outgoing(activity, conversation)
+    require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
+    turn = take_turn(target.destination, services, message)
+    activity_id = turn.call(
+        lambda: services.connector.send_activity(
+            conversation.service_url, conversation.id, outgoing(activity, conversation)
+        )
     )
     return SentActivity(activity_id)
 
 
-def send_queued_activity(message: QueuedMessage, services: Services) -> None:
-    """Send what a queue's message asks for; start the conversation first where there is none.
+def send_queued_activity(message: QueuedMessage, services: Services) -> Sent | StartFirst:
+    """Send what a queue's message asks for; have the conversation started where there is none.
 
     That is another call, so another invocation makes it: the message waits inside the start's and
     comes back when it is done.
     """
     request = SendRequest.from_json(message.body)
     try:
-        send_activity(request, services, is_reply=message.flow.is_reply)
+        return Sent(send_activity(request, services, message).id)
     except ConversationNotStartedError:
-        if message.flow.started or request.recipient is None:
+        to = message.destination
+        if message.flow.started or to is None or to.user_id is None:
             raise
-        services.queues.start_first(
-            {
-                "channelId": request.recipient.channel_id,
-                "isGroup": False,
-                "members": [{"id": request.recipient.user_id}],
-            },
-            message,
+        return StartFirst(
+            {"channelId": to.channel_id, "isGroup": False, "members": [{"id": to.user_id}]}
         )
 
 
@@ -87,6 +109,9 @@ def _target(request: SendRequest, services: Services) -> _Target:
         return _Target(recipient.channel_id, recipient.user_id, account, conversation)
     found = services.conversations.find(request.conversation_id or "", request.channel_id)
     account = _account(found.channel_id, found.user_id, services) if found.user_id else None
+    if account is not None and account.has_left(found.id):
+        # The old id goes on reaching the person, in the conversation that they have now.
+        return _Target(found.channel_id, found.user_id, account, _one_to_one(account, services))
     return _Target(found.channel_id, found.user_id, account, found)
 
 

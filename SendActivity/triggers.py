@@ -6,8 +6,9 @@ import azure.functions as func
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
-from shared.flow import SEND_ACTIVITY, QueuedMessage
+from shared.idempotency import Answer
 from shared.models import Activity, parse
+from shared.queues import SEND_ACTIVITY, Handled, QueuedMessage
 from shared.services import services
 from shared.settings import STORAGE
 from shared.triggers import http_function, json_response, path_id, queue_function, read_json
@@ -20,6 +21,11 @@ send_activity_blueprint = func.Blueprint()
 @http_function
 def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     """Send the activity in the body; 201 with its id, 202 where the channel gives none."""
+    answer = services().idempotency_keys.once("SendActivity", request, _send)
+    return json_response(answer.body, answer.status, **answer.headers)
+
+
+def _send(request: func.HttpRequest) -> Answer:
     asked = SendRequest.from_json(
         {
             "conversationId": path_id(request, "conversationId"),
@@ -29,13 +35,13 @@ def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     )
     sent = send_activity(asked, services())
     if sent.id is None:
-        return json_response({}, HTTPStatus.ACCEPTED)
-    return json_response({"id": sent.id}, HTTPStatus.CREATED)
+        return Answer({}, HTTPStatus.ACCEPTED)
+    return Answer({"id": sent.id}, HTTPStatus.CREATED)
 
 
 @send_activity_blueprint.function_name("SendActivityFromQueue")
 @send_activity_blueprint.queue_trigger("message", SEND_ACTIVITY, STORAGE)
 @queue_function(SEND_ACTIVITY)
-def send_activity_from_queue(message: QueuedMessage) -> None:
+def send_activity_from_queue(message: QueuedMessage) -> Handled:
     """Send the activity to the conversation or the person that the message names."""
-    send_queued_activity(message, services())
+    return send_queued_activity(message, services())

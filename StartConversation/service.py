@@ -7,10 +7,11 @@ from typing import Any
 from shared import json_text
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.activities import outgoing, require_size
-from shared.channels import TEAMS, channel, require_start_supported
+from shared.channels import TEAMS, require_start_supported
+from shared.connector_errors import ConnectorError
 from shared.conversations import Conversation
+from shared.deliveries import Destination
 from shared.errors import (
-    ConnectorError,
     ConversationNotSupportedError,
     ConversationStartingError,
     FieldError,
@@ -18,7 +19,9 @@ from shared.errors import (
     InvalidRequestError,
 )
 from shared.models import ChannelAccount
+from shared.queues import QueuedMessage, Sent
 from shared.services import Services
+from shared.turns import Turn, take_turn
 from shared.welcome import require_welcome
 from StartConversation.request import StartRequest
 
@@ -58,24 +61,49 @@ class _Start:
         return self.bot.id if self.bot else ""
 
     @property
+    def destination(self) -> Destination:
+        """Where the call of the start goes."""
+        is_group = self.request.is_group
+        return Destination(
+            channel_id=self.channel_id,
+            service_url=self.service_url,
+            tenant_id=self.tenant_id,
+            user_id=None if is_group else self.request.members[0].id,
+            key=self.account.key if self.account and not is_group else None,
+        )
+
+    @property
     def existing(self) -> OneToOne | None:
         """The one-to-one conversation that this bot already has with this member."""
         return self.account.conversations.get(self.bot_id) if self.account else None
 
 
 def start_conversation(
-    request: StartRequest, services: Services, *, wait_seconds: float
+    request: StartRequest,
+    services: Services,
+    *,
+    wait_seconds: float,
+    message: QueuedMessage | None = None,
 ) -> StartedConversation:
     """Return the conversation that is asked for, from the cache or started now.
 
-    Makes one Connector call at most. When somebody else is starting the same conversation, waits
-    for them up to ``wait_seconds``, then raises ConversationStartingError.
+    Makes one Connector call at most, for a queue's message or for HTTP. When somebody else is
+    starting the same conversation, waits for them up to ``wait_seconds``, then raises
+    ConversationStartingError.
     """
     channel_id = request.channel_id or services.settings.default_channel_id
     _require_possible(request, channel_id, services)
     if request.is_group or request.start_new:
-        return _start(_completed(request, channel_id, services), services)
-    return _start_once(request, channel_id, services, wait_seconds)
+        start = _completed(request, channel_id, services)
+        return _start(start, services, _turn(start.destination, start, services, message), message)
+    return _start_once(request, channel_id, services, wait_seconds, message)
+
+
+def start_queued_conversation(message: QueuedMessage, services: Services) -> Sent:
+    """Start the conversation that a queue's message asks for."""
+    request = StartRequest.from_json(message.request)
+    started = start_conversation(request, services, wait_seconds=0, message=message)
+    return Sent(started.activity_id)
 
 
 def _require_possible(request: StartRequest, channel_id: str, services: Services) -> None:
@@ -84,15 +112,16 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
     require_start_supported(
         channel_id, is_group=request.is_group, teams_channel_id=request.teams_channel_id
     )
+    most_bytes = services.settings.largest_activity_bytes(channel_id)
     if request.activity:
-        require_size(request.activity, channel_id, field="activity")
+        require_size(request.activity, most_bytes, field="activity")
     elif request.is_group and channel_id == TEAMS:
         raise InvalidRequestError(
             FieldError("activity", "is required: a thread in Teams starts with a message")
         )
     if request.bot:
         json_text.require_size(request.bot.to_json(), _LARGEST_BOT_BYTES, field="bot")
-    json_text.require_size(request.to_json(), channel(channel_id).largest_activity_bytes)
+    json_text.require_size(request.to_json(), most_bytes)
 
 
 def _completed(request: StartRequest, channel_id: str, services: Services) -> _Start:
@@ -121,16 +150,21 @@ def _completed(request: StartRequest, channel_id: str, services: Services) -> _S
 
 
 def _start_once(
-    request: StartRequest, channel_id: str, services: Services, wait_seconds: float
+    request: StartRequest,
+    channel_id: str,
+    services: Services,
+    wait_seconds: float,
+    message: QueuedMessage | None,
 ) -> StartedConversation:
     deadline = time.monotonic() + wait_seconds
     poll_seconds = _FIRST_POLL_SECONDS
+    turn: Turn | None = None
     while True:
         start = _completed(request, channel_id, services)
         if start.existing:
-            return _continue(start, start.existing, services)
-        # The lease shall cover the call alone, not a slow token before it.
-        services.connector.prepare(start.service_url)
+            return _continue(start, start.existing, services, message)
+        # The lease shall cover the call alone, not the wait for a turn or a slow token before it.
+        turn = turn or _turn(start.destination, start, services, message)
         lease = services.leases.acquire(
             "start",
             services.settings.app_id,
@@ -151,13 +185,32 @@ def _start_once(
         # Who held the lease before may have finished after we looked.
         start = _completed(request, channel_id, services)
         if start.existing:
-            return _continue(start, start.existing, services)
-        return _start(start, services)
+            return _continue(start, start.existing, services, message)
+        return _start(start, services, turn, message)
     finally:
         services.leases.release(lease)
 
 
-def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedConversation:
+def _turn(
+    destination: Destination,
+    start: _Start,
+    services: Services,
+    message: QueuedMessage | None,
+) -> Turn:
+    """Take the turn of a call, if the person wants to hear what is to be said with it."""
+    request = start.request
+    if message is not None:
+        message.destination = destination
+    if request.activity and not request.is_group:
+        require_welcome(
+            start.channel_id, request.members[0].id, start.account, services, message=message
+        )
+    return take_turn(destination, services, message)
+
+
+def _continue(
+    start: _Start, existing: OneToOne, services: Services, message: QueuedMessage | None
+) -> StartedConversation:
     conversation = Conversation(
         id=existing.id,
         channel_id=start.channel_id,
@@ -168,23 +221,31 @@ def _continue(start: _Start, existing: OneToOne, services: Services) -> StartedC
         tenant_id=start.tenant_id,
         user_id=start.request.members[0].id,
     )
-    if start.request.activity is None:
+    destination = replace(
+        start.destination, service_url=conversation.service_url, conversation_id=conversation.id
+    )
+    activity = start.request.activity
+    if activity is None:
+        if message is not None:
+            message.destination = destination
         return StartedConversation(conversation, existing.activity_id, from_cache=True)
-    _require_welcome(start, services)
-    activity_id = services.connector.send_activity(
-        conversation.service_url,
-        conversation.id,
-        outgoing(start.request.activity, conversation),
+    turn = _turn(destination, start, services, message)
+    activity_id = turn.call(
+        lambda: services.connector.send_activity(
+            conversation.service_url, conversation.id, outgoing(activity, conversation)
+        )
     )
     return StartedConversation(conversation, activity_id)
 
 
-def _start(start: _Start, services: Services) -> StartedConversation:
+def _start(
+    start: _Start, services: Services, turn: Turn, message: QueuedMessage | None
+) -> StartedConversation:
     request = start.request
-    if request.activity and not request.is_group:
-        _require_welcome(start, services)
     try:
-        created = services.connector.create_conversation(start.service_url, _parameters(start))
+        created = turn.call(
+            lambda: services.connector.create_conversation(start.service_url, _parameters(start))
+        )
     except ConnectorError as error:
         # 405 and 501: the channel has no such operation ("Web Chat does not support" it).
         if error.answer.status not in (405, 501):
@@ -210,16 +271,21 @@ def _start(start: _Start, services: Services) -> StartedConversation:
     )
     # Whoever learns of a conversation from the account must find the conversation.
     services.conversations.put(conversation)
+    account = start.account
     if conversation.user_id is not None:
-        _remember(start, conversation, conversation.user_id, services)
+        account = _remember(start, conversation, conversation.user_id, services)
+    if message is not None:
+        message.destination = replace(
+            start.destination,
+            conversation_id=conversation.id,
+            key=account.key if account else None,
+        )
     return StartedConversation(conversation, created.activity_id)
 
 
-def _require_welcome(start: _Start, services: Services) -> None:
-    require_welcome(start.channel_id, start.request.members[0].id, start.account, services)
-
-
-def _remember(start: _Start, conversation: Conversation, user_id: str, services: Services) -> None:
+def _remember(
+    start: _Start, conversation: Conversation, user_id: str, services: Services
+) -> Account:
     dropped: set[str] = set()
 
     def with_conversation(stored: StoredAccount | None) -> Account:
@@ -237,10 +303,11 @@ def _remember(start: _Start, conversation: Conversation, user_id: str, services:
         dropped.difference_update(remembered.former_conversation_ids)
         return remembered
 
-    services.accounts.change(start.channel_id, user_id, with_conversation)
+    remembered = services.accounts.change(start.channel_id, user_id, with_conversation)
     # What the account no longer names could not be found to be erased.
     for conversation_id in dropped:
         services.conversations.delete(conversation_id, start.channel_id)
+    return remembered.account
 
 
 def _parameters(start: _Start) -> dict[str, Any]:

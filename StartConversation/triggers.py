@@ -7,12 +7,13 @@ from urllib.parse import quote
 import azure.functions as func
 
 from shared.conversations import Conversation
-from shared.flow import START_CONVERSATION, QueuedMessage
+from shared.idempotency import Answer
+from shared.queues import START_CONVERSATION, Handled, QueuedMessage
 from shared.services import services
 from shared.settings import STORAGE
 from shared.triggers import http_function, json_response, path_id, queue_function, read_json
 from StartConversation.request import StartRequest
-from StartConversation.service import start_conversation
+from StartConversation.service import start_conversation, start_queued_conversation
 
 start_conversation_blueprint = func.Blueprint()
 
@@ -22,24 +23,27 @@ start_conversation_blueprint = func.Blueprint()
 @http_function
 def start_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
     """Start a conversation; 201 when something was sent, 200 when it was there already."""
+    answer = services().idempotency_keys.once("StartConversation", request, _start)
+    return json_response(answer.body, answer.status, **answer.headers)
+
+
+def _start(request: func.HttpRequest) -> Answer:
     start = StartRequest.from_json(read_json(request))
     wait_seconds = services().settings.connector_timeout_seconds
     started = start_conversation(start, services(), wait_seconds=wait_seconds)
-    return json_response(
-        _answer(started.conversation, started.activity_id),
+    return Answer(
+        _conversation(started.conversation, started.activity_id),
         HTTPStatus.OK if started.from_cache else HTTPStatus.CREATED,
-        Location=f"/api/conversations/{quote(started.conversation.id, safe='')}",
+        {"Location": f"/api/conversations/{quote(started.conversation.id, safe='')}"},
     )
 
 
 @start_conversation_blueprint.function_name("StartConversationFromQueue")
 @start_conversation_blueprint.queue_trigger("message", START_CONVERSATION, STORAGE)
 @queue_function(START_CONVERSATION)
-def start_conversation_from_queue(message: QueuedMessage) -> None:
-    """Start a conversation, then put what waits for it back on its own queue."""
-    start = StartRequest.from_json(message.body)
-    start_conversation(start, services(), wait_seconds=0)
-    services().queues.follow_up(message.flow)
+def start_conversation_from_queue(message: QueuedMessage) -> Handled:
+    """Start a conversation, for whatever waits for it."""
+    return start_queued_conversation(message, services())
 
 
 @start_conversation_blueprint.function_name("GetConversation")
@@ -50,10 +54,10 @@ def get_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
     conversation = services().conversations.find(
         path_id(request, "conversationId"), request.params.get("channelId")
     )
-    return json_response(_answer(conversation, conversation.activity_id))
+    return json_response(_conversation(conversation, conversation.activity_id))
 
 
-def _answer(conversation: Conversation, activity_id: str | None) -> dict[str, Any]:
+def _conversation(conversation: Conversation, activity_id: str | None) -> dict[str, Any]:
     answer = {
         "id": conversation.id,
         "channelId": conversation.channel_id,

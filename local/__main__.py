@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from local import host, run
+from local import host, openapi, redrive, run
 
-COMMANDS = (host, run)
+COMMANDS = (host, openapi, redrive, run)
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from shared import json_text
-from shared.channels import channel
 from shared.conversations import Conversation
 from shared.models import Activity
 
@@ -21,8 +20,9 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
     return sent
 
 
-def require_size(activity: Activity, channel_id: str, *, field: str = "") -> None:
-    """Raise RequestTooLargeError, naming the part below ``field``, for what no channel takes."""
-    json_text.require_size(
-        activity.to_json(), channel(channel_id).largest_activity_bytes, field=field
-    )
+def require_size(activity: Activity, most_bytes: int, *, field: str = "") -> None:
+    """Raise RequestTooLargeError, naming the part below ``field``, for what the channel refuses.
+
+    ``most_bytes`` are of UTF-16, as channels measure.
+    """
+    json_text.require_size(activity.to_json(), most_bytes, field=field)

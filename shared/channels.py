@@ -16,11 +16,16 @@ TEAMS = "msteams"
 
 @dataclass(frozen=True)
 class Channel:
-    """What a channel lets a bot do, and the largest activity it takes, in bytes of UTF-16."""
+    """What a channel lets a bot do, and how much it takes.
+
+    The largest activity is in KB of UTF-16; ``conversation_limits`` are how many activities a
+    conversation takes in so many seconds.
+    """
 
     starts_conversations: bool = True
     starts_groups: bool = True
-    largest_activity_bytes: int = 256 * 1024
+    largest_activity_kilobytes: int = 256
+    conversation_limits: tuple[tuple[int, float], ...] = ()
 
 
 _ANY = Channel()
@@ -28,8 +33,12 @@ _NO_GROUPS = Channel(starts_groups=False)
 _NOTHING = Channel(starts_conversations=False, starts_groups=False)
 
 _KNOWN = {
-    # "Format your bot messages": 100 KB, measured on UTF-16.
-    TEAMS: Channel(starts_groups=False, largest_activity_bytes=100 * 1024),
+    # "Format your bot messages": 100 KB, measured on UTF-16. "Rate limiting": per bot and thread.
+    TEAMS: Channel(
+        starts_groups=False,
+        largest_activity_kilobytes=100,
+        conversation_limits=((7, 1.0), (60, 30.0)),
+    ),
     # There is nobody to open a window: these answer 405 to a new conversation.
     "webchat": _NOTHING,
     "directline": _NOTHING,

@@ -1,13 +1,13 @@
 """The client of the Bot Connector: one method for each call that we make.
 
 Paths, bodies and answers: the Connector's swagger (``botframework-channel.json``) and the page "Bot
-Connector API reference". What an error means: the table in "Send proactive messages" of the Teams
-documentation, and that of the Bot Connector API reference.
+Connector API reference". What an answer means that is an error: the table of connector_errors.
 """
 
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,29 +17,29 @@ from urllib.parse import quote
 
 import requests
 import urllib3
-from requests.auth import AuthBase
 
 from shared import json_text
 from shared.auth.service_urls import TrustedServiceUrls
 from shared.auth.tokens import TokenSource
 from shared.bounded_http import BoundedAdapter
-from shared.errors import (
-    BotCredentialError,
+from shared.connector_errors import (
     ConnectorAnswer,
-    ConnectorBusyError,
     ConnectorError,
-    ConnectorRedirectedError,
-    ConnectorRejectedError,
-    ConnectorThrottledError,
-    ConnectorTimeoutError,
-    ConnectorUnavailableError,
-    FieldError,
-    InvalidRequestError,
+    Silence,
+    connector_error,
 )
+from shared.errors import FieldError, InvalidRequestError
+from shared.plain_session import PlainSession
 from shared.version import USER_AGENT
 
 _logger = logging.getLogger(__name__)
 
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Content-Type": "application/json; charset=utf-8",
+    "User-Agent": USER_AGENT,
+}
 _CONNECT_SECONDS = 5
 _LONGEST_ANSWER_BYTES = 1024 * 1024
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
@@ -80,7 +80,11 @@ class ConnectorClient:
         self._tokens = tokens
         self._trusted = trusted_service_urls
         self._timeout_seconds = timeout_seconds
-        self._session = _session(connections, use_proxy=use_proxy)
+        adapter = BoundedAdapter(
+            pool_connections=connections, pool_maxsize=connections, pool_block=True
+        )
+        self._session = PlainSession(adapter)
+        self._session.trust_env = use_proxy
 
     def prepare(self, service_url: str) -> None:
         """Do everything that comes before a call: check the URL, have the token in hand."""
@@ -128,18 +132,15 @@ class ConnectorClient:
             response = self._session.request(
                 method,
                 "/".join((base, *parts)),
+                headers=_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
                 data=json_text.encode(body),
-                auth=_Bearer(token),
-                allow_redirects=False,
                 stream=True,
                 timeout=timeout,
             )
-        except requests.Timeout as error:
-            raise ConnectorTimeoutError("The Connector did not answer in time") from error
         except requests.ConnectionError as error:
-            raise ConnectorUnavailableError(
-                "The Connector could not be reached, or closed the connection"
-            ) from error
+            raise connector_error(_silence(error)) from error
+        except requests.Timeout as error:
+            raise connector_error(Silence.TIMED_OUT) from error
         except requests.RequestException as error:
             raise ConnectorError("The service URL leads nowhere") from error
         with response:
@@ -148,39 +149,10 @@ class ConnectorClient:
             return answer
         if response.status_code == HTTPStatus.UNAUTHORIZED and token is not None:
             self._tokens.drop(token)
-        raise _error(response.status_code, _described(response, answer))
-
-
-class _Bearer(AuthBase):
-    """Sets our token on a request; given as auth, nothing else (no .netrc) can set another."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def _session(connections: int, *, use_proxy: bool) -> requests.Session:
-    session = requests.Session()
-    # requests looks for proxies and passwords in the environment at every call; only where a proxy
-    # is configured is that worth its time.
-    session.trust_env = use_proxy
-    session.headers.update(
-        {
-            "Accept": "application/json",
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": USER_AGENT,
-        }
-    )
-    adapter = BoundedAdapter(
-        pool_connections=connections, pool_maxsize=connections, pool_block=True
-    )
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+        described = _described(response, answer)
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            _logger.error("The Connector does not accept the bot's token: %s", described.code)
+        raise connector_error(response.status_code, described)
 
 
 def _read_object(response: requests.Response) -> Mapping[str, Any]:
@@ -206,41 +178,30 @@ def _described(response: requests.Response, body: Mapping[str, Any]) -> Connecto
     described = error if isinstance(error, Mapping) else body
     message = _text(described, "message") or ""
     code = _text(described, "code")
-    if code is None and message.startswith("{"):
-        try:
-            code = _text(json_text.parse_object(message), "subCode")
-        except InvalidRequestError:
-            code = None
+    sub_code = None
+    if message.startswith("{"):
+        with suppress(InvalidRequestError):
+            sub_code = _text(json_text.parse_object(message), "subCode")
     headers = response.headers
     return ConnectorAnswer(
         status=response.status_code,
         code=code if code and _CODE.fullmatch(code) else None,
+        sub_code=sub_code if sub_code and _CODE.fullmatch(sub_code) else None,
         message=message,
         correlation_id=headers.get("MS-CV") or headers.get("X-Correlating-OperationId"),
         retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
     )
 
 
-def _error(status: int, answer: ConnectorAnswer) -> ConnectorError | BotCredentialError:
-    said = f"The Connector answered {status}" + (f" {answer.code}" if answer.code else "")
-    match status:
-        case 401:
-            _logger.error("%s: it does not accept the bot's token", said)
-            return BotCredentialError()
-        case 400 | 403 | 404 | 413:
-            return ConnectorRejectedError(said, answer)
-        case 412:
-            return ConnectorBusyError(said, answer)
-        case 429:
-            return ConnectorThrottledError(said, answer)
-        case 502 | 503:
-            return ConnectorUnavailableError(said, answer)
-        case 504:
-            return ConnectorTimeoutError(said, answer)
-        case _ if status < HTTPStatus.BAD_REQUEST:
-            return ConnectorRedirectedError(f"{said}: a redirect, which is not followed", answer)
-        case _:
-            return ConnectorError(said, answer)
+def _silence(error: requests.ConnectionError) -> Silence:
+    """Tell how a connection failed: what was never sent cannot have been done."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return Silence.UNREACHABLE
+    cause = error.args[0] if error.args else None
+    # urllib3 makes this of a connection that could not be made; nothing else is tried again there.
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        return Silence.UNREACHABLE
+    return Silence.CUT_OFF
 
 
 def _retry_after_seconds(header: str | None) -> float | None:

@@ -7,7 +7,7 @@ ids themselves are properties. A one-to-one conversation names the user whose ac
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,12 @@ class ConversationCache:
         self._table.put(
             _to_row(conversation, self._key(conversation.id), key_of(conversation.channel_id))
         )
+
+    def move(self, conversation_id: str, channel_id: str, service_url: str) -> None:
+        """Have a conversation be reached by another service URL, if it is known."""
+        row = self._table.get(self._key(conversation_id), key_of(channel_id))
+        if row is not None:
+            self.put(replace(_from_row(row), service_url=service_url))
 
     def delete(self, conversation_id: str, channel_id: str) -> None:
         """Forget a conversation."""

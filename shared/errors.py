@@ -12,20 +12,26 @@
         ConversationNotStartedError
       AmbiguousConversationError       409
       SuppressedError                  403  not sent, as the person wants it
+      ExpiredError                     410  its time is over
       AccountChangedError              412
       ConversationNotSupportedError    422  GroupConversationNotSupportedError likewise
       ConversationStartingError        409  again soon
+      HeldBackError                    429  the Connector is left alone for now; again later
+      IdempotencyKeyInUseError         409  again soon
+      IdempotencyKeyReusedError        422
+      ReplayedError                    the first answer to an Idempotency-Key, once more
       InvalidSettingError              500  the deployment's fault
       BotCredentialError               500  the deployment's fault; again later
       StorageUnavailableError          503  the host tries again
       StorageRefusedError              500
-      ConnectorError                   502  other answers of the Connector
-        ConnectorRejectedError         the Connector's own 400, 403, 404 or 413
-        ConnectorRedirectedError       502
-        ConnectorThrottledError        429  again after Retry-After
-        ConnectorBusyError             503  again (412: another operation on the conversation)
-        ConnectorUnavailableError      502  again (502, 503, no connection)
-        ConnectorTimeoutError          504  again (504, no answer in time)
+      UnexpectedError                  500  a bug, or the host's last try
+      AlreadyDoneError                 409  this delivery was done before
+      DeliveryUnderWayError            409  somebody else is at it; again when they are done
+      OutcomeUnknownError              504  a process died in the middle of the call
+      UnknownDeliveryError             404
+        ForgottenRecipientError        410
+      DeliveryNotRetriableError        409  only what failed can be retried
+      ConnectorError                   what the Connector answered: see connector_errors
 
 ``on_queue`` on the class says what a queue does with a message that met the error. The texts hold
 no message, token or key: they go into answers and logs.
@@ -36,14 +42,23 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 
+_LONGEST_DETAIL = 2000
+
 
 class OnQueue(Enum):
     """What a queue does with a message that met an error."""
 
-    FAIL = "to the poison queue, with the reason"
-    COUNT = "back, a limited number of times"
+    FAIL = "fails: to the poison queue, with the reason"
+    COUNT = "back, for six calls at most"
     WAIT = "back, for as long as the message lives"
+    START_AGAIN = "the conversation is started again, once; else fails"
+    MARK_NOT_INSTALLED = "fails; the account is marked as not installed"
+    MARK_BLOCKED = "fails; the account is marked as blocked"
+    CHANGE_HOST = "back, once, by the service URL of the government community cloud; else fails"
+    PAUSE = "fails; all to this service host and tenant pauses, but for a probe an hour"
+    PAUSE_EVERYTHING = "back; everything pauses, but for a probe a minute"
     DROP = "done with: it shall not be sent"
+    DONE = "done with: it was done before"
     HOST = "left to the Functions host, which tries again by its own rule"
 
 
@@ -60,13 +75,16 @@ class AppError(Exception):
 
     ``retry_after_seconds`` is how long to wait before the next try, where that is known;
     ``http_retry_after_seconds`` is what an HTTP caller is told where it is not. ``was_attempt``
-    tells whether the Connector was called and that counts.
+    tells whether the Connector was called and that counts, ``is_ambiguous`` whether what was asked
+    for may have been done all the same, ``is_technical`` that the fault is ours, not the message's.
     """
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     code: str = "InternalError"
     on_queue: OnQueue = OnQueue.FAIL
     was_attempt: bool = False
+    is_ambiguous: bool = False
+    is_technical: bool = False
     retry_after_seconds: float | None = None
     http_retry_after_seconds: float | None = None
     field_errors: Sequence[FieldError] = ()
@@ -74,8 +92,12 @@ class AppError(Exception):
 
     @property
     def detail(self) -> str:
-        """What happened and what to do about it, in plain words."""
-        return str(self)
+        """What happened and what to do about it, in plain words; short enough to be kept."""
+        text = str(self)
+        if len(text) > _LONGEST_DETAIL:
+            text = f"{text[:_LONGEST_DETAIL]} …"
+        # The name of a field may hold half of a surrogate pair, which has no UTF-8.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class InvalidRequestError(AppError):
@@ -165,6 +187,14 @@ class SuppressedError(AppError):
     on_queue = OnQueue.DROP
 
 
+class ExpiredError(AppError):
+    """The message's time was over before it could be sent."""
+
+    status = HTTPStatus.GONE
+    code = "Expired"
+    on_queue = OnQueue.DROP
+
+
 class AccountChangedError(AppError):
     """The account is not, or no longer, the one that If-Match names."""
 
@@ -195,11 +225,71 @@ class ConversationStartingError(AppError):
     retry_after_seconds = 1.0
 
 
+class HeldBackError(AppError):
+    """The call is not made now, as the Connector would be called too often, or in vain."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "Throttled"
+    on_queue = OnQueue.WAIT
+
+    def __init__(self, reason: str, retry_after_seconds: float) -> None:
+        """Take the reason in plain words, without ids, and when to try again."""
+        super().__init__(f"Held back: {reason}")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class IdempotencyKeyInUseError(AppError):
+    """The first request with this Idempotency-Key is still under way."""
+
+    status = HTTPStatus.CONFLICT
+    code = "IdempotencyKeyInUse"
+    retry_after_seconds = 2.0
+
+    def __init__(self) -> None:
+        """Say what to do; the key stays unnamed."""
+        super().__init__(
+            "The first request with this Idempotency-Key is still under way; ask again in a moment"
+        )
+
+
+class IdempotencyKeyReusedError(AppError):
+    """The Idempotency-Key came with another request before."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "IdempotencyKeyReused"
+
+    def __init__(self) -> None:
+        """Say what to do; the key stays unnamed."""
+        super().__init__(
+            "This Idempotency-Key came with another request before; each request needs its own"
+        )
+
+
+class ReplayedError(AppError):
+    """The error that was the first answer to an Idempotency-Key, once more."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        field_errors: Sequence[FieldError],
+        correlation_id: str | None,
+    ) -> None:
+        """Take what the first error carried to the caller."""
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.field_errors = field_errors
+        self.correlation_id = correlation_id
+
+
 class InvalidSettingError(AppError):
     """A setting is missing or wrong; the deployment must be mended, not the message."""
 
     code = "InvalidSetting"
     on_queue = OnQueue.HOST
+    is_technical = True
 
     def __init__(self, setting: str, expected: str) -> None:
         """Name the setting and say what it should be; never its value."""
@@ -211,7 +301,7 @@ class BotCredentialError(AppError):
     """The bot got no token, or the Connector did not accept it; the log says why."""
 
     code = "BotCredentialError"
-    on_queue = OnQueue.WAIT
+    on_queue = OnQueue.PAUSE_EVERYTHING
 
     def __init__(self) -> None:
         """Say only that it failed: the reason is for the log, not for the caller."""
@@ -224,95 +314,70 @@ class StorageUnavailableError(AppError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "StorageUnavailable"
     on_queue = OnQueue.HOST
+    is_technical = True
     http_retry_after_seconds = 5.0
-
-
-@dataclass(frozen=True)
-class ConnectorAnswer:
-    """What is known of an answer that was an error.
-
-    ``message`` is the Connector's own text, kept for decisions only: it may repeat what was sent,
-    so it goes into no log and no answer.
-    """
-
-    status: int | None = None
-    code: str | None = None
-    message: str = ""
-    correlation_id: str | None = None
-    retry_after_seconds: float | None = None
 
 
 class StorageRefusedError(AppError):
     """Table or Queue storage cannot take what it was given, and never will."""
 
     code = "StorageRefused"
+    is_technical = True
 
 
-class ConnectorError(AppError):
-    """The Connector answered with an error, or not at all; ``code`` is its own if it gave one."""
+class UnexpectedError(AppError):
+    """Something failed that should not, and the log has it; or the host has tried often enough."""
 
-    status = HTTPStatus.BAD_GATEWAY
-    code = "ConnectorError"
-    was_attempt = True
+    code = "InternalError"
+    is_technical = True
 
-    def __init__(self, detail: str, answer: ConnectorAnswer | None = None) -> None:
-        """Take what happened in our words, and what is known of the answer."""
-        super().__init__(detail)
-        self.answer = answer or ConnectorAnswer()
-        self.code = self.answer.code or type(self).code
-        self.correlation_id = self.answer.correlation_id
-        if self.answer.retry_after_seconds is not None:
-            self.retry_after_seconds = self.answer.retry_after_seconds
+    def __init__(self) -> None:
+        """Say nothing of what it was: it may hold anything."""
+        super().__init__("The app itself failed; the reason is in its log")
 
 
-class ConnectorRejectedError(ConnectorError):
-    """The Connector refused this request, and would again; its status is passed on."""
+class AlreadyDoneError(AppError):
+    """A delivery of this id was done before, or has failed before and was not put back."""
 
-    code = "ConnectorRejected"
-
-    def __init__(self, detail: str, answer: ConnectorAnswer) -> None:
-        """Take what happened in our words, and the answer, whose status is passed on."""
-        super().__init__(detail, answer)
-        self.status = HTTPStatus(answer.status or HTTPStatus.BAD_GATEWAY)
+    status = HTTPStatus.CONFLICT
+    code = "AlreadyDone"
+    on_queue = OnQueue.DONE
 
 
-class ConnectorRedirectedError(ConnectorError):
-    """The Connector sent us elsewhere, where the bot's token does not go."""
+class DeliveryUnderWayError(AppError):
+    """Somebody else is making the call for the delivery of this id right now."""
 
-    code = "ConnectorRedirected"
-
-
-class ConnectorThrottledError(ConnectorError):
-    """The Connector wants fewer requests."""
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "Throttled"
+    status = HTTPStatus.CONFLICT
+    code = "DeliveryUnderWay"
     on_queue = OnQueue.WAIT
-    was_attempt = False
-    http_retry_after_seconds = 10.0
 
 
-class ConnectorBusyError(ConnectorError):
-    """Another operation on the conversation was under way."""
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "PreconditionFailed"
-    on_queue = OnQueue.COUNT
-    http_retry_after_seconds = 1.0
-
-
-class ConnectorUnavailableError(ConnectorError):
-    """The Connector could not be reached, or failed for a moment."""
-
-    code = "ConnectorUnavailable"
-    on_queue = OnQueue.COUNT
-    http_retry_after_seconds = 5.0
-
-
-class ConnectorTimeoutError(ConnectorError):
-    """The Connector did not answer in time; it may have done what was asked."""
+class OutcomeUnknownError(AppError):
+    """A process died in the middle of the call, so nobody knows whether it was made."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
-    code = "ConnectorTimeout"
+    code = "OutcomeUnknown"
     on_queue = OnQueue.COUNT
-    http_retry_after_seconds = 5.0
+    is_ambiguous = True
+
+
+class UnknownDeliveryError(AppError):
+    """There is no delivery of this id, or no more."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "UnknownDelivery"
+
+
+class ForgottenRecipientError(UnknownDeliveryError):
+    """The recipient was forgotten meanwhile, and what was kept of the message with them."""
+
+    status = HTTPStatus.GONE
+    code = "ForgottenRecipient"
+    on_queue = OnQueue.DROP
+
+
+class DeliveryNotRetriableError(AppError):
+    """The delivery has not failed, so there is nothing to retry."""
+
+    status = HTTPStatus.CONFLICT
+    code = "DeliveryNotRetriable"

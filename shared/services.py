@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from shared.accounts import AccountCache
 from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
 from shared.auth.tokens import BotTokens, NoTokens
+from shared.claim_checks import ClaimChecks
 from shared.connector import ConnectorClient
+from shared.conversation_limits import ConversationLimits
 from shared.conversations import ConversationCache
-from shared.flow import Queues
+from shared.deliveries import Deliveries, Failures
+from shared.idempotency import IdempotencyKeys
 from shared.leases import Leases
 from shared.opt_outs import OptOuts
+from shared.pacing import Pacer
+from shared.personal_keys import PersonalKeys
+from shared.queues import Queues
 from shared.settings import Settings
 from shared.storage import Storage
+
+# A claim outlives what it is for, and the writes after it.
+_LEASE_MARGIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +37,21 @@ class Services:
     conversations: ConversationCache
     leases: Leases
     queues: Queues
+    deliveries: Deliveries
+    failures: Failures
+    pacer: Pacer
+    conversation_limits: ConversationLimits
+    idempotency_keys: IdempotencyKeys
 
     @classmethod
     def of(cls, settings: Settings) -> "Services":
         """Put everything together; nothing is connected to before it is used."""
         storage = Storage(settings.storage, settings.threads)
-        opt_outs = OptOuts(storage, settings.app_id)
+        app_id = settings.app_id
+        opt_outs = OptOuts(storage, app_id)
+        keys = PersonalKeys(storage)
+        claim_checks = ClaimChecks(storage)
+        failures = Failures(storage, app_id, keys, claim_checks)
         connector = ConnectorClient(
             BotTokens(settings.credential) if settings.credential else NoTokens(),
             settings.trusted_service_urls,
@@ -45,12 +63,29 @@ class Services:
             settings=settings,
             storage=storage,
             connector=connector,
-            accounts=AccountCache(storage, settings.app_id, opt_outs),
+            accounts=AccountCache(storage, app_id, opt_outs, keys),
             opt_outs=opt_outs,
             callers=_callers(settings),
-            conversations=ConversationCache(storage, settings.app_id),
+            conversations=ConversationCache(storage, app_id),
             leases=Leases(storage),
-            queues=Queues(storage),
+            queues=Queues(storage, claim_checks),
+            deliveries=Deliveries(
+                storage,
+                app_id,
+                keys,
+                failures,
+                give_up_ambiguous=settings.give_up_ambiguous,
+            ),
+            failures=failures,
+            pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
+            conversation_limits=ConversationLimits(),
+            idempotency_keys=IdempotencyKeys(
+                storage,
+                settings.app_id,
+                # A start may wait for another one, and then call: each for so long.
+                lease_seconds=2 * settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+                give_up_ambiguous=settings.give_up_ambiguous,
+            ),
         )
 
 

@@ -14,12 +14,11 @@ from shared.auth.service_urls import (
     parse_origin,
 )
 from shared.auth.tokens import AppType, BotCredential
+from shared.channels import TEAMS, channel
 from shared.errors import InvalidSettingError, UntrustedServiceUrlError
 
 STORAGE = "AzureWebJobsStorage"
 """The connection of tables and queues, named as the Functions host names it."""
-
-_TEAMS = "msteams"
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class Settings:
     token_issuer: str
     openid_metadata_url: str
     connector_timeout_seconds: float
+    send_rate_per_second: float
+    give_up_ambiguous: bool
+    blocked_probe_days: float
+    delivery_retention_days: float
+    largest_activity_kilobytes: Mapping[str, int]
     threads: int
     use_proxy: bool
 
@@ -77,7 +81,7 @@ class Settings:
             trusted_service_urls=trusted,
             app_id=app_id,
             tenant_id=reader.text("MicrosoftAppTenantId"),
-            default_channel_id=reader.word("DefaultChannelId", _TEAMS, "-_"),
+            default_channel_id=reader.word("DefaultChannelId", TEAMS, "-_"),
             default_service_url=reader.trusted_url("DefaultServiceUrl", trusted),
             default_locale=reader.word("DefaultLocale", "en", "-"),
             token_issuer=reader.text("ToBotFromChannelTokenIssuer", cloud.token_issuer),
@@ -86,6 +90,12 @@ class Settings:
             # A start may wait as long for another one and then call: both together must fit the
             # 230 s that Azure's load balancer gives an HTTP function.
             connector_timeout_seconds=reader.number("ConnectorTimeoutSeconds", 15, 1, 100),
+            send_rate_per_second=reader.number("SendRatePerSecond", 40, 0.1, 100_000),
+            give_up_ambiguous=reader.one_of("AmbiguousSend", "resend", ("resend", "giveUp"))
+            == "giveUp",
+            blocked_probe_days=reader.number("BlockedProbeDays", 7, 0, 3650),
+            delivery_retention_days=reader.number("DeliveryRetentionDays", 30, 0, 3650),
+            largest_activity_kilobytes=reader.kilobytes("LargestActivityKilobytes"),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )
@@ -94,13 +104,18 @@ class Settings:
         """Return the service URL to start with on a channel that has told us none yet."""
         if self.default_service_url:
             return self.default_service_url
-        if channel_id == _TEAMS and self.cloud.teams_service_url:
+        if channel_id == TEAMS and self.cloud.teams_service_url:
             return self.cloud.teams_service_url
         return f"https://{channel_id}.{self.cloud.trusted_domains[0]}/"
 
+    def largest_activity_bytes(self, channel_id: str) -> int:
+        """Return how large an activity a channel takes, in bytes of UTF-16."""
+        known = channel(channel_id).largest_activity_kilobytes
+        return self.largest_activity_kilobytes.get(channel_id, known) * 1024
+
     def bot_id(self, channel_id: str) -> str:
         """Return the bot's id on a channel that has told us none yet; empty without an app id."""
-        return f"28:{self.app_id}" if self.app_id and channel_id == _TEAMS else self.app_id
+        return f"28:{self.app_id}" if self.app_id and channel_id == TEAMS else self.app_id
 
 
 def _bot_credential(reader: "_Reader", cloud: Cloud, app_id: str) -> BotCredential:
@@ -240,6 +255,17 @@ class _Reader:
     def scope(self, name: str, default: str) -> str:
         value = self.https_url(name) or default
         return value if value.endswith("/.default") else f"{value}/.default"
+
+    def kilobytes(self, name: str) -> dict[str, int]:
+        kilobytes = {}
+        for part in filter(None, map(str.strip, self.text(name).split(","))):
+            match = re.fullmatch(r"([A-Za-z0-9_-]{1,64})\s*=\s*([1-9]\d{0,4})", part)
+            if match is None:
+                raise InvalidSettingError(
+                    name, "must be channels with KB such as msteams=100,slack=40"
+                )
+            kilobytes[match[1]] = int(match[2])
+        return kilobytes
 
     def threads(self) -> int:
         # The worker's own rule for its thread pool: its setting, else what

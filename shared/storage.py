@@ -4,11 +4,13 @@ The clients are built when first used, share one pool of connections as large as
 pool, and give up after seconds, not minutes: the Functions host tries a queue message again anyway.
 """
 
+import base64
 import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from shared.settings import STORAGE, StorageAccount
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.data.tables import TableClient, TableServiceClient
-    from azure.storage.queue import QueueClient, QueueServiceClient
+    from azure.storage.queue import QueueClient, QueueMessage, QueueServiceClient
 
 Row = Mapping[str, Any]
 
@@ -32,6 +34,8 @@ _BOUNDS: dict[str, Any] = {
     "read_timeout": 10,
     "retry_total": 3,
     "retry_backoff_factor": 0.2,
+    # Storage gives each answer an id of its own; to make one up takes longer than to sign.
+    "auto_request_id": False,
 }
 
 
@@ -120,16 +124,14 @@ class Storage:
         return DefaultAzureCredential(managed_identity_client_id=self._account.client_id or None)
 
     def _transport(self) -> Any:
-        import requests
         from azure.core.pipeline.transport import RequestsTransport
         from requests.adapters import HTTPAdapter
 
+        from shared.plain_session import PlainSession
+
         # At the level of the Functions worker, every request and answer would be in the log.
         logging.getLogger("azure.core").setLevel(logging.WARNING)
-        session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=self._threads)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
+        session = PlainSession(HTTPAdapter(pool_maxsize=self._threads))
         return RequestsTransport(session=session, **_BOUNDS)
 
 
@@ -170,7 +172,7 @@ class Table:
                 return []
 
     def page(
-        self, query: str, parameters: Mapping[str, str], *, size: int, token: Any
+        self, query: str, parameters: Mapping[str, Any], *, size: int, token: Any
     ) -> tuple[list[Row], Any]:
         """Return a page of the rows that a query finds, and the token of the next page or None."""
         from azure.core.exceptions import ResourceNotFoundError
@@ -192,7 +194,9 @@ class Table:
 
         with _translated_errors():
             try:
-                return self._making_table(lambda: self._client.create_entity(row))
+                return self._making_table(
+                    lambda: self._client.create_entity(row, response_preference="return-no-content")
+                )
             except ResourceExistsError:
                 return None
 
@@ -274,9 +278,54 @@ class Queue:
                     self._client.create_queue()
                 write()
 
+    def take(self) -> "QueueMessage | None":
+        """Take a message, which comes back in a minute unless it is deleted; None for none."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            try:
+                return self._client.receive_message(visibility_timeout=60)
+            except ResourceNotFoundError:
+                return None
+
+    def first_inserted_at(self) -> datetime | None:
+        """Return when the message came that is the first to be seen; None: there is none."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            try:
+                messages = self._client.peek_messages(max_messages=1)
+            except ResourceNotFoundError:
+                return None
+        return messages[0].inserted_on if messages else None
+
+    def count(self) -> int:
+        """Return how many messages there are, those that cannot be seen included, or a few more."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated_errors():
+            try:
+                return self._client.get_queue_properties().approximate_message_count or 0
+            except ResourceNotFoundError:
+                return 0
+
+    def delete(self, message: "QueueMessage") -> None:
+        """Delete a message that was taken."""
+        with _translated_errors():
+            self._client.delete_message(message)
+
     @cached_property
     def _client(self) -> "QueueClient":
         return self._storage.queue(self._name)
+
+
+def text_of(message: "QueueMessage") -> str:
+    """Return the text of a message that was taken; what is no base64 nobody here has written."""
+    content: str = message.content
+    try:
+        return base64.b64decode(content, validate=True).decode()
+    except ValueError:
+        return content
 
 
 def version_of(row: Row) -> str:

@@ -14,15 +14,28 @@ from typing import Any
 
 import azure.functions as func
 
-from shared import flow, json_text
-from shared.errors import AppError, FieldError, InvalidRequestError, RequestTooLargeError
-from shared.flow import QueuedMessage
+from shared import json_text
+from shared.errors import (
+    AppError,
+    FieldError,
+    InvalidRequestError,
+    RequestTooLargeError,
+)
+from shared.flow import Handle, Taken, process
 from shared.services import services
 
 _logger = logging.getLogger(__name__)
 
 _LARGEST_BODY_BYTES = 4 * 1024 * 1024
 _LONGEST_ID = 1024
+LAST_TRY = 25
+"""After so many tries the Functions host gives up: ``maxDequeueCount`` of host.json."""
+
+# Python has other words for these, depending on its version: RFC 9110, section 15.5.
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
 
 HttpHandler = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -47,19 +60,20 @@ def http_function(handle: HttpHandler) -> HttpHandler:
 
 def queue_function(
     queue: str,
-) -> Callable[[Callable[[QueuedMessage], None]], Callable[[func.QueueMessage], None]]:
-    """Have a handler called with each message of a queue, and settle what it raises."""
+) -> Callable[[Handle], Callable[[func.QueueMessage, func.Context], None]]:
+    """Have a handler called with each message of a queue, and settle what it returns or raises."""
 
-    def decorate(handle: Callable[[QueuedMessage], None]) -> Callable[[func.QueueMessage], None]:
-        def run(message: func.QueueMessage) -> None:
-            flow.process(
+    def decorate(handle: Handle) -> Callable[[func.QueueMessage, func.Context], None]:
+        def run(message: func.QueueMessage, context: func.Context) -> None:
+            taken = Taken(
                 queue,
                 message.get_body().decode("utf-8", "replace"),
                 message_id=message.id or "",
                 inserted_at=_in_utc(message.insertion_time),
-                queues=services().queues,
-                handle=handle,
+                is_last_try=(message.dequeue_count or 0) >= LAST_TRY,
+                traceparent=context.trace_context.trace_parent,
             )
+            process(taken, services(), handle)
 
         run.__name__ = handle.__name__
         run.__doc__ = handle.__doc__
@@ -115,7 +129,7 @@ def no_content() -> func.HttpResponse:
 def _problem(error: AppError) -> func.HttpResponse:
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": error.status.phrase,
+        "title": _TITLES.get(error.status, error.status.phrase),
         "status": int(error.status),
         "detail": error.detail,
         "code": error.code,

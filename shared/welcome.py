@@ -1,7 +1,11 @@
 """Whether a person wants a message, and can be reached at all."""
 
-from shared.accounts import Account
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from shared.accounts import Account, StoredAccount
 from shared.errors import SuppressedError
+from shared.queues import QueuedMessage
 from shared.services import Services
 
 
@@ -10,11 +14,14 @@ def require_welcome(
     user_id: str,
     account: Account | None,
     services: Services,
+    *,
     topic: str | None = None,
+    message: QueuedMessage | None = None,
 ) -> None:
     """Raise SuppressedError for who said stop, muted the topic, blocked or uninstalled the bot.
 
-    ``account`` is what is cached of the person; of who was forgotten, only their stop is known.
+    ``account`` is what is cached of the person; of who was forgotten, only their stop is known. Of
+    a queue's messages to who is out of reach, one is let through now and then, as a probe.
     """
     if account is None:
         if services.opt_outs.include(channel_id, user_id):
@@ -26,7 +33,31 @@ def require_welcome(
     muted_topics = preferences.get("mutedTopics") or ()
     if topic is not None and topic.casefold() in {each.casefold() for each in muted_topics}:
         raise SuppressedError("The person wants no alerts on this topic")
+    if not account.is_out_of_reach:
+        return
+    if message is not None and (message.flow.is_probe or _takes_probe(account, services)):
+        message.flow = message.flow.model_copy(update={"is_probe": True})
+        return
     if account.blocked:
         raise SuppressedError("The person has blocked the bot")
-    if account.installed is False:
-        raise SuppressedError("The person has uninstalled the bot")
+    raise SuppressedError("The person has not installed the bot, or not any more")
+
+
+def _takes_probe(account: Account, services: Services) -> bool:
+    """Tell whether a message is let through to see whether the person can be reached again."""
+    now = datetime.now(UTC)
+    if account.probe_at is None or account.probe_at > now:
+        return False
+    is_mine = False
+
+    def probed(stored: StoredAccount | None) -> Account:
+        nonlocal is_mine
+        current = stored.account if stored else account
+        is_mine = current.probe_at is not None and current.probe_at <= now
+        if not is_mine:
+            return current
+        days = services.settings.blocked_probe_days
+        return replace(current, probe_at=now + timedelta(days=days))
+
+    services.accounts.change(account.channel_id, account.user_id, probed)
+    return is_mine

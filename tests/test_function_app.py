@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from local import run as local_run
 from local.environment import read_host_json
+from shared.queues import CACHE_ACCOUNT, SEND_ACTIVITY, START_CONVERSATION
+from shared.triggers import LAST_TRY
 
 PROJECT = Path(__file__).parents[1]
-FOLDERS = ("CacheAccount", "CheckHealth", "ReceiveActivity", "SendActivity", "StartConversation")
+FOLDERS = (
+    "CacheAccount",
+    "CheckHealth",
+    "ReceiveActivity",
+    "SendActivity",
+    "StartConversation",
+    "TrackDelivery",
+)
 
 # Prints what the import of the app does, loads and registers.
 LOOK = """
@@ -48,6 +58,9 @@ HTTP_FUNCTIONS = {
     "GetAccount": ("GET", "accounts/{channelId}/{userId}", "FUNCTION"),
     "ListAccounts": ("GET", "accounts", "FUNCTION"),
     "DeleteAccount": ("DELETE", "accounts/{channelId}/{userId}", "FUNCTION"),
+    "GetDelivery": ("GET", "deliveries/{id}", "FUNCTION"),
+    "ListDeliveries": ("GET", "deliveries", "FUNCTION"),
+    "RetryDelivery": ("POST", "deliveries/{id}/retry", "FUNCTION"),
     "CheckHealth": ("GET", "health", "ANONYMOUS"),
 }
 QUEUE_FUNCTIONS = {
@@ -55,6 +68,7 @@ QUEUE_FUNCTIONS = {
     "SendActivityFromQueue": "send-activity",
     "CacheAccountFromQueue": "cache-account",
 }
+TIMERS = {"RemoveOldRecords": "0 17 * * * *"}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +97,7 @@ def triggers(seen):
 
 
 def test_the_app_has_these_functions_and_no_others(triggers):
-    assert set(triggers) == {*HTTP_FUNCTIONS, *QUEUE_FUNCTIONS}
+    assert set(triggers) == {*HTTP_FUNCTIONS, *QUEUE_FUNCTIONS, *TIMERS}
 
 
 @pytest.mark.parametrize("name", HTTP_FUNCTIONS)
@@ -110,6 +124,15 @@ def test_a_function_takes_messages_from_its_queue(triggers, name):
     assert trigger["type"] == "queueTrigger"
     assert trigger["queueName"] == QUEUE_FUNCTIONS[name]
     assert trigger["connection"] == "AzureWebJobsStorage"
+
+
+@pytest.mark.parametrize("name", TIMERS)
+def test_a_function_runs_at_its_time_and_not_each_time_the_app_starts(triggers, name):
+    trigger = triggers[name]
+
+    assert trigger["type"] == "timerTrigger"
+    assert trigger["schedule"] == TIMERS[name]
+    assert trigger["runOnStartup"] is False
 
 
 # At import
@@ -165,6 +188,15 @@ def test_the_hosts_retries_outlast_twenty_minutes_without_storage(host):
     waits = host.max_dequeue_count - 1
 
     assert waits * host.visibility_timeout.total_seconds() >= 20 * 60
+
+
+def test_the_last_try_is_the_one_after_which_the_host_gives_up(host):
+    assert host.max_dequeue_count == LAST_TRY
+
+
+def test_the_local_run_knows_the_queues_of_the_functions():
+    assert set(local_run.QUEUES) == set(QUEUE_FUNCTIONS.values())
+    assert set(QUEUE_FUNCTIONS.values()) == {START_CONVERSATION, SEND_ACTIVITY, CACHE_ACCOUNT}
 
 
 def test_a_function_has_time_for_a_call_and_for_waiting_for_another():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.models import ChannelAccount
+from shared.personal_keys import PersonalKey
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # A property of a row takes 32 K characters, and an id has up to 1,024.
@@ -29,7 +30,9 @@ class Account:
     is unknown. ``preferences`` are kept as they came; they were so at ``preferences_at``, ``muted``
     among them at ``muted_at``, and the rest at ``observed_at``. ``pointer_from`` is the object id
     from which a row points here. ``former_conversation_ids`` still lead to the person, and are
-    forgotten with them.
+    forgotten with them. Of who is ``blocked`` or not ``installed`` because the Connector said so,
+    ``probe_at`` is when a message is let through again, to see whether it is still so. What is
+    recorded of the person elsewhere is sealed with their ``key``, or those of ``former_key_ids``.
     """
 
     channel_id: str
@@ -50,6 +53,14 @@ class Account:
     muted_at: datetime | None = None
     pointer_from: str | None = None
     former_conversation_ids: tuple[str, ...] = ()
+    probe_at: datetime | None = None
+    key: PersonalKey | None = None
+    former_key_ids: tuple[str, ...] = ()
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the person has blocked the bot, or has not installed it."""
+        return bool(self.blocked) or self.installed is False
 
     @property
     def ids(self) -> list[str]:
@@ -60,6 +71,12 @@ class Account:
     def conversation(self) -> OneToOne | None:
         """The one-to-one conversation with the bot's own account."""
         return self.conversations.get(self.bot.id if self.bot else "")
+
+    def has_left(self, conversation_id: str) -> bool:
+        """Whether a conversation was with the person, but is not any more."""
+        return conversation_id in self.former_conversation_ids and all(
+            one.id != conversation_id for one in self.conversations.values()
+        )
 
     def with_conversation(self, bot_id: str, conversation: OneToOne) -> "Account":
         """Return the account with this conversation for this account of the bot."""
@@ -79,8 +96,12 @@ class Account:
         known = remaining.pop(bot_id, None)
         if known is None:
             return self
-        former = _distinct(*self.former_conversation_ids, known.id)
-        return replace(self, conversations=remaining, former_conversation_ids=former)
+        return replace(self, conversations=remaining).having_left(known.id)
+
+    def having_left(self, conversation_id: str) -> "Account":
+        """Return the account with an id that leads to the person, if not to a conversation."""
+        former = _distinct(*self.former_conversation_ids, conversation_id)
+        return replace(self, former_conversation_ids=former)
 
     def joined_with(self, other: "Account") -> "Account":
         """Return the account with what the ``other`` one of the same person has beyond it."""
@@ -106,6 +127,12 @@ class Account:
                 *self.former_conversation_ids,
                 *other.former_conversation_ids,
                 *(one.id for one in other.conversations.values()),
+            ),
+            key=self.key or other.key,
+            former_key_ids=_distinct(
+                *self.former_key_ids,
+                *other.former_key_ids,
+                *((other.key.id,) if self.key and other.key else ()),
             ),
         )
         return joined._with_muted(muted.preferences.get("muted"), muted.muted_at)

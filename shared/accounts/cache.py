@@ -10,6 +10,7 @@ from shared.continuation_tokens import read_token, write_token
 from shared.errors import StorageUnavailableError
 from shared.models import canonical_id
 from shared.opt_outs import OptOuts
+from shared.personal_keys import PersonalKeys
 from shared.storage import Row, Storage, Table, key_of, version_of
 
 _ROW_KEY = "account"
@@ -32,11 +33,14 @@ class StoredAccount:
 class AccountCache:
     """Finds, changes and forgets accounts."""
 
-    def __init__(self, storage: Storage, app_id: str, opt_outs: OptOuts) -> None:
-        """Take the storage, the app id of the bot whose accounts these are, and who said stop."""
+    def __init__(
+        self, storage: Storage, app_id: str, opt_outs: OptOuts, keys: PersonalKeys
+    ) -> None:
+        """Take the storage, the bot's app id, who said stop, and the keys of people."""
         self._table = Table(storage, "accounts")
         self._app_id = app_id
         self._opt_outs = opt_outs
+        self._keys = keys
 
     def get(self, channel_id: str, user_id: str) -> StoredAccount | None:
         """Return what is cached of a person, None when nothing is.
@@ -102,6 +106,9 @@ class AccountCache:
             if stored.account.preferences.get("muted"):
                 for each in stored.account.ids:
                     self._opt_outs.remember(channel_id, each)
+            own_key_ids = (stored.account.key.id,) if stored.account.key else ()
+            for key_id in (*own_key_ids, *stored.account.former_key_ids):
+                self._keys.destroy(key_id)
             for each in ids:
                 self._delete_row_of(stored.account.user_id, channel_id, each)
         self._delete_row_of(own_id, channel_id, user_id)
@@ -124,6 +131,8 @@ class AccountCache:
             # They had said stop; from here on the account says so.
             account = replace(account, preferences={"muted": True, **account.preferences})
         account, made_under_object_id = self._pointed_to(account)
+        if account.key is None:
+            account = replace(account, key=self._keys.make())
         row = {
             "PartitionKey": self._key(account.channel_id, account.user_id),
             "RowKey": _ROW_KEY,

@@ -6,6 +6,7 @@ from typing import Any
 from shared import json_text
 from shared.accounts.account import Account, OneToOne
 from shared.models import ChannelAccount
+from shared.personal_keys import PersonalKey
 from shared.storage import Row
 
 
@@ -36,6 +37,12 @@ def to_properties(account: Account) -> dict[str, Any]:
         "formerConversationIds": json_text.to_text(account.former_conversation_ids)
         if account.former_conversation_ids
         else None,
+        "probeAt": account.probe_at,
+        "keyId": account.key.id if account.key else None,
+        "key": account.key.value if account.key else None,
+        "formerKeyIds": json_text.to_text(account.former_key_ids)
+        if account.former_key_ids
+        else None,
     }
     return {name: value for name, value in properties.items() if value is not None}
 
@@ -65,4 +72,7 @@ def from_row(row: Row) -> Account:
         muted_at=row.get("mutedAt"),
         pointer_from=row.get("pointerFrom"),
         former_conversation_ids=tuple(json.loads(row.get("formerConversationIds", "[]"))),
+        probe_at=row.get("probeAt"),
+        key=PersonalKey(row["keyId"], bytes(row["key"])) if "keyId" in row else None,
+        former_key_ids=tuple(json.loads(row.get("formerKeyIds", "[]"))),
     )

@@ -13,7 +13,8 @@ class Cloud:
     """The addresses of one of Microsoft's clouds, and the hosts that its tokens may go to.
 
     ``trusted_domains`` are trusted with all their subdomains, ``trusted_hosts`` to the letter.
-    ``teams_service_url`` is empty where no Teams is offered.
+    ``teams_service_url`` is empty where no Teams is offered; ``community_service_url`` is that of
+    the government community cloud, whose tenants the cloud's own service URL does not reach.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Cloud:
     teams_service_url: str
     trusted_domains: tuple[str, ...]
     trusted_hosts: tuple[str, ...]
+    community_service_url: str = ""
 
 
 PUBLIC = Cloud(
@@ -38,6 +40,7 @@ PUBLIC = Cloud(
     trusted_domains=("botframework.com",),
     # trafficmanager.net and teams.microsoft.com are shared namespaces: only these very hosts.
     trusted_hosts=("smba.trafficmanager.net", "smba.infra.gcc.teams.microsoft.com"),
+    community_service_url="https://smba.infra.gcc.teams.microsoft.com/teams",
 )
 
 US_GOVERNMENT = Cloud(

@@ -74,6 +74,12 @@ def test_a_conversation_reference_is_understood():
     }
 
 
+def test_the_bot_of_a_conversation_reference_may_be_called_an_agent():
+    reference = {name: value for name, value in REFERENCE.items() if name != "bot"}
+
+    assert account_patch({**reference, "agent": REFERENCE["bot"]}) == account_patch(REFERENCE)
+
+
 def test_what_a_conversation_reference_leaves_out_is_not_forgotten():
     reference = {**REFERENCE, "locale": None, "user": {"id": "29:alex"}}
 

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from CacheAccount.triggers import (
@@ -6,8 +8,8 @@ from CacheAccount.triggers import (
     delete_account_http,
     get_account_http,
 )
-from shared.flow import CACHE_ACCOUNT
-from tests.support.builders import answer_of, http_request, queue_message
+from shared.queues import CACHE_ACCOUNT
+from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 ALEX = {"channelId": "msteams", "userId": "29:alex/1"}
 BODY = {"bot": {"id": "28:bot"}, "serviceUrl": "https://smba.trafficmanager.net/teams/"}
@@ -94,7 +96,7 @@ def test_a_person_is_forgotten_as_often_as_that_is_asked():
 
 
 def test_an_account_from_the_queue_is_cached():
-    cache_account_from_queue(queue_message(WHOLE))
+    cache_account_from_queue(queue_message(WHOLE), invocation())
 
     assert answer_of(get()) == (200, WHOLE)
 
@@ -107,7 +109,7 @@ def test_a_conversation_reference_from_the_queue_is_cached():
         **BODY,
     }
 
-    cache_account_from_queue(queue_message(reference))
+    cache_account_from_queue(queue_message(reference), invocation())
 
     account = answer_of(get())[1]
     assert account["name"] == "Alex"
@@ -117,7 +119,9 @@ def test_a_conversation_reference_from_the_queue_is_cached():
 def test_an_account_that_can_never_be_cached_is_poison(queue_reader):
     poison = queue_reader(f"{CACHE_ACCOUNT}-poison")
 
-    cache_account_from_queue(queue_message({**WHOLE, "serviceUrl": "https://evil.example/"}))
+    cache_account_from_queue(
+        queue_message({**WHOLE, "serviceUrl": "https://evil.example/"}), invocation()
+    )
 
     [failed] = poison.take()
     assert failed["failure"]["code"] == "UntrustedServiceUrl"
@@ -129,7 +133,38 @@ def test_what_waited_on_the_queue_is_no_newer_than_when_it_was_accepted():
     waited = {"id": "1", "acceptedAt": "2026-01-31T09:00:00Z"}
 
     cache_account_from_queue(
-        queue_message({**ALEX, **BODY, "preferences": {"muted": False}, "_flow": waited})
+        queue_message({**ALEX, **BODY, "preferences": {"muted": False}, "_flow": waited}),
+        invocation(),
     )
 
     assert answer_of(get())[1]["preferences"] == {"muted": True}
+
+
+def test_a_stop_that_comes_before_the_account_holds(deployed, queue_reader):
+    poison = queue_reader(f"{CACHE_ACCOUNT}-poison")
+
+    cache_account_from_queue(queue_message({**ALEX, "preferences": {"muted": True}}), invocation())
+    cache_account_from_queue(queue_message(WHOLE), invocation())
+
+    assert answer_of(get())[1]["preferences"]["muted"] is True
+    assert poison.count() == 0
+
+
+def test_anything_else_that_comes_before_the_account_is_poison(queue_reader):
+    poison = queue_reader(f"{CACHE_ACCOUNT}-poison")
+
+    cache_account_from_queue(queue_message({**ALEX, "preferences": {"muted": False}}), invocation())
+
+    assert [failed["failure"]["code"] for failed in poison.take()] == ["InvalidRequest"]
+
+
+def test_what_is_told_on_the_queue_in_the_same_second_is_the_newer_news():
+    put({**BODY, "installed": True})
+    this_second = datetime.now(UTC).replace(microsecond=0)
+    flow = {"id": "news-1", "acceptedAt": this_second.isoformat()}
+
+    cache_account_from_queue(
+        queue_message({**ALEX, "id": "news-1", "installed": False, "_flow": flow}), invocation()
+    )
+
+    assert answer_of(get())[1]["installed"] is False

@@ -11,7 +11,7 @@ from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.accounts import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.flow import SEND_ACTIVITY
+from shared.queues import SEND_ACTIVITY
 from shared.services import Services
 from tests.ReceiveActivity.activities import inbound, read
 from tests.support.builders import QueueReader, settings, unique

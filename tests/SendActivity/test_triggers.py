@@ -2,8 +2,8 @@ import pytest
 
 from SendActivity.triggers import send_activity_from_queue, send_activity_http
 from shared.conversations import Conversation
-from shared.flow import SEND_ACTIVITY
-from tests.support.builders import answer_of, http_request, queue_message
+from shared.queues import SEND_ACTIVITY
+from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_a_message_from_the_queue_is_sent(connector, queue_reader):
     poison = queue_reader(f"{SEND_ACTIVITY}-poison")
 
     send_activity_from_queue(
-        queue_message({"conversationId": "a:1/2", "activity": {"text": "News"}})
+        queue_message({"conversationId": "a:1/2", "activity": {"text": "News"}}), invocation()
     )
 
     assert connector.requests[0].json["text"] == "News"
@@ -119,7 +119,7 @@ def test_a_message_that_can_never_be_sent_is_poison(queue_reader):
     poison = queue_reader(f"{SEND_ACTIVITY}-poison")
     body = {"conversationId": "a:unknown", "activity": {"text": "News"}}
 
-    send_activity_from_queue(queue_message(body))
+    send_activity_from_queue(queue_message(body), invocation())
 
     [failed] = poison.take()
     assert failed["message"] == body

@@ -1,12 +1,12 @@
 import pytest
 
-from shared.flow import SEND_ACTIVITY, START_CONVERSATION
+from shared.queues import SEND_ACTIVITY, START_CONVERSATION
 from StartConversation.triggers import (
     get_conversation_http,
     start_conversation_from_queue,
     start_conversation_http,
 )
-from tests.support.builders import answer_of, http_request, queue_message
+from tests.support.builders import answer_of, http_request, invocation, queue_message
 from tests.support.connector import is_start
 
 ALEX = {"members": [{"id": "29:alex"}]}
@@ -122,7 +122,7 @@ def poison(queue_reader):
 
 
 def test_a_start_from_the_queue_is_the_same_start(app, connector, poison):
-    start_conversation_from_queue(queue_message({**ALEX, "topicName": "News"}))
+    start_conversation_from_queue(queue_message({**ALEX, "topicName": "News"}), invocation())
 
     [request] = connector.requests
     assert is_start(request)
@@ -136,7 +136,7 @@ def test_what_waits_for_a_start_goes_on_when_it_is_done(queue_reader):
     then = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "x"}}
     flow = {"id": "order-7", "acceptedAt": "2026-01-31T10:00:00+00:00", "then": then}
 
-    start_conversation_from_queue(queue_message({**ALEX, "_flow": flow}))
+    start_conversation_from_queue(queue_message({**ALEX, "_flow": flow}), invocation())
 
     [send] = sends.take()
     noted = send.pop("_flow")
@@ -156,7 +156,7 @@ def test_a_start_that_another_is_making_goes_back_to_the_queue(
         seconds=60,
     )
 
-    start_conversation_from_queue(queue_message(ALEX))
+    start_conversation_from_queue(queue_message(ALEX), invocation())
 
     assert connector.requests == []
     assert (starts.count(), poison.count()) == (1, 0)
@@ -167,7 +167,7 @@ def test_a_start_that_another_is_making_goes_back_to_the_queue(
     [({}, "InvalidRequest"), ({**ALEX, "channelId": "webchat"}, "ConversationNotSupported")],
 )
 def test_a_start_that_can_never_be_made_is_poison(poison, body, code):
-    start_conversation_from_queue(queue_message(body))
+    start_conversation_from_queue(queue_message(body), invocation())
 
     [failed] = poison.take()
     assert failed["message"] == body

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from local.azurite import Azurite
-from tests.flows.running_app import QUEUES, AppStorage, RunningApp, new_user, running_app
+from tests.flows.running_app import (
+    QUEUES,
+    AppStorage,
+    RunningApp,
+    new_tenant,
+    new_user,
+    running_app,
+)
 from tests.support.connector import StubConnector
 from tests.support.identity import StubIdentity
 
@@ -62,5 +69,5 @@ def user() -> str:
 def conversation_id(app: RunningApp, user: str) -> str:
     """The id of the user's conversation with the bot, which the app knows."""
     conversation_id = f"a:{user}"
-    app.remember("msteams", user, conversation={"id": conversation_id})
+    app.remember("msteams", user, tenantId=new_tenant(), conversation={"id": conversation_id})
     return conversation_id

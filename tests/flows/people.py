@@ -1,10 +1,12 @@
-"""Users of Teams who write to the running app."""
+"""Users of Teams who write to the running app, or are known to it."""
 
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.flows.listening_app import ListeningApp
+from tests.flows.running_app import THREADS, RunningApp, new_user
 from tests.ReceiveActivity.activities import inbound
 
 
@@ -31,3 +33,18 @@ def post_all(app: ListeningApp, activities: list[dict[str, Any]]) -> list[int]:
         statuses.append(answer.status)
     connection.close()
     return statuses
+
+
+def remember_all(app: RunningApp, count: int, **account: Any) -> list[str]:
+    """Make so many users of Teams known, each with their conversation; return their ids."""
+    users = [new_user() for _ in range(count)]
+    with ThreadPoolExecutor(THREADS) as callers:
+        list(
+            callers.map(
+                lambda user: app.remember(
+                    "msteams", user, conversation={"id": f"a:{user}"}, **account
+                ),
+                users,
+            )
+        )
+    return users

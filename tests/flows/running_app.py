@@ -26,7 +26,20 @@ THREADS = 16
 
 SENDING = "send-activity"
 QUEUES = ("start-conversation", SENDING, "cache-account")
-TABLES = ("accounts", "conversations", "leases")
+TABLES = (
+    "accounts",
+    "bodies",
+    "conversations",
+    "deliveries",
+    "failures",
+    "idempotency",
+    "keys",
+    "lanes",
+    "leases",
+    "retention",
+)
+# Of these a row is written whatever becomes of a call or of a message.
+NOTES = ("bodies", "deliveries", "failures", "lanes")
 
 
 class AppStorage:
@@ -78,12 +91,21 @@ class AppStorage:
         return taken
 
     def rows(self) -> dict[tuple[str, str, str], str | None]:
-        """The versions of all rows of all tables, by table and key."""
+        """The versions of all rows, by table and key, but for what is noted of each call."""
         return {
             (table.name, row["PartitionKey"], row["RowKey"]): row.metadata["etag"]
             for table in self._tables.list_tables()
+            if table.name not in NOTES
             for row in self._tables.get_table_client(table.name).list_entities()
         }
+
+    def dump(self) -> str:
+        """All that stands in all tables, for who looks whether something is in it."""
+        return "\n".join(
+            f"{table.name} {dict(row)}"
+            for table in self._tables.list_tables()
+            for row in self._tables.get_table_client(table.name).list_entities()
+        )
 
     def length(self, queue: str) -> int:
         """How many messages are on a queue, those that are being worked on included."""
@@ -91,11 +113,13 @@ class AppStorage:
         return client.get_queue_properties().approximate_message_count or 0
 
     def let_leases_run_out(self) -> None:
-        """Have the time of all leases be over."""
-        leases = self._tables.get_table_client("leases")
-        for lease in leases.list_entities():
-            lease["until"] = datetime.now(UTC)
-            leases.update_entity(lease)
+        """Have the time of all leases, and of all claims on deliveries, be over."""
+        for name in ("leases", "deliveries"):
+            table = self._tables.get_table_client(name)
+            for row in table.list_entities():
+                if "until" in row:
+                    row["until"] = datetime.now(UTC)
+                    table.update_entity(row)
 
 
 class RunningApp:
@@ -159,6 +183,20 @@ class RunningApp:
     def enqueue(self, queue: str, *messages: object) -> None:
         self.storage.put(queue, *messages)
 
+    def delivery(self, delivery_id: str) -> dict[str, Any]:
+        """What became of a message."""
+        answer = self.get(f"/api/deliveries/{quote(delivery_id, safe='')}")
+        assert answer.status == 200, answer.body
+        delivery: dict[str, Any] = answer.json()
+        return delivery
+
+    def account(self, channel_id: str, user_id: str) -> dict[str, Any]:
+        """What is cached of a person."""
+        answer = self.get(f"/api/accounts/{channel_id}/{quote(user_id, safe='')}")
+        assert answer.status == 200, answer.body
+        account: dict[str, Any] = answer.json()
+        return account
+
     def settle(self) -> None:
         """Wait until all that is on the queues is done, or poison."""
         until(self.storage.is_drained, seconds=3 * PATIENCE_SECONDS)
@@ -173,10 +211,17 @@ def new_user() -> str:
     return f"29:{uuid4().hex}"
 
 
+def new_tenant() -> str:
+    """The id of a tenant of its own: what is throttled or paused there holds up nobody else."""
+    return str(uuid4())
+
+
 def app_folder(folder: Path) -> Path:
-    """Write the app's own function_app.py and host.json, but let an idle queue be polled often."""
+    """Write the app's own function_app.py and host.json, in which a queue does not wait as long."""
     host_json = json.loads((PROJECT / "host.json").read_text())
-    host_json["extensions"]["queues"]["maxPollingInterval"] = "00:00:00.2"
+    queues = host_json["extensions"]["queues"]
+    queues["maxPollingInterval"] = "00:00:00.2"
+    queues["visibilityTimeout"] = "00:00:05"
     return write_app(folder, (PROJECT / "function_app.py").read_text(), host_json)
 
 
@@ -194,6 +239,8 @@ def settings(
         "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS),
         # A call may wait at the stub's gate for as long as a test takes to get everything ready.
         "ConnectorTimeoutSeconds": "60",
+        # Faster than any test, so that nothing waits where pacing is not the subject.
+        "SendRatePerSecond": "2000",
         **identity.environment,
     }
 

@@ -9,7 +9,8 @@ from tests.support.connector import is_send, is_start
 
 def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connector, user):
     texts = [f"message {number}" for number in range(100)]
-    recipient = {"channelId": "msteams", "userId": user}
+    # A channel that takes any number of messages for one conversation at once.
+    recipient = {"channelId": "slack", "userId": user}
     connector.block(when=is_start)
 
     app.enqueue(

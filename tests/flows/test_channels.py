@@ -63,7 +63,7 @@ def test_an_unknown_channel_that_cannot_do_it_is_reported_so_on_the_queue(app, c
     [poison] = app.storage.take_poison("start-conversation")
     assert poison["failure"]["code"] == NOT_SUPPORTED
     assert poison["failure"]["attempts"] == 1
-    assert poison["message"]["_flow"]["then"] == message
+    assert poison["_flow"]["then"] == message
     assert len(app.calls) == 1
 
 

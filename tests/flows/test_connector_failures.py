@@ -4,6 +4,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from tests.flows.running_app import new_tenant
 from tests.support.connector import StubConnector, is_start
 
 SECRET = "Zephyr-7 is only for Alex"
@@ -185,9 +186,10 @@ def test_a_start_that_fails_leaves_nothing_behind(app, connector, user, status, 
     connector.fail(status, code, message=SECRET, when=is_start)
     before = app.storage.rows()
 
-    failed = app.start(members=[{"id": user}], activity={"text": SECRET})
+    start = {"members": [{"id": user}], "activity": {"text": SECRET}}
+    failed = app.start(**start, tenantId=new_tenant())
     after = app.storage.rows()
-    started = app.start(members=[{"id": user}], activity={"text": SECRET})
+    started = app.start(**start, tenantId=new_tenant())
 
     check_problem(failed, answered, code)
     assert after == before

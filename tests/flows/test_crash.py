@@ -4,6 +4,8 @@ from tests.flows.running_app import new_user, running_app
 from tests.support.connector import is_send, is_start
 from tests.support.waiting import until
 
+# It takes any number of messages for one conversation at once.
+CHANNEL = "slack"
 TEXTS = [f"message {number}" for number in range(200)]
 NEW_USERS = [new_user(), new_user()]
 ANSWERED = 60
@@ -19,7 +21,7 @@ def test_a_host_that_is_killed_in_the_middle_loses_no_message(folder, storage, c
     connector.block(when=lambda call: is_start(call) or sends(connector)[ANSWERED:] != [])
 
     with running_app(folder, storage, connector, identity, *SHORT_LEASES) as app:
-        app.remember("msteams", known, conversation={"id": f"a:{known}"})
+        app.remember(CHANNEL, known, conversation={"id": f"a:{known}"})
         app.enqueue("send-activity", *messages(known))
         connector.wait_for_waiting(len(NEW_USERS) + FETCHES_AT)
         # What was answered is settled: in flight is what waits, and nothing else.
@@ -53,7 +55,7 @@ def messages(known_user):
     """Ten for each new user, the rest for the conversation with the one who is known."""
     conversation = {"conversationId": f"a:{known_user}"}
     targets: list[dict] = [
-        {"recipient": {"channelId": "msteams", "userId": user}} for user in NEW_USERS
+        {"recipient": {"channelId": CHANNEL, "userId": user}} for user in NEW_USERS
     ] * 10
     targets += [conversation] * (len(TEXTS) - len(targets))
     return [

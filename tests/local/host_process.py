@@ -51,7 +51,7 @@ class HostProcess:
     def __init__(self, app: Path, *options: str, **settings: str) -> None:
         self.app = app
         self._options = options
-        self._settings = settings
+        self.settings = settings
         self._log = app / "host.log"
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class HostProcess:
             self.process = subprocess.Popen(
                 command("--app", str(self.app), *self._options),
                 cwd=self.app.parent,
-                env=environment(self.app, self._settings),
+                env=environment(self.app, self.settings),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

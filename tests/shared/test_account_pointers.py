@@ -11,6 +11,7 @@ import pytest
 
 from shared.accounts import Account, AccountCache, OneToOne, StoredAccount
 from shared.errors import StorageUnavailableError
+from shared.personal_keys import PersonalKeys
 from shared.services import Services
 from shared.settings import Settings
 from shared.storage import Table, key_of
@@ -268,6 +269,40 @@ def test_a_pointer_to_nobody_does_not_keep_anybody_from_being_cached(
     account = found(accounts, object_id)
     assert account == found(accounts, user_id)
     assert (account.user_id, account.aad_object_id, account.locale) == (user_id, object_id, "de")
+
+
+# The keys of a person
+
+
+def test_an_account_under_the_object_id_gives_its_key_to_the_one_that_it_becomes(
+    accounts, user_id, object_id
+):
+    key = tell(accounts, object_id, locale="de").account.key
+
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    assert found(accounts, user_id).key == key
+    assert found(accounts, user_id).former_key_ids == ()
+
+
+def test_of_two_accounts_that_become_one_both_keys_go_with_the_person(
+    accounts, services, user_id, object_id
+):
+    keys = PersonalKeys(services.storage)
+    of_object_id = tell(accounts, object_id, locale="de").account.key
+    of_user_id = tell(accounts, user_id, locale="de").account.key
+    assert of_object_id is not None
+    assert of_user_id is not None
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    joined = found(accounts, object_id)
+    assert (joined.key, joined.former_key_ids) == (of_user_id, (of_object_id.id,))
+    assert keys.find(of_object_id.id) is not None
+
+    accounts.delete(CHANNEL_ID, object_id)
+
+    assert keys.find(of_object_id.id) is None
+    assert keys.find(of_user_id.id) is None
 
 
 # Who said stop and was forgotten

@@ -4,6 +4,7 @@ from shared.activities import outgoing, require_size
 from shared.conversations import Conversation
 from shared.errors import RequestTooLargeError
 from shared.models import Activity, ChannelAccount, parse
+from tests.support.builders import settings
 
 BOT = ChannelAccount(id="28:bot", name="News")
 CONVERSATION = Conversation(
@@ -60,9 +61,11 @@ def test_an_activity_goes_into_the_conversation_that_it_is_for():
 def test_an_activity_fits_the_channel(channel_id, kilobytes):
     fitting = activity(text="x" * (kilobytes * 512 - 11))  # {"text":"…"} in UTF-16
 
-    require_size(fitting, channel_id)
+    most_bytes = settings().largest_activity_bytes(channel_id)
+
+    require_size(fitting, most_bytes)
     with pytest.raises(RequestTooLargeError) as caught:
-        require_size(activity(text=f"{fitting.text}x"), channel_id, field="activity")
+        require_size(activity(text=f"{fitting.text}x"), most_bytes, field="activity")
 
     [error] = caught.value.field_errors
     assert error.field == "activity.text"

@@ -63,6 +63,12 @@ def test_groups_of_an_unknown_channel_are_tried(channel_id):
 
 
 def test_teams_takes_less_than_others():
-    assert channel("msteams").largest_activity_bytes == 100 * 1024
-    assert channel("webchat").largest_activity_bytes == 256 * 1024
-    assert channel("my-own").largest_activity_bytes == 256 * 1024
+    assert channel("msteams").largest_activity_kilobytes == 100
+    assert channel("webchat").largest_activity_kilobytes == 256
+    assert channel("my-own").largest_activity_kilobytes == 256
+
+
+def test_only_teams_limits_each_conversation_as_far_as_is_known():
+    assert channel("msteams").conversation_limits == ((7, 1.0), (60, 30.0))
+    assert channel("slack").conversation_limits == ()
+    assert channel("my-own").conversation_limits == ()

@@ -12,8 +12,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from shared.auth.tokens import AppType, BotCredential, BotTokens, NoTokens
 from shared.connector import ConnectorClient
-from shared.errors import (
-    BotCredentialError,
+from shared.connector_errors import (
     ConnectorBusyError,
     ConnectorError,
     ConnectorRedirectedError,
@@ -21,10 +20,8 @@ from shared.errors import (
     ConnectorThrottledError,
     ConnectorTimeoutError,
     ConnectorUnavailableError,
-    InvalidRequestError,
-    OnQueue,
-    UntrustedServiceUrlError,
 )
+from shared.errors import BotCredentialError, InvalidRequestError, OnQueue, UntrustedServiceUrlError
 from shared.version import USER_AGENT
 from tests.support.builders import trusting
 from tests.support.connector import StubConnector
@@ -400,8 +397,6 @@ def test_every_status_has_its_error(client, connector, status, error, http_statu
         ({"error": {"code": "Bad Argument", "message": "m"}}, "Bad Argument", "m"),
         ({"error": {"code": "BadSyntax"}, "message": "other"}, "BadSyntax", ""),
         ({"message": "The requested resource does not support it"}, None, "The requested…"),
-        ({"errorCode": 209, "message": '{"subCode":"MessageWritesBlocked"}'}, "Message…", "{…"),
-        ({"error": {"message": '{"subCode":"MessageWritesBlocked"}'}}, "MessageWritesBlocked", "{"),
         ({"error": {"message": "{not json"}}, None, "{not json"),
         ({"error": {"code": 5, "message": ["m"]}}, None, ""),
         ({"error": {"code": "<script>alert(1)</script>"}}, None, ""),
@@ -425,6 +420,27 @@ def test_an_error_is_understood_in_every_form_that_was_seen(client, connector, b
     assert (answer.code is None) == (code is None)
     assert answer.message.startswith(message.rstrip("…"))
     assert bool(answer.message) == bool(message)
+    assert answer.sub_code is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "sub_code"),
+    [
+        ({"errorCode": 209, "message": '{"subCode":"Sub"}'}, None, "Sub"),
+        ({"error": {"message": '{"subCode":"Sub"}'}}, None, "Sub"),
+        ({"error": {"code": "Forbidden", "message": '{"subCode":"Sub"}'}}, "Forbidden", "Sub"),
+        ({"error": {"code": "Forbidden", "message": '{"subCode":5}'}}, "Forbidden", None),
+        ({"error": {"code": "Forbidden", "message": '{"subCode":"<script>"}'}}, "Forbidden", None),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_code_within_the_message_is_told_apart(client, connector, body, code, sub_code):
+    connector.answer(403, body)
+
+    answer = failure(client, connector).answer
+
+    assert (answer.code, answer.sub_code) == (code, sub_code)
+    assert answer.message.startswith("{")
 
 
 @pytest.mark.parametrize(

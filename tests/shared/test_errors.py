@@ -4,36 +4,44 @@ from http import HTTPStatus
 import pytest
 
 from shared import errors
-from shared.errors import (
-    AccountChangedError,
-    AmbiguousConversationError,
-    AppError,
-    BotCredentialError,
+from shared.connector_errors import (
     ConnectorAnswer,
-    ConnectorBusyError,
-    ConnectorError,
-    ConnectorRedirectedError,
     ConnectorRejectedError,
     ConnectorThrottledError,
     ConnectorTimeoutError,
-    ConnectorUnavailableError,
+)
+from shared.errors import (
+    AccountChangedError,
+    AlreadyDoneError,
+    AmbiguousConversationError,
+    AppError,
+    BotCredentialError,
     ConversationNotStartedError,
     ConversationNotSupportedError,
     ConversationStartingError,
+    DeliveryNotRetriableError,
+    DeliveryUnderWayError,
+    ExpiredError,
     FieldError,
+    ForgottenRecipientError,
     GroupConversationNotSupportedError,
+    HeldBackError,
     InvalidRequestError,
     InvalidSettingError,
     OnQueue,
+    OutcomeUnknownError,
     RequestTooLargeError,
+    StorageRefusedError,
     StorageUnavailableError,
+    SuppressedError,
+    UnexpectedError,
     UnknownAccountError,
     UnknownConversationError,
+    UnknownDeliveryError,
     UntrustedServiceUrlError,
 )
 
 FIELD = FieldError("members[0].id", "is missing")
-REJECTION = ConnectorAnswer(status=404, code="ConversationNotFound")
 
 
 def every_error(parent=AppError):
@@ -62,15 +70,19 @@ def every_error(parent=AppError):
         ),
         (ConversationStartingError("x"), 409, "ConversationStarting", OnQueue.WAIT),
         (InvalidSettingError("BotCloud", "is odd"), 500, "InvalidSetting", OnQueue.HOST),
-        (BotCredentialError(), 500, "BotCredentialError", OnQueue.WAIT),
+        (BotCredentialError(), 500, "BotCredentialError", OnQueue.PAUSE_EVERYTHING),
         (StorageUnavailableError("x"), 503, "StorageUnavailable", OnQueue.HOST),
-        (ConnectorError("x"), 502, "ConnectorError", OnQueue.FAIL),
-        (ConnectorRejectedError("x", REJECTION), 404, "ConversationNotFound", OnQueue.FAIL),
-        (ConnectorRedirectedError("x"), 502, "ConnectorRedirected", OnQueue.FAIL),
-        (ConnectorThrottledError("x"), 429, "Throttled", OnQueue.WAIT),
-        (ConnectorBusyError("x"), 503, "PreconditionFailed", OnQueue.COUNT),
-        (ConnectorUnavailableError("x"), 502, "ConnectorUnavailable", OnQueue.COUNT),
-        (ConnectorTimeoutError("x"), 504, "ConnectorTimeout", OnQueue.COUNT),
+        (SuppressedError("x"), 403, "Suppressed", OnQueue.DROP),
+        (ExpiredError("x"), 410, "Expired", OnQueue.DROP),
+        (HeldBackError("x", 1), 429, "Throttled", OnQueue.WAIT),
+        (StorageRefusedError("x"), 500, "StorageRefused", OnQueue.FAIL),
+        (UnexpectedError(), 500, "InternalError", OnQueue.FAIL),
+        (AlreadyDoneError("x"), 409, "AlreadyDone", OnQueue.DONE),
+        (DeliveryUnderWayError("x"), 409, "DeliveryUnderWay", OnQueue.WAIT),
+        (OutcomeUnknownError("x"), 504, "OutcomeUnknown", OnQueue.COUNT),
+        (UnknownDeliveryError("x"), 404, "UnknownDelivery", OnQueue.FAIL),
+        (ForgottenRecipientError("x"), 410, "ForgottenRecipient", OnQueue.DROP),
+        (DeliveryNotRetriableError("x"), 409, "DeliveryNotRetriable", OnQueue.FAIL),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, AppError) else None,
 )
@@ -80,8 +92,21 @@ def test_every_error_says_what_http_and_a_queue_make_of_it(error, status, code, 
 
 def test_the_tree_at_the_top_of_the_module_names_every_error():
     named = set(re.findall(r"\b[A-Z]\w+Error\b", errors.__doc__ or ""))
+    defined = {error.__name__ for error in every_error() if error.__module__ == errors.__name__}
 
-    assert named == {"AppError", *(error.__name__ for error in every_error())}
+    # What the Connector can say has a table of its own.
+    assert named == {"AppError", "ConnectorError", *defined}
+
+
+def test_what_is_our_own_fault_says_so():
+    technical = {error for error in every_error() if error.is_technical}
+
+    assert technical == {
+        InvalidSettingError,
+        StorageUnavailableError,
+        StorageRefusedError,
+        UnexpectedError,
+    }
 
 
 def test_a_wrong_request_tells_of_every_field():
@@ -89,6 +114,14 @@ def test_a_wrong_request_tells_of_every_field():
 
     assert [each.field for each in error.field_errors] == ["members[0].id", "isGroup"]
     assert error.detail == "members[0].id: is missing; isGroup: must be true or false"
+
+
+def test_a_detail_is_short_enough_to_be_kept_and_can_be_written():
+    error = InvalidRequestError(*(FieldError(f"activities.\ud83d{n}", "x") for n in range(5000)))
+
+    assert len(error.detail.encode()) < 32_000
+    assert error.detail.startswith("activities.\\ud83d0: x; ")
+    assert len(error.field_errors) == 5000
 
 
 def test_an_answer_of_the_connector_is_carried_on():

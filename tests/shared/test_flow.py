@@ -5,40 +5,55 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.errors import (
-    BotCredentialError,
+from shared.connector_errors import (
     ConnectorAnswer,
-    ConnectorBusyError,
     ConnectorError,
-    ConnectorRejectedError,
-    ConnectorThrottledError,
-    ConnectorTimeoutError,
-    ConnectorUnavailableError,
+    Silence,
+    connector_error,
+)
+from shared.deliveries import Delivery, Destination, Status
+from shared.errors import (
+    AlreadyDoneError,
+    BotCredentialError,
     ConversationStartingError,
+    DeliveryUnderWayError,
     FieldError,
     InvalidRequestError,
     InvalidSettingError,
+    StorageRefusedError,
     StorageUnavailableError,
+    SuppressedError,
+    UnknownDeliveryError,
 )
-from shared.flow import SEND_ACTIVITY, START_CONVERSATION, Flow, QueuedMessage, Queues, process
-from shared.settings import StorageAccount
-from shared.storage import Storage
+from shared.flow import Taken, process
+from shared.queues import (
+    SEND_ACTIVITY,
+    START_CONVERSATION,
+    Flow,
+    QueuedMessage,
+    Sent,
+    StartFirst,
+)
+from shared.services import Services
+from shared.settings import Settings
 from tests.support.builders import unique
 
 NOW = datetime.now(UTC)
+STORAGE = "AzureWebJobsStorage"
 MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
 
 
 @pytest.fixture
-def queues(azurite):
-    return Queues(Storage(StorageAccount(azurite.connection_string), threads=4))
+def queues(services):
+    return services.queues
 
 
 class Run:
     """One queue of a test's own, and its messages handled one by one."""
 
-    def __init__(self, queues, queue_reader, name=None):
-        self.queues = queues
+    def __init__(self, services, queue_reader, name=None):
+        self.services = services
+        self.queues = services.queues
         self.name = name or unique("queue")
         self.waiting = queue_reader(self.name)
         self.poison = queue_reader(f"{self.name}-poison")
@@ -46,53 +61,77 @@ class Run:
         self.ranges = []
         self.jitter = 0.0
 
-    def process(self, message, *errors, inserted_at=NOW):
-        """Have a message handled, with the error for outcome, if there is one."""
-        raised = iter(errors)
+    def process(self, message, outcome=None, *, claims=False, **taken):
+        """Have a message handled, with an error or what a handler returns for outcome.
+
+        ``claims`` tells that the handler gets as far as the claim on the call.
+        """
 
         def handle(queued):
             self.handled.append(queued)
-            for error in raised:
-                raise error
+            if claims:
+                queued.claim = self.claim(queued)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
 
-        process(
-            self.name,
-            message if isinstance(message, str) else json.dumps(message),
-            message_id="message-1",
-            inserted_at=inserted_at,
-            queues=self.queues,
-            handle=handle,
-            jitter=self.choose,
+        text = message if isinstance(message, str) else json.dumps(message)
+        details = {"message_id": "message-1", "inserted_at": NOW, **taken}
+        process(Taken(self.name, text, **details), self.services, handle, jitter=self.choose)
+
+    def claim(self, queued):
+        queued.destination = Destination("slack", "https://slack.botframework.com/")
+        delivery = Delivery(
+            queued.flow.id,
+            Status.SENDING,
+            created_at=queued.flow.accepted_at,
+            updated_at=queued.flow.accepted_at,
+            accepted_at=queued.flow.accepted_at,
+            destination=queued.destination,
         )
+        return self.services.deliveries.claim(delivery, seconds=25, is_new=queued.flow.is_new)
+
+    def delivery(self, delivery_id="message-1"):
+        return self.services.deliveries.find(delivery_id)
 
     def choose(self, least, most):
         self.ranges.append((least, most))
         return self.jitter
 
-    def put_back(self, message, error, **kwargs):
+    def put_back(self, message, error, **taken):
         """Have a message put back, and return it as it stands on the queue."""
-        self.process(message, error, **kwargs)
+        self.process(message, error, **taken)
         [back] = self.waiting.take()
         return back
 
 
 @pytest.fixture
-def run(queues, queue_reader):
-    return Run(queues, queue_reader)
+def run(services, queue_reader):
+    return Run(services, queue_reader)
 
 
 def on_the_way(**flow):
     """A message that has been on its way for a while."""
-    noted = {"id": "message-1", "acceptedAt": NOW.isoformat(), **flow}
-    return {**MESSAGE, "_flow": noted}
+    return {**MESSAGE, "_flow": {"id": "message-1", "acceptedAt": NOW.isoformat(), **flow}}
 
 
 def throttled(seconds):
-    return ConnectorThrottledError("slow", ConnectorAnswer(429, retry_after_seconds=seconds))
+    return connector_error(429, ConnectorAnswer(429, retry_after_seconds=seconds))
+
+
+def unavailable():
+    return connector_error(503)
 
 
 def rejected():
-    return ConnectorRejectedError("The Connector answered 403", ConnectorAnswer(403, "Blocked"))
+    return connector_error(403, ConnectorAnswer(403, "Odd"))
+
+
+def noted(poison_entry):
+    """What a poison entry says was noted, without what each test would have to say again."""
+    flow = poison_entry["_flow"]
+    del flow["id"], flow["acceptedAt"]
+    return {name: value for name, value in flow.items() if value}
 
 
 # Handled
@@ -196,14 +235,17 @@ def test_an_id_that_is_too_long_is_poison_at_once(run):
 def test_a_permanent_failure_is_poison_with_its_reason(run):
     before = datetime.now(UTC).replace(microsecond=0)
 
-    run.process(on_the_way(attempts=2), rejected())
+    run.process(on_the_way(attempts=2, returns=4), rejected())
 
     [poison] = run.poison.take()
     failed_at = datetime.fromisoformat(poison["failure"].pop("failedAt"))
-    assert poison == {
-        "message": on_the_way(attempts=2),
-        "failure": {"code": "Blocked", "detail": "The Connector answered 403", "attempts": 3},
+    assert poison["message"] == MESSAGE
+    assert poison["failure"] == {
+        "code": "Odd",
+        "detail": "The Connector answered 403 Odd",
+        "attempts": 3,
     }
+    assert noted(poison) == {"attempts": 3, "returns": 4}
     assert before <= failed_at <= datetime.now(UTC)
     assert run.waiting.count() == 0
 
@@ -230,9 +272,9 @@ def test_text_that_has_no_utf_8_reaches_the_poison_queue(run):
 @pytest.mark.parametrize(
     ("error", "attempts"),
     [
-        (ConnectorUnavailableError("x"), 1),
-        (ConnectorTimeoutError("x"), 1),
-        (ConnectorBusyError("x"), 1),
+        (unavailable(), 1),
+        (connector_error(Silence.TIMED_OUT), 1),
+        (connector_error(412), 1),
         (throttled(0), 0),
         (throttled(None), 0),
         (BotCredentialError(), 0),
@@ -249,22 +291,22 @@ def test_a_message_that_may_succeed_later_goes_back_whole(run, error, attempts):
     assert back == MESSAGE
     assert flow["id"] == "message-1"
     assert datetime.fromisoformat(flow["acceptedAt"]) == NOW
-    assert (flow["attempts"], flow["returns"]) == (attempts, 1)
+    assert (flow.get("attempts", 0), flow["returns"]) == (attempts, 1)
     assert run.poison.count() == 0
 
 
 def test_what_was_noted_by_a_newer_version_of_the_app_is_kept(run):
-    back = run.put_back(on_the_way(traceparent="00-abc"), ConnectorUnavailableError("x"))
+    back = run.put_back(on_the_way(more="kept"), unavailable())
 
-    assert back["_flow"]["traceparent"] == "00-abc"
+    assert back["_flow"]["more"] == "kept"
 
 
 def test_a_message_that_always_fails_has_six_attempts_and_is_then_poison(run):
     message = MESSAGE
     for _ in range(5):
-        message = run.put_back(message, ConnectorUnavailableError("down"))
+        message = run.put_back(message, unavailable())
 
-    run.process(message, ConnectorUnavailableError("down"))
+    run.process(message, unavailable())
 
     [poison] = run.poison.take()
     assert run.waiting.count() == 0
@@ -290,7 +332,7 @@ def test_waiting_its_turn_is_no_attempt(run, error):
     [(0, 2), (1, 4), (2, 8), (5, 64), (7, 256), (8, 300), (1000, 300)],
 )
 def test_the_delay_grows_and_is_random_from_nothing_on(run, returns, longest):
-    run.put_back(on_the_way(returns=returns), ConnectorUnavailableError("x"))
+    run.put_back(on_the_way(returns=returns), unavailable())
 
     assert run.ranges == [(0, longest)]
 
@@ -314,7 +356,7 @@ def test_nobody_comes_back_earlier_than_asked_nor_all_at_once(
 def test_a_delay_is_kept_by_the_queue(run, storage_calls):
     run.jitter = 1.2
 
-    run.process(MESSAGE, ConnectorUnavailableError("x"))
+    run.process(MESSAGE, unavailable())
 
     assert delays(storage_calls()) == {2}
     assert run.waiting.take() == []
@@ -330,31 +372,30 @@ def test_a_message_is_put_back_at_most_as_far_as_a_queue_can_hide_it(run, storag
 # The end of a message's life
 
 
-def test_an_expired_message_is_neither_sent_nor_poison(run, caplog):
-    caplog.set_level(logging.INFO)
-    send = Run(run.queues, lambda _name: run.waiting, SEND_ACTIVITY)
+def test_an_expired_message_is_neither_sent_nor_poison(services, queue_reader):
+    send = Run(services, queue_reader, SEND_ACTIVITY)
 
     send.process({**MESSAGE, "expiresAt": (NOW - timedelta(seconds=1)).isoformat()})
 
     assert send.handled == []
-    assert run.waiting.count() == 0
-    assert "Expired on send-activity" in caplog.text
+    assert send.waiting.count() == send.poison.count() == 0
+    assert (send.delivery().status, send.delivery().code) == (Status.EXPIRED, "Expired")
 
 
 @pytest.mark.parametrize(
     "expires_at",
     [(NOW + timedelta(hours=1)).isoformat(), "2020-01-01T00:00:00", "soon", 5, None, {}],
 )
-def test_what_is_no_past_moment_does_not_expire_a_message(queues, queue_reader, expires_at):
-    send = Run(queues, queue_reader, SEND_ACTIVITY)
+def test_what_is_no_past_moment_does_not_expire_a_message(services, queue_reader, expires_at):
+    send = Run(services, queue_reader, SEND_ACTIVITY)
 
     send.process({**MESSAGE, "expiresAt": expires_at})
 
     assert len(send.handled) == 1
 
 
-def test_a_start_expires_with_the_message_that_waits_for_it(queues, queue_reader):
-    start = Run(queues, queue_reader, START_CONVERSATION)
+def test_a_start_expires_with_the_message_that_waits_for_it(services, queue_reader):
+    start = Run(services, queue_reader, START_CONVERSATION)
     then = {**MESSAGE, "expiresAt": (NOW - timedelta(seconds=1)).isoformat()}
 
     start.process(on_the_way(then=then))
@@ -362,14 +403,15 @@ def test_a_start_expires_with_the_message_that_waits_for_it(queues, queue_reader
     assert start.handled == []
 
 
-def test_a_message_that_would_come_back_too_late_is_poison_now(queues, queue_reader):
-    send = Run(queues, queue_reader, SEND_ACTIVITY)
+def test_a_message_that_would_come_back_too_late_is_poison_now(services, queue_reader):
+    send = Run(services, queue_reader, SEND_ACTIVITY)
 
     send.process({**MESSAGE, "expiresAt": (NOW + timedelta(minutes=5)).isoformat()}, throttled(600))
 
     [poison] = send.poison.take()
     assert poison["failure"]["code"] == "Throttled"
     assert send.waiting.count() == 0
+    assert send.delivery().status is Status.TEMPORARY_FAILURE
 
 
 @pytest.mark.parametrize("error", [throttled(600), BotCredentialError()])
@@ -413,16 +455,23 @@ def test_what_is_not_the_messages_fault_is_left_to_the_host(run, error):
 
 @pytest.mark.parametrize(
     "error",
-    [rejected(), ConnectorUnavailableError("x"), ConnectorError("x")],
+    [rejected(), unavailable(), ConnectorError("x")],
     ids=lambda error: type(error).__name__,
 )
-def test_a_message_that_cannot_be_put_anywhere_is_left_to_the_host(monkeypatch, error):
-    nowhere = "AccountName=x;AccountKey=c2VjcmV0;QueueEndpoint=http://127.0.0.1:9/x"
-    queues = Queues(Storage(StorageAccount(nowhere), threads=4))
+def test_a_message_that_cannot_be_put_anywhere_is_left_to_the_host(
+    app_settings, monkeypatch, run, error
+):
+    # Port 9 of this machine: nobody listens.
+    storage = re.sub(r"(QueueEndpoint=http://127\.0\.0\.1:)\d+", r"\g<1>9", app_settings[STORAGE])
+    broken = Services.of(Settings.from_environment({**app_settings, STORAGE: storage}))
     monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
 
     with pytest.raises(StorageUnavailableError):
-        Run(queues, lambda _name: None).process(MESSAGE, error)
+        Run(broken, lambda _name: None).process(MESSAGE, error)
+
+    # The host tries again: it is no failure, and not done.
+    run.process(MESSAGE, error)
+    assert run.waiting.count() + run.poison.count() == 1
 
 
 # Start first, send then
@@ -442,11 +491,11 @@ def test_a_message_waits_inside_the_start_and_comes_back(queues, queue_reader):
     assert start == {"members": [{"id": "29:alex"}]}
     assert waiting.then == MESSAGE
     assert (waiting.id, waiting.attempts, waiting.accepted_at) == ("order-7", 2, NOW)
-    noted = Flow.model_validate(send.pop("_flow"))
+    flow = Flow.model_validate(send.pop("_flow"))
     assert send == MESSAGE
-    assert noted.started
-    assert noted.then is None
-    assert (noted.id, noted.attempts, noted.accepted_at) == ("order-7", 2, NOW)
+    assert flow.started
+    assert flow.then is None
+    assert (flow.id, flow.attempts, flow.accepted_at) == ("order-7", 2, NOW)
 
 
 def test_a_start_that_nobody_waits_for_is_followed_by_nothing(queues, queue_reader):
@@ -457,11 +506,14 @@ def test_a_start_that_nobody_waits_for_is_followed_by_nothing(queues, queue_read
 
 def test_nothing_of_a_message_is_logged(run, caplog):
     caplog.set_level(logging.INFO)
-    for error in (rejected(), ConnectorUnavailableError("down"), throttled(0)):
-        run.process({**MESSAGE, "activity": {"text": "confidential"}}, error)
+    message = {**MESSAGE, "activity": {"text": "confidential"}}
+    for error in (unavailable(), throttled(0), SuppressedError("x"), AlreadyDoneError("x")):
+        run.process(message, error, message_id=unique("message"))
+    with pytest.raises(ZeroDivisionError):
+        run.process(message, ZeroDivisionError())
+    run.process(message, ZeroDivisionError(), is_last_try=True)
 
-    assert "Failed on" in caplog.text
-    assert "Back on" in caplog.text
+    assert caplog.text.count("outcome {") == 4
     assert "confidential" not in caplog.text
     assert "29:alex" not in caplog.text
 
@@ -478,7 +530,7 @@ LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
 
 
 def test_what_outgrows_a_message_on_its_way_is_kept_aside_and_comes_back_whole(run, queues):
-    run.process(LARGE, ConnectorThrottledError("x"))
+    run.process(LARGE, throttled(None))
     [carried] = run.waiting.take()
 
     run.process(carried)
@@ -490,7 +542,7 @@ def test_what_outgrows_a_message_on_its_way_is_kept_aside_and_comes_back_whole(r
 
 
 def test_what_is_kept_aside_stays_when_the_host_shall_try_again(run, queues):
-    run.process(LARGE, ConnectorThrottledError("x"))
+    run.process(LARGE, throttled(None))
     [carried] = run.waiting.take()
 
     with pytest.raises(StorageUnavailableError):
@@ -506,11 +558,14 @@ def test_a_large_message_that_failed_is_kept_aside_with_its_reason_to_be_read(ru
 
     [entry] = run.poison.take()
     assert entry["failure"]["code"] == "ConnectorError"
-    assert json.loads(queues.claim_checks.fetch(entry["message"]["_body"])) == LARGE
+    kept = json.loads(queues.claim_checks.fetch(entry["message"]["_body"]))
+    assert noted(kept) == {"attempts": 1}
+    del kept["_flow"]
+    assert kept == LARGE
 
 
 def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
-    run.process(LARGE, ConnectorThrottledError("x"))
+    run.process(LARGE, throttled(None))
     [carried] = run.waiting.take()
     run.process(carried)
 
@@ -518,3 +573,233 @@ def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
 
     assert len(run.handled) == 2
     assert run.poison.take() == []
+
+
+# What becomes of a message, and its record
+
+
+def test_what_was_sent_is_recorded_as_sent_with_its_activity(run):
+    run.process({**MESSAGE, "id": "order-7"}, Sent("activity-1"), claims=True)
+
+    delivery = run.delivery("order-7")
+    assert (delivery.status, delivery.activity_id) == (Status.SENT, "activity-1")
+    assert (delivery.attempts, delivery.created_at) == (1, NOW)
+    assert run.waiting.count() == run.poison.count() == 0
+
+
+def test_a_message_for_which_no_call_was_needed_is_done_as_well(run):
+    run.process(MESSAGE, Sent("activity-1"))
+
+    assert (run.delivery().status, run.delivery().attempts) == (Status.SENT, 0)
+
+
+def test_a_message_that_says_nothing_to_anybody_has_no_record(run):
+    run.process(MESSAGE)
+
+    with pytest.raises(UnknownDeliveryError):
+        run.delivery()
+
+
+def test_a_message_that_needs_a_start_first_is_accepted_and_waits_inside_it(services, queue_reader):
+    send = Run(services, queue_reader, SEND_ACTIVITY)
+    starts = queue_reader(START_CONVERSATION)
+
+    send.process(MESSAGE, StartFirst({"members": []}))
+
+    [start] = starts.take()
+    assert start.pop("_flow")["then"] == MESSAGE
+    assert start == {"members": []}
+    assert send.delivery().status is Status.ACCEPTED
+
+
+@pytest.mark.parametrize(("claims", "attempts"), [(True, 1), (False, 0)])
+def test_what_waited_for_a_start_goes_back_to_be_sent(services, queue_reader, claims, attempts):
+    start = Run(services, queue_reader, START_CONVERSATION)
+    sends = queue_reader(SEND_ACTIVITY)
+
+    start.process(on_the_way(then=MESSAGE, returns=2), Sent(), claims=claims)
+
+    [send] = sends.take()
+    flow = send.pop("_flow")
+    assert (flow["id"], datetime.fromisoformat(flow["acceptedAt"])) == ("message-1", NOW)
+    assert (flow.get("attempts", 0), flow["returns"]) == (attempts, 0)
+    assert (flow["started"], flow["then"]) == (True, None)
+    assert send == MESSAGE
+    # Whoever takes the message must find no claim on it.
+    if claims:
+        assert start.delivery().status is Status.ACCEPTED
+
+
+def test_a_message_on_its_way_back_is_recorded_first(run, storage_calls):
+    run.process(MESSAGE, unavailable(), claims=True)
+
+    calls = storage_calls()
+    recorded = [number for number, call in enumerate(calls) if "/deliveries" in call]
+    put_back = [number for number, call in enumerate(calls) if f"/{run.name}/messages" in call]
+    assert len(recorded) == 2
+    assert max(recorded) < min(put_back)
+    assert (run.delivery().status, run.delivery().code) == (Status.RETRYING, "ConnectorUnavailable")
+
+
+def test_what_failed_is_kept_and_said_before_it_is_recorded_as_failed(run, storage_calls):
+    run.process(MESSAGE, rejected(), claims=True)
+
+    writes = [call for call in storage_calls() if call.startswith(("POST", "PUT", "PATCH"))]
+    names = [
+        name
+        for call in writes
+        for name in ("deliveries", "bodies", "failures", "-poison/messages")
+        if name in call and "Tables" not in call
+    ]
+    assert names[0] == names[-1] == "deliveries"
+    assert set(names[1:-1]) == {"bodies", "failures", "-poison/messages"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (rejected(), Status.PERMANENT_FAILURE),
+        (InvalidRequestError(FieldError("x", "is wrong")), Status.PERMANENT_FAILURE),
+        (StorageRefusedError("x"), Status.TECHNICAL_FAILURE),
+    ],
+    ids=["rejected", "invalid", "refused by storage"],
+)
+def test_a_failure_says_whose_fault_it_is_and_is_kept_whole(run, services, error, status):
+    run.process(MESSAGE, error, claims=True)
+
+    delivery = run.delivery()
+    assert (delivery.status, delivery.code) == (status, error.code)
+    assert delivery.detail == error.detail
+    assert delivery.attempts == (1 if error.was_attempt else 0)
+    kept = services.failures.find("message-1", delivery.failed_on)
+    assert kept.queue == run.name
+    assert {name: kept.message[name] for name in MESSAGE} == MESSAGE
+
+
+def test_six_attempts_in_vain_are_a_temporary_failure(run):
+    run.process(on_the_way(attempts=5), unavailable(), claims=True)
+
+    assert run.delivery().status is Status.TEMPORARY_FAILURE
+
+
+def test_who_wants_no_message_gets_none_and_it_is_no_failure(run):
+    run.process(MESSAGE, SuppressedError("The person wants no alerts"))
+
+    assert (run.delivery().status, run.delivery().code) == (Status.SUPPRESSED, "Suppressed")
+    assert run.waiting.count() == run.poison.count() == 0
+
+
+def test_what_was_done_already_is_dropped_and_stays_as_it_was(run):
+    run.process(MESSAGE, Sent("activity-1"), claims=True)
+
+    run.process(MESSAGE, AlreadyDoneError("x"))
+
+    assert (run.delivery().status, run.delivery().activity_id) == (Status.SENT, "activity-1")
+    assert run.waiting.count() == run.poison.count() == 0
+
+
+def test_a_message_whose_call_is_under_way_comes_back_when_that_is_over(run, storage_calls):
+    error = DeliveryUnderWayError("x")
+    error.retry_after_seconds = 17.5
+    run.jitter = 1.0
+
+    run.process(MESSAGE, error)
+
+    assert delays(storage_calls()) == {19}
+    assert run.waiting.count() == 1
+
+
+def test_a_message_that_failed_and_is_given_out_again_fails_once(run):
+    for _ in range(2):
+        run.process(MESSAGE, InvalidRequestError(FieldError("x", "is wrong")))
+
+    assert run.poison.count() == 1
+
+
+@pytest.mark.parametrize("setting", ["resend", "giveUp"])
+def test_what_nobody_knows_to_be_sent_is_sent_again_or_given_up(
+    app_settings, queue_reader, setting
+):
+    settings = Settings.from_environment({**app_settings, "AmbiguousSend": setting})
+    run = Run(Services.of(settings), queue_reader)
+
+    run.process(MESSAGE, connector_error(Silence.CUT_OFF), claims=True)
+
+    resends = setting == "resend"
+    assert (run.waiting.count(), run.poison.count()) == ((1, 0) if resends else (0, 1))
+    assert run.delivery().ambiguous
+    assert run.delivery().status is (Status.RETRYING if resends else Status.TEMPORARY_FAILURE)
+
+
+def test_what_was_never_sent_is_not_given_up(app_settings, queue_reader):
+    settings = Settings.from_environment({**app_settings, "AmbiguousSend": "giveUp"})
+    run = Run(Services.of(settings), queue_reader)
+
+    run.process(MESSAGE, connector_error(Silence.UNREACHABLE), claims=True)
+
+    assert run.waiting.count() == 1
+    assert not run.delivery().ambiguous
+
+
+# The host's last try
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StorageUnavailableError("down"), "StorageUnavailable"),
+        (InvalidSettingError("BotCloud", "is odd"), "InvalidSetting"),
+        (ZeroDivisionError("a bug"), "InternalError"),
+        (KeyError("a bug"), "InternalError"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_host_would_give_up_is_a_technical_failure(run, error, code):
+    run.process(MESSAGE, error, is_last_try=True)
+
+    [poison] = run.poison.take()
+    assert poison["message"] == MESSAGE
+    assert poison["failure"]["code"] == code
+    assert "a bug" not in poison["failure"]["detail"]
+    assert (run.delivery().status, run.delivery().code) == (Status.TECHNICAL_FAILURE, code)
+
+
+def test_the_last_try_is_a_try(run):
+    run.process(MESSAGE, Sent("activity-1"), claims=True, is_last_try=True)
+
+    assert run.delivery().status is Status.SENT
+
+
+# What is noted
+
+
+def test_a_trace_that_comes_with_a_message_stays_with_it(run):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    back = run.put_back(MESSAGE, unavailable(), traceparent=trace)
+    again = run.put_back(back, unavailable(), traceparent="00-another")
+
+    assert back["_flow"]["traceparent"] == again["_flow"]["traceparent"] == trace
+
+
+def test_nothing_was_accepted_in_the_future(run):
+    ahead = datetime.now(UTC) + timedelta(days=400)
+
+    run.process(on_the_way(acceptedAt=ahead.isoformat()))
+
+    assert run.handled[0].flow.accepted_at <= datetime.now(UTC)
+
+
+def test_what_was_healed_stays_noted(run):
+    back = run.put_back(on_the_way(healed=["conversation"]), unavailable())
+
+    assert back["_flow"]["healed"] == ["conversation"]
+
+
+@pytest.mark.parametrize("body", [{"_body": "key", "more": 1}, {"_body": 5}])
+def test_a_reserved_name_of_ours_is_not_taken_for_what_is_kept_aside(run, body):
+    run.process(body)
+
+    [poison] = run.poison.take()
+    assert poison["message"] == body
+    assert "_body" in poison["failure"]["detail"]

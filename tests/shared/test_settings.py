@@ -1,5 +1,9 @@
+import json
 import logging
 import os
+import re
+from collections import UserDict
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +50,68 @@ def test_what_is_not_set_has_a_default():
     assert settings.use_proxy is False
     assert settings.credential is not None
     assert settings.credential.app_type is AppType.USER_ASSIGNED_MSI
+    assert settings.send_rate_per_second == 40
+    assert settings.give_up_ambiguous is False
+    assert settings.blocked_probe_days == 7
+    assert settings.delivery_retention_days == 30
+
+
+def test_what_is_set_is_taken():
+    settings = read(
+        DEPLOYED,
+        SendRatePerSecond="12.5",
+        AmbiguousSend="giveup",
+        BlockedProbeDays="0",
+        DeliveryRetentionDays="0.5",
+    )
+
+    assert settings.send_rate_per_second == 12.5
+    assert settings.give_up_ambiguous is True
+    assert settings.blocked_probe_days == 0
+    assert settings.delivery_retention_days == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "kilobytes"),
+    [
+        ("", {"msteams": 100, "slack": 256}),
+        ("msteams=28", {"msteams": 28, "slack": 256}),
+        (" msteams = 80 ,slack=40,", {"msteams": 80, "slack": 40}),
+    ],
+)
+def test_how_much_a_channel_takes_can_be_set_for_each(value, kilobytes):
+    settings = read(DEPLOYED, LargestActivityKilobytes=value)
+
+    for channel_id, most in kilobytes.items():
+        assert settings.largest_activity_bytes(channel_id) == most * 1024
+
+
+class Asked(UserDict):
+    """An environment that notes which names it was asked for."""
+
+    def __init__(self, *args):
+        self.names = set()
+        super().__init__(*args)
+
+    def get(self, name, default=None):
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def test_every_setting_is_in_the_code_the_readme_and_the_example():
+    environment = Asked({**SINGLE_TENANT, "AzureWebJobsStorage": ""})
+    environment["AzureWebJobsStorage__accountName"] = "news"
+    Settings.from_environment(environment)
+    # What the Functions host or the system sets, and what only the local host reads.
+    others = r"WEBSITE_|AZURE_FUNCTIONS_ENVIRONMENT|.*_PROXY$|.*_proxy$"
+    code = {name for name in environment.names if not re.match(others, name)}
+    table = Path("README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    readme = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    example = set(json.loads(Path("local.settings.example.json").read_text())["Values"])
+
+    assert readme == code | {"LocalFunctionKey"}
+    # Locally storage needs no identity.
+    assert example == {name for name in readme if "__" not in name} | {"FUNCTIONS_WORKER_RUNTIME"}
 
 
 def test_blank_means_not_set():
@@ -94,6 +160,14 @@ def test_the_environment_is_read_when_asked_and_not_before(monkeypatch):
         ("TrustedServiceUrls", "https://ok.example, *.example", "must be origins such as"),
         ("TrustedServiceUrls", "https://me@connector.example", "must be origins such as"),
         ("DefaultServiceUrl", "https://elsewhere.example/", "is not a service URL"),
+        ("SendRatePerSecond", "0", "must be a number from 0.1 to 100000"),
+        ("SendRatePerSecond", "fast", "must be a number from 0.1 to 100000"),
+        ("AmbiguousSend", "maybe", "must be one of resend, giveUp"),
+        ("BlockedProbeDays", "-1", "must be a number from 0 to 3650"),
+        ("DeliveryRetentionDays", "nan", "must be a number from 0 to 3650"),
+        ("LargestActivityKilobytes", "317", "must be channels with KB such as"),
+        ("LargestActivityKilobytes", "msteams=0", "must be channels with KB such as"),
+        ("LargestActivityKilobytes", "msteams=1,slack=x", "must be channels with KB such as"),
         ("DefaultServiceUrl", "smba.trafficmanager.net", "must be a plain https URL"),
         ("DefaultChannelId", "ms teams", "must be 1 to 64 letters, digits and - _"),
         ("DefaultLocale", "en_US", "must be 1 to 64 letters, digits and -"),

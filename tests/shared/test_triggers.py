@@ -2,15 +2,19 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 import pytest
+from azure.functions.queue import QueueMessage
 
-from shared.errors import (
-    BotCredentialError,
+from shared.connector_errors import (
     ConnectorAnswer,
     ConnectorBusyError,
     ConnectorRejectedError,
     ConnectorThrottledError,
     ConnectorTimeoutError,
     ConnectorUnavailableError,
+)
+from shared.deliveries import Status
+from shared.errors import (
+    BotCredentialError,
     ConversationStartingError,
     FieldError,
     InvalidRequestError,
@@ -18,7 +22,9 @@ from shared.errors import (
     StorageUnavailableError,
     UnknownConversationError,
 )
+from shared.queues import QueuedMessage
 from shared.triggers import (
+    LAST_TRY,
     http_function,
     json_response,
     no_content,
@@ -26,7 +32,7 @@ from shared.triggers import (
     queue_function,
     read_json,
 )
-from tests.support.builders import answer_of, http_request, queue_message, unique
+from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
 
 
 def answer_to(error):
@@ -60,8 +66,9 @@ def test_nothing_can_be_answered():
 def test_an_error_is_answered_as_problem_details():
     error = ConnectorRejectedError(
         "The Connector answered 404 ConversationNotFound",
-        ConnectorAnswer(404, "ConversationNotFound", "secret text", "abc.1"),
+        ConnectorAnswer(404, "ConversationNotFound", None, "secret text", "abc.1"),
     )
+    error.status = HTTPStatus.NOT_FOUND
 
     response = answer_to(error)
 
@@ -179,11 +186,13 @@ def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed, que
     def handle(message):
         handled.append(message)
 
-    handle(queue_message({"text": "Grüße 😀"}, "message-1"))
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    handle(queue_message({"text": "Grüße 😀"}, "message-1"), invocation(trace))
 
     [message] = handled
     assert (message.queue, message.body) == (queue, {"text": "Grüße 😀"})
     assert message.flow.id == "message-1"
+    assert message.flow.traceparent == trace
     assert (datetime.now(UTC) - message.flow.accepted_at).total_seconds() < 60
     assert handle.__name__ == "handle"
 
@@ -193,7 +202,7 @@ def test_bytes_that_are_no_text_are_poison(deployed, queue, queue_reader):
     def handle(_message):
         raise AssertionError
 
-    handle(queue_message(b"\xff\xfe{}"))
+    handle(queue_message(b"\xff\xfe{}"), invocation())
 
     [poison] = queue_reader(f"{queue}-poison").take()
     assert poison["message"] == "\ufffd\ufffd{}"
@@ -204,7 +213,7 @@ def test_a_failure_on_a_queue_is_settled(deployed, queue, queue_reader):
     def handle(_message):
         raise UnknownConversationError("No such conversation")
 
-    handle(queue_message({"id": "order-7"}))
+    handle(queue_message({"id": "order-7"}), invocation())
 
     [poison] = queue_reader(f"{queue}-poison").take()
     assert poison["failure"]["code"] == "UnknownConversation"
@@ -215,4 +224,41 @@ def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypat
     monkeypatch.setattr("shared.services._services", None)
 
     with pytest.raises(Exception, match="Setting BotCloud"):
-        queue_function(queue)(lambda _message: None)(queue_message({}))
+        queue_function(queue)(lambda _message: None)(queue_message({}), invocation())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), StorageUnavailableError("down")])
+def test_what_still_fails_when_the_host_gives_up_is_poison_with_its_reason(
+    deployed, queue, queue_reader, error
+):
+    @queue_function(queue)
+    def handle(_message):
+        raise error
+
+    with pytest.raises(type(error)):
+        handle(tried(LAST_TRY - 1), invocation())
+    handle(tried(LAST_TRY), invocation())
+
+    [poison] = queue_reader(f"{queue}-poison").take()
+    assert poison["message"] == {"text": "News"}
+    assert poison["failure"]["code"] in ("InternalError", "StorageUnavailable")
+    delivery = deployed.deliveries.find("message-1")
+    assert delivery.status is Status.TECHNICAL_FAILURE
+
+
+def tried(times):
+    """A message that the host has given out so many times, as azure-functions reads it."""
+    return QueueMessage(
+        id="message-1",
+        body=b'{"text": "News"}',
+        dequeue_count=times,
+        insertion_time=datetime.now(UTC).replace(tzinfo=None),
+    )
+
+
+def test_a_moment_without_a_zone_is_in_utc(deployed, queue):
+    handled: list[QueuedMessage] = []
+    queue_function(queue)(handled.append)(tried(1), invocation())
+
+    [message] = handled
+    assert abs((datetime.now(UTC) - message.flow.accepted_at).total_seconds()) < 60

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -70,6 +71,11 @@ def queue_message(body: object, message_id: str | None = None) -> func.QueueMess
     """A message as the Functions host hands it in."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return func.QueueMessage(id=message_id or unique("message"), body=content)
+
+
+def invocation(trace_parent: str | None = None) -> Any:
+    """What the Functions host tells of an invocation."""
+    return SimpleNamespace(trace_context=SimpleNamespace(trace_parent=trace_parent))
 
 
 def answer_of(response: func.HttpResponse) -> tuple[int, Any]:

@@ -91,7 +91,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         assert "Transfer-Encoding" not in self.headers, "the stub reads no chunked bodies"
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # The client died in the middle of its request, which so was never made.
+            self.close_connection = True
+            return
         number = self.server.connection_number(self.client_address)
         # Not self.path, which has slashes at its beginning folded.
         path = self.requestline.split()[1]

@@ -1,4 +1,4 @@
-"""Table storage that does what it is asked, and then says that it did not."""
+"""Storage that does what it is asked, and then says that it did not."""
 
 import re
 
@@ -6,14 +6,15 @@ import requests
 
 from tests.support.stub_server import Answer, Predicate, ReceivedRequest, StubServer
 
-_ENDPOINT = re.compile(r"TableEndpoint=(http://127\.0\.0\.1:\d+)")
-
 
 class LossyStorage(StubServer):
-    """Hands requests on to the real storage, and answers some as if it had been too busy."""
+    """Hands requests on to the real storage, and answers some as if it had been too busy.
 
-    def __init__(self, connection_string: str) -> None:
-        match = _ENDPOINT.search(connection_string)
+    Stands before one of its services, Table or Queue; the others are reached as they are.
+    """
+
+    def __init__(self, connection_string: str, service: str = "Table") -> None:
+        match = re.search(rf"{service}Endpoint=(http://127\.0\.0\.1:\d+)", connection_string)
         assert match
         self._storage_url = match[1]
         self._lost: list[Predicate] = []
@@ -35,7 +36,7 @@ class LossyStorage(StubServer):
             headers={name: value for name, value in request.headers.items() if name != "Host"},
             timeout=30,
         )
-        kept = ("ETag", "Content-Type", "x-ms-error-code")
+        kept = ["ETag", "Content-Type", *(name for name in answer.headers if name[:5] == "x-ms-")]
         headers = {name: answer.headers[name] for name in kept if name in answer.headers}
         return Answer(answer.status_code, answer.content, headers)
 

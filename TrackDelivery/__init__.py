@@ -1,0 +1,1 @@
+"""Tells what became of each message, puts back what failed, and removes what is old."""

@@ -1,0 +1,55 @@
+"""Following messages over HTTP, and removing what is old by a timer."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import azure.functions as func
+
+from shared.retention import remove_old_rows
+from shared.services import services
+from shared.triggers import http_function, json_response, path_id
+from TrackDelivery.request import FailureQuery
+from TrackDelivery.service import delivery_body, find_delivery, list_failures, retry_delivery
+
+track_delivery_blueprint = func.Blueprint()
+
+
+@track_delivery_blueprint.function_name("GetDelivery")
+@track_delivery_blueprint.route("deliveries/{id}", methods=["GET"])
+@http_function
+def get_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return what became of a message so far."""
+    return json_response(delivery_body(find_delivery(path_id(request, "id"), services())))
+
+
+@track_delivery_blueprint.function_name("ListDeliveries")
+@track_delivery_blueprint.route("deliveries", methods=["GET"])
+@http_function
+def list_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of what failed; the next one with the token, until there is none."""
+    failures, token = list_failures(FailureQuery.from_params(request.params), services())
+    page: dict[str, Any] = {"deliveries": [delivery_body(each) for each in failures]}
+    if token is not None:
+        page["continuationToken"] = token
+    return json_response(page)
+
+
+@track_delivery_blueprint.function_name("RetryDelivery")
+@track_delivery_blueprint.route("deliveries/{id}/retry", methods=["POST"])
+@http_function
+def retry_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Put a message that failed back on its queue; 202 once the queue has it."""
+    accepted = retry_delivery(path_id(request, "id"), services())
+    return json_response(
+        delivery_body(accepted),
+        HTTPStatus.ACCEPTED,
+        Location=f"/api/deliveries/{quote(accepted.id, safe='')}",
+    )
+
+
+@track_delivery_blueprint.function_name("RemoveOldRecords")
+@track_delivery_blueprint.timer_trigger("timer", "0 17 * * * *", run_on_startup=False)
+def remove_old_records(timer: func.TimerRequest) -> None:  # noqa: ARG001  # its binding's name
+    """Remove the records that are older than the settings want them kept."""
+    remove_old_rows(services())

@@ -1,0 +1,49 @@
+"""`python -m local redrive QUEUE`: puts what failed back on its queue, once the cause is gone.
+
+Works on the storage that `AzureWebJobsStorage` names, in Azure or here.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from local.environment import StartError, prepare_environment
+from shared.errors import AppError
+from shared.queues import CACHE_ACCOUNT, SEND_ACTIVITY, START_CONVERSATION
+from shared.services import Services
+from shared.settings import Settings
+
+REPORT_EVERY = 100
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command and its options."""
+    parser = commands.add_parser(
+        "redrive", help="put what failed back on its queue", description=__doc__
+    )
+    parser.add_argument("queue", choices=(SEND_ACTIVITY, START_CONVERSATION, CACHE_ACCOUNT))
+    parser.add_argument(
+        "--most", type=int, metavar="N", help="put back so many messages at most (all)"
+    )
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Put messages back; 0 when none is left, or as many were put back as were asked for."""
+    count = 0
+    try:
+        prepare_environment(Path(__file__).parent.parent)
+        queues = Services.of(Settings.from_environment()).queues
+        # What fails again meanwhile is not put back again.
+        most = queues.count_failed(arguments.queue)
+        if arguments.most is not None:
+            most = min(most, arguments.most)
+        while count < most and queues.redrive(arguments.queue):
+            count += 1
+            if count % REPORT_EVERY == 0:
+                print(f"{count} messages are back on {arguments.queue} ...", flush=True)
+    except (AppError, StartError) as error:
+        print(f"{count} messages were put back, then: {error}", file=sys.stderr)
+        return 1
+    print(f"{count} messages were put back on {arguments.queue}.")
+    return 0

@@ -1,0 +1,83 @@
+"""The record of a message on its way to somebody."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.personal_keys import PersonalKey
+
+
+class Status(StrEnum):
+    """How far a delivery is."""
+
+    ACCEPTED = "accepted"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    SENT = "sent"
+    PERMANENT_FAILURE = "permanent-failure"
+    TEMPORARY_FAILURE = "temporary-failure"
+    TECHNICAL_FAILURE = "technical-failure"
+    SUPPRESSED = "suppressed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it failed, and may be put back."""
+        return self in (
+            Status.PERMANENT_FAILURE,
+            Status.TEMPORARY_FAILURE,
+            Status.TECHNICAL_FAILURE,
+        )
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it is over even for a message that is put on a queue again."""
+        return self in (Status.SENT, Status.CANCELLED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more becomes of it by itself."""
+        return self not in (Status.ACCEPTED, Status.SENDING, Status.RETRYING)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a call goes. ``conversation_id`` is None for a start, ``user_id`` for a group.
+
+    ``key`` seals what is recorded of the person; None when nothing is cached of them yet.
+    """
+
+    channel_id: str
+    service_url: str
+    tenant_id: str | None = None
+    conversation_id: str | None = None
+    user_id: str | None = None
+    key: PersonalKey | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message on its way, and what became of it so far.
+
+    ``accepted_at`` is when the message was put on a queue, for the first time or after it had
+    failed. ``attempts`` counts the calls that were made for it. ``owner`` has the claim on making
+    the call, ``until`` then.
+    """
+
+    id: str
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    accepted_at: datetime
+    destination: Destination | None = None
+    attempts: int = 0
+    code: str | None = None
+    detail: str | None = None
+    correlation_id: str | None = None
+    activity_id: str | None = None
+    recreated: bool = False
+    ambiguous: bool = False
+    owner: str | None = None
+    until: datetime | None = None
+    failed_on: str | None = None

@@ -1,0 +1,115 @@
+"""What failed: listed, and kept whole until it is retried or old."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared import json_text
+from shared.claim_checks import ClaimChecks
+from shared.continuation_tokens import read_token, write_token
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.rows import from_row, to_properties
+from shared.personal_keys import PersonalKey, PersonalKeys
+from shared.seals import seal, unseal
+from shared.storage import Storage, Table, key_of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A message that failed, and the queue that it was on.
+
+    ``message`` is the whole of it, or its text where it was no JSON.
+    """
+
+    queue: str
+    message: object
+
+
+class Failures:
+    """Keeps, lists and gives back what failed."""
+
+    def __init__(
+        self, storage: Storage, app_id: str, keys: PersonalKeys, claim_checks: ClaimChecks
+    ) -> None:
+        """Take the storage, the bot's app id, and where keys and large texts are."""
+        self._table = Table(storage, "failures")
+        self._app_id = app_id
+        self._keys = keys
+        self._claim_checks = claim_checks
+
+    def keep(self, delivery: Delivery, failure: Failure) -> str:
+        """Keep what failed; return the day that it is found by."""
+        day = day_of(delivery.updated_at)
+        key = delivery.destination.key if delivery.destination else None
+        text = json_text.to_text(failure.message)
+        row = {
+            "PartitionKey": self._partition(day),
+            "RowKey": key_of(delivery.id),
+            **to_properties(delivery),
+            "queue": failure.queue,
+            "body": self._claim_checks.keep(_sealed(key, text) if key else text),
+        }
+        self._table.put(row)
+        return day
+
+    def find(self, delivery_id: str, day: str) -> Failure | None:
+        """Return what was kept of a delivery that failed on that day.
+
+        None when it is no more, or when the person was forgotten with whose key it was sealed.
+        """
+        row = self._table.get(self._partition(day), key_of(delivery_id))
+        text = self._claim_checks.fetch(row["body"]) if row is not None else None
+        if row is None or text is None:
+            return None
+        if "keyId" in row:
+            key = self._keys.find(row["keyId"])
+            if key is None:
+                return None
+            text = unseal(key.value, base64.b64decode(text))
+        return Failure(row["queue"], json_text.parse(text))
+
+    def forget(self, delivery_id: str, day: str) -> None:
+        """Forget what was kept of a delivery: it was put back, and is on its way again."""
+        row = self._table.get(self._partition(day), key_of(delivery_id))
+        if row is not None:
+            self._table.delete(row["PartitionKey"], row["RowKey"])
+            self._claim_checks.drop(row["body"])
+
+    def page(
+        self, since: datetime, *, size: int, token: str | None = None
+    ) -> tuple[list[Delivery], str | None]:
+        """Return a page of what failed since then, and the token of the next page.
+
+        There is a next page for as long as there is a token, whatever this one holds. Raises
+        ValueError for a token that is none of ours.
+        """
+        rows, next_token = self._table.page(
+            "PartitionKey ge @first and PartitionKey le @last and updatedAt ge @since",
+            {
+                "first": self._partition(day_of(since)),
+                "last": self._partition(day_of(datetime.now(UTC) + timedelta(days=1))),
+                "since": since,
+            },
+            size=size,
+            token=read_token(token),
+        )
+        known: dict[str, PersonalKey | None] = {}
+
+        def find_key(key_id: str) -> PersonalKey | None:
+            if key_id not in known:
+                known[key_id] = self._keys.find(key_id)
+            return known[key_id]
+
+        return [from_row(row, find_key) for row in rows], write_token(next_token)
+
+    def _partition(self, day: str) -> str:
+        return f"{self._app_id}-{day}"
+
+
+def _sealed(key: PersonalKey, text: str) -> str:
+    return base64.b64encode(seal(key.value, text)).decode()
+
+
+def day_of(moment: datetime) -> str:
+    """Return the day that what failed at a moment is found by."""
+    return moment.astimezone(UTC).date().isoformat()

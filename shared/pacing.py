@@ -1,0 +1,537 @@
+"""Pacing: all instances of the app together call a service no faster than it allows.
+
+Table ``lanes``, a row for each lane: what goes to one service host for one tenant. PartitionKey:
+the hash of the bot's app id, the host and the tenant's id; RowKey: ``lane``. The row holds the time
+of the first slot that nobody has reserved, and the pause of the lane, if there is one. It is only
+changed over the version that was read, so no slot and no probe is given out twice.
+
+A slot is the right to make one call at its time. Instances reserve chunks of them, the larger the
+more is sent. A pause holds all instances back: until its end when the service throttled, else until
+a probe, which is a single call that is let through at intervals, has come through.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from shared.errors import HeldBackError, StorageUnavailableError
+from shared.storage import Row, Storage, Table, key_of, version_of
+
+_logger = logging.getLogger(__name__)
+
+# Reasons of a pause.
+THROTTLED: Final = "the Connector asked for fewer calls"
+DISABLED: Final = "an administrator has disabled the bot"
+CREDENTIAL_FAILS: Final = "the bot's own credential fails"
+_TOO_MANY = "more calls are waiting than may be made"
+
+_ROW_KEY = "lane"
+_TRIES = 20
+_LONGEST_JITTER_MILLISECONDS = 20
+_KNOWLEDGE_HOLDS = timedelta(seconds=1)
+_SLOT_LASTS = timedelta(seconds=0.1)
+_LONGEST_LEAD = timedelta(seconds=0.5)
+_DEMAND_LASTS = timedelta(seconds=0.5)
+_LONGEST_CHUNK_SECONDS = 0.4
+_FARTHEST_SLOT = timedelta(seconds=2)
+_FARTHEST_HTTP_SLOT = timedelta(seconds=1)
+_TOO_FAR_RETURNS_BEFORE = timedelta(seconds=1)
+_SHORTEST_RETURN = timedelta(seconds=0.5)
+_SHORTEST_HTTP_RETURN_SECONDS = 1.0
+_THROTTLED_TOGETHER = timedelta(seconds=10)
+_DEFAULT_RETRY_AFTER_SECONDS = 10.0
+_CREDENTIAL_PROBE_SECONDS = 60.0
+_PROBE_IS_OUT = timedelta(seconds=5)
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is paced together: the calls to one service host, with its port, for one tenant."""
+
+    host: str
+    tenant_id: str = "-"
+
+    @classmethod
+    def of(cls, service_url: str, tenant_id: str | None) -> "Lane":
+        """Return the lane of what goes to a service URL for a tenant, if it is for one."""
+        host = urlsplit(service_url).netloc.rpartition("@")[2]
+        return cls(host.lower(), tenant_id or "-")
+
+
+# Paused while the bot's credential fails. Nothing has slots in it.
+CREDENTIAL: Final = Lane("*")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The right to make one call in a lane, at its time.
+
+    ``probes`` is the paused lane that goes on when the call comes through.
+    """
+
+    lane: Lane
+    at: datetime
+    probes: Lane | None = None
+
+
+class Pacer:
+    """Hands out slots, and holds back what must wait; one for all threads of the process.
+
+    ``reserve``, ``wait`` and ``count`` raise HeldBackError when the call must not be made now, and
+    StorageUnavailableError when storage cannot tell. What is noted after a call raises nothing: the
+    call was made, and the next one will tell the same.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        app_id: str,
+        *,
+        rate_per_second: float,
+        clock: Clock = lambda: datetime.now(UTC),
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        """Take the storage, the bot's app id, and the most calls to make in a lane each second."""
+        self._table = Table(storage, "lanes")
+        self._app_id = app_id
+        self._rate_per_second = rate_per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._lanes: dict[Lane, _SharedLane] = {}
+        self._lock = threading.Lock()
+        # Whether the credential may fail. While it is known to be good, nobody asks for its lane.
+        self._is_suspicious = True
+
+    def reserve(self, lane: Lane) -> Slot:
+        """Return a slot for a call that a queue asks for; it is at most two seconds away.
+
+        Where a pause has a probe due, of all who ask at once one gets it: its slot is due at once.
+        The probe is gone even when no call is made, so this is for who is about to make one.
+        """
+        probe = self._probe(lane)
+        return probe or Slot(lane, self._shared(lane).take_slot())
+
+    def wait(self, slot: Slot) -> Slot:
+        """Sleep until a slot is due, and return the slot to use: another one where it was lost.
+
+        A slot is lost a tenth of a second after its time.
+        """
+        while slot.probes is None:
+            ahead = (slot.at - self._clock()).total_seconds()
+            if ahead > 0:
+                self._sleep(ahead)
+            for _, shared in self._gates(slot.lane):
+                shared.require_open()
+            if not _is_lost(slot.at, self._clock()):
+                break
+            slot = self.reserve(slot.lane)
+        return slot
+
+    def count(self, lane: Lane) -> Slot:
+        """Count a call over HTTP, which is made at once: it takes a slot, but does not wait for it.
+
+        Beyond a second ahead no slot is reserved for it. A pause holds it back, unless it is the
+        probe: where nothing comes from the queues, the pause would never end.
+        """
+        probe = self._probe(lane, is_http=True)
+        if probe is None:
+            self._shared(lane).spend_slot()
+        return probe or Slot(lane, self._clock())
+
+    def throttled(
+        self, lane: Lane, conversation_id: str | None, retry_after_seconds: float | None
+    ) -> None:
+        """Note that the Connector throttled a call; ``conversation_id`` is None for a start.
+
+        One conversation has a limit of its own. A start, or two conversations within ten seconds,
+        mean that the whole lane is too fast: it pauses, for ten seconds when none are given.
+        """
+        conversation = key_of(conversation_id) if conversation_id is not None else None
+        if retry_after_seconds is None:
+            retry_after_seconds = _DEFAULT_RETRY_AFTER_SECONDS
+        pause = timedelta(seconds=retry_after_seconds)
+
+        def noted(state: _State) -> _State:
+            now = self._clock()
+            whole_lane = conversation is None or state.was_another_throttled(conversation, now)
+            if conversation is not None:
+                state = replace(state, throttled_conversation=conversation, throttled_at=now)
+            return state.paused(now + pause, THROTTLED) if whole_lane else state
+
+        self._note(lane, noted)
+
+    def pause(self, lane: Lane, *, probe_seconds: float, reason: str) -> None:
+        """Pause a lane until a probe comes through, with a probe each so many seconds.
+
+        ``reason`` goes into answers, as in "Held back: an administrator has disabled the bot".
+        """
+        self._note(
+            lane,
+            lambda state: state.paused_for_probes(
+                self._clock() + timedelta(seconds=probe_seconds), probe_seconds, reason
+            ),
+        )
+
+    def refused(self) -> None:
+        """Note that the bot's credential failed: there was no token, or it was answered with 401.
+
+        Everything pauses, but for a probe at once and then one a minute.
+        """
+        self._is_suspicious = True
+        self._note(
+            CREDENTIAL,
+            lambda state: state.paused_for_probes(
+                self._clock(), _CREDENTIAL_PROBE_SECONDS, CREDENTIAL_FAILS
+            ),
+        )
+
+    def passed(self, slot: Slot) -> None:
+        """Note that the call of a slot reached the Connector, and the credential was good.
+
+        That ends the pause that its slot was a probe of. So a probe that found its lane still
+        disabled is not to be noted here, or the pause is to be set again.
+        """
+        self._is_suspicious = False
+        if slot.probes is not None:
+            self._note(slot.probes, _State.lifted)
+
+    def _probe(self, lane: Lane, *, is_http: bool = False) -> Slot | None:
+        """Return the slot of a probe, where one is due; raise HeldBackError during a pause."""
+        gates = self._gates(lane)
+        for gate, shared in gates:
+            shared.require_open(reserves=gate == lane, may_probe=True, is_http=is_http)
+        for gate, shared in gates:
+            if shared.take_probe(is_http=is_http):
+                return Slot(lane, self._clock(), probes=gate)
+        return None
+
+    def _note(self, lane: Lane, change: "Callable[[_State], _State]") -> None:
+        try:
+            self._shared(lane).note(change)
+        except StorageUnavailableError as error:
+            _logger.warning("What a call told about the pace could not be noted: %s", error)
+
+    def _gates(self, lane: Lane) -> "list[tuple[Lane, _SharedLane]]":
+        """Return the lanes whose pauses hold a call in this lane back."""
+        lanes = (CREDENTIAL, lane) if self._is_suspicious else (lane,)
+        return [(each, self._shared(each)) for each in lanes]
+
+    def _shared(self, lane: Lane) -> "_SharedLane":
+        with self._lock:
+            shared = self._lanes.get(lane)
+            if shared is None:
+                key = key_of(self._app_id, lane.host, lane.tenant_id)
+                shared = _SharedLane(
+                    self._table, key, self._rate_per_second, self._clock, self._sleep
+                )
+                self._lanes[lane] = shared
+            return shared
+
+
+@dataclass(frozen=True)
+class _State:
+    """What stands in the row of a lane.
+
+    With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until`` is when the next
+    probe is due; without, it is over then. The last probe was let through at ``probed_at``.
+    """
+
+    next_slot_at: datetime | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    probe_seconds: float | None = None
+    probed_at: datetime | None = None
+    throttled_conversation: str | None = None
+    throttled_at: datetime | None = None
+
+    def is_paused(self, now: datetime) -> bool:
+        if self.probe_seconds is not None:
+            return True
+        return self.paused_until is not None and self.paused_until > now
+
+    def is_probe_due(self, now: datetime) -> bool:
+        return self.probe_seconds is not None and not self._is_until_after(now)
+
+    def was_another_throttled(self, conversation: str, now: datetime) -> bool:
+        if self.throttled_at is None or self.throttled_conversation == conversation:
+            return False
+        return now - self.throttled_at <= _THROTTLED_TOGETHER
+
+    def paused(self, until: datetime, reason: str) -> "_State":
+        if self._is_until_after(until):
+            return self
+        if self.probe_seconds is not None:
+            return replace(self, paused_until=until)
+        return replace(self, paused_until=until, pause_reason=reason)
+
+    def paused_for_probes(self, until: datetime, seconds: float, reason: str) -> "_State":
+        if self.probe_seconds is not None:
+            return self
+        if self.paused_until is not None:
+            until = max(until, self.paused_until)
+        return replace(self, paused_until=until, pause_reason=reason, probe_seconds=seconds)
+
+    def probed(self, now: datetime) -> "_State":
+        if self.probe_seconds is None or not self.is_probe_due(now):
+            return self
+        return replace(
+            self, paused_until=now + timedelta(seconds=self.probe_seconds), probed_at=now
+        )
+
+    def is_probe_out(self, now: datetime) -> bool:
+        return self.probed_at is not None and now - self.probed_at < _PROBE_IS_OUT
+
+    def lifted(self) -> "_State":
+        if self.probe_seconds is None:
+            return self
+        return replace(
+            self, paused_until=None, pause_reason=None, probe_seconds=None, probed_at=None
+        )
+
+    def _is_until_after(self, time: datetime) -> bool:
+        return self.paused_until is not None and self.paused_until > time
+
+
+class _SharedRow:
+    """A row that all instances change: what this process last knew of it, and its version."""
+
+    def __init__(self, table: Table, key: str, clock: Clock, sleep: Sleep) -> None:
+        self._table = table
+        self._key = key
+        self._clock = clock
+        self._sleep = sleep
+        self._version: str | None = None
+        self._known_at: datetime | None = None
+        self.state = _State()
+        self.write_lasts = timedelta(0)
+
+    def refresh(self, *, write_follows: bool = False) -> None:
+        """Read the row when what is known is a second old; a write finds out by itself."""
+        if self._known_at is None or (
+            not write_follows and self._clock() - self._known_at >= _KNOWLEDGE_HOLDS
+        ):
+            self._read()
+
+    def change(self, change: Callable[[_State], _State]) -> bool:
+        """Write what ``change`` makes of the row, and tell whether that is something else.
+
+        It is called again when somebody else was faster.
+        """
+        for _ in range(_TRIES):
+            if self._known_at is None:
+                self._read()
+            state = change(self.state)
+            if state == self.state:
+                return False
+            if self._write(state):
+                return True
+            self._known_at = None
+            self._sleep(secrets.randbelow(_LONGEST_JITTER_MILLISECONDS) / 1000)
+        raise StorageUnavailableError("The lane is being changed by too many at once")
+
+    def _read(self) -> None:
+        asked_at = self._clock()
+        row = self._table.get(self._key, _ROW_KEY)
+        self.state = _from_row(row) if row is not None else _State()
+        self._version = version_of(row) if row is not None else None
+        self._known_at = asked_at
+
+    def _write(self, state: _State) -> bool:
+        asked_at = self._clock()
+        row = _to_row(state, self._key)
+        if self._version is None:
+            version = self._table.insert(row)
+        else:
+            version = self._table.replace(row, self._version)
+        if version is None:
+            return False
+        self.state = state
+        self._version = version
+        self._known_at = asked_at
+        self.write_lasts = self._clock() - asked_at
+        return True
+
+
+class _SharedLane:
+    """A lane, and the slots of it that this process has reserved.
+
+    Each method takes the lock, also for its round trip to storage: who comes meanwhile waits for
+    that, and finds the rest of the chunk.
+    """
+
+    def __init__(
+        self, table: Table, key: str, rate_per_second: float, clock: Clock, sleep: Sleep
+    ) -> None:
+        self._row = _SharedRow(table, key, clock, sleep)
+        self._clock = clock
+        self._interval = timedelta(seconds=1 / rate_per_second)
+        self._largest_chunk = max(1, int(_LONGEST_CHUNK_SECONDS * rate_per_second))
+        self._lock = threading.Lock()
+        self._slots: deque[datetime] = deque()
+        self._chunk = 0
+        self._chunk_ends_at: datetime | None = None
+        self._was_slot_lost = False
+        self._held_back_until: datetime | None = None
+        self._held_back = 0
+        self._too_far_returns_at: datetime | None = None
+
+    def require_open(
+        self, *, reserves: bool = False, may_probe: bool = False, is_http: bool = False
+    ) -> None:
+        """Raise HeldBackError when the lane is paused, unless a probe is due and this may be it.
+
+        ``reserves`` tells that a slot is to be taken next.
+        """
+        with self._lock:
+            self._drop_lost_slots()
+            is_paused = self._row.state.is_paused(self._clock())
+            self._row.refresh(write_follows=reserves and not self._slots and not is_paused)
+            if not (may_probe and self._row.state.is_probe_due(self._clock())):
+                self._require_open(self._row.state, is_http=is_http)
+
+    def take_probe(self, *, is_http: bool = False) -> bool:
+        """Tell whether this is the probe that a pause waits for; HeldBackError if another is."""
+        with self._lock:
+            if not self._row.state.is_paused(self._clock()):
+                return False
+            if self._row.change(lambda state: state.probed(self._clock())):
+                return True
+            self._require_open(self._row.state, is_http=is_http)
+            return False
+
+    def take_slot(self) -> datetime:
+        """Return the time of a slot, which is taken from here on."""
+        with self._lock:
+            for _ in range(_TRIES):
+                self._drop_lost_slots()
+                self._require_near()
+                if self._slots:
+                    return self._slots.popleft()
+                self._reserve(lambda ahead: self._largest_chunk if ahead <= _FARTHEST_SLOT else 0)
+        raise StorageUnavailableError("Storage is too slow to keep the pace of a lane in it")
+
+    def spend_slot(self) -> None:
+        """Take a slot for a call that does not wait for it."""
+        with self._lock:
+            self._drop_lost_slots()
+            if not self._slots:
+                self._reserve(
+                    lambda ahead: (_FARTHEST_HTTP_SLOT - ahead) // self._interval, is_http=True
+                )
+            if self._slots:
+                self._slots.popleft()
+                return
+            self._row.refresh()
+            self._require_open(self._row.state, is_http=True)
+
+    def note(self, change: Callable[[_State], _State]) -> None:
+        """Write what a call told about the lane."""
+        with self._lock:
+            self._row.refresh()
+            self._row.change(change)
+
+    def _reserve(self, most: Callable[[timedelta], int], *, is_http: bool = False) -> None:
+        """Reserve a chunk of slots, of which ``most`` are allowed when it is so far ahead."""
+        wanted = self._next_chunk()
+        slots: list[datetime] = []
+
+        def reserved(state: _State) -> _State:
+            self._require_open(state, is_http=is_http)
+            now = self._clock()
+            # Where storage is slow, slots from now on would be over before they are written.
+            first = now + min(max(self._row.write_lasts, timedelta(0)), _LONGEST_LEAD)
+            if state.next_slot_at is not None:
+                first = max(first, state.next_slot_at)
+            count = max(0, min(wanted, most(first - now)))
+            slots[:] = [first + index * self._interval for index in range(count)]
+            return replace(state, next_slot_at=first + count * self._interval) if count else state
+
+        if self._row.change(reserved):
+            self._slots.extend(slots)
+            self._chunk = wanted
+            self._chunk_ends_at = slots[-1]
+            self._was_slot_lost = False
+
+    def _next_chunk(self) -> int:
+        """Return twice the last chunk when that was used up and is needed again, else 1."""
+        if self._was_slot_lost or self._chunk_ends_at is None:
+            return 1
+        if self._clock() - self._chunk_ends_at > _DEMAND_LASTS:
+            return 1
+        return min(2 * self._chunk, self._largest_chunk)
+
+    def _drop_lost_slots(self) -> None:
+        now = self._clock()
+        while self._slots and _is_lost(self._slots[0], now):
+            self._slots.popleft()
+            self._was_slot_lost = True
+
+    def _require_near(self) -> None:
+        next_slot_at = self._slots[0] if self._slots else self._row.state.next_slot_at
+        now = self._clock()
+        if next_slot_at is None or next_slot_at - now <= _FARTHEST_SLOT:
+            return
+        returns_at = max(next_slot_at - _TOO_FAR_RETURNS_BEFORE, now + _SHORTEST_RETURN)
+        if self._too_far_returns_at is not None:
+            # So they do not all come back at one moment.
+            returns_at = max(returns_at, self._too_far_returns_at + self._interval)
+        self._too_far_returns_at = returns_at
+        raise HeldBackError(_TOO_MANY, (returns_at - now).total_seconds())
+
+    def _require_open(self, state: _State, *, is_http: bool = False) -> None:
+        now = self._clock()
+        if not state.is_paused(now) or state.paused_until is None:
+            return
+        reason = state.pause_reason or THROTTLED
+        remaining = max((state.paused_until - now).total_seconds(), 0.0)
+        if is_http:
+            raise HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
+        if state.is_probe_out(now):
+            # How it went is known in a moment; whoever comes now need not miss that by a minute.
+            remaining = min(remaining, _PROBE_IS_OUT.total_seconds())
+        if state.paused_until != self._held_back_until:
+            self._held_back_until = state.paused_until
+            self._held_back = 0
+        spread = self._held_back * self._interval.total_seconds()
+        self._held_back += 1
+        raise HeldBackError(reason, remaining + spread)
+
+
+def _is_lost(slot: datetime, now: datetime) -> bool:
+    return now - slot > _SLOT_LASTS
+
+
+def _to_row(state: _State, key: str) -> dict[str, Any]:
+    properties = {
+        "nextSlotAt": state.next_slot_at,
+        "pausedUntil": state.paused_until,
+        "pauseReason": state.pause_reason,
+        "probeSeconds": state.probe_seconds,
+        "probedAt": state.probed_at,
+        "throttledConversation": state.throttled_conversation,
+        "throttledAt": state.throttled_at,
+    }
+    known = {name: value for name, value in properties.items() if value is not None}
+    return {"PartitionKey": key, "RowKey": _ROW_KEY, **known}
+
+
+def _from_row(row: Row) -> _State:
+    return _State(
+        next_slot_at=row.get("nextSlotAt"),
+        paused_until=row.get("pausedUntil"),
+        pause_reason=row.get("pauseReason"),
+        probe_seconds=row.get("probeSeconds"),
+        probed_at=row.get("probedAt"),
+        throttled_conversation=row.get("throttledConversation"),
+        throttled_at=row.get("throttledAt"),
+    )

@@ -1,0 +1,240 @@
+"""The app's queues: what stands in a message beside its body, and how it gets there.
+
+What we note about a message on its way stands in it under the reserved name ``_flow``; where a
+message is too large for the queue, it holds nothing but the key of what was kept aside, under
+``_body``. What failed for good stands in ``<queue>-poison`` as ``{"message", "failure", "_flow"}``.
+"""
+
+import base64
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeInt
+
+from shared import json_text
+from shared.claim_checks import ClaimChecks
+from shared.deliveries import Claim, Destination
+from shared.errors import AppError, InvalidRequestError
+from shared.models import Identifier, OpenModel, Timestamp, parse
+from shared.storage import Queue, Storage, text_of
+
+START_CONVERSATION: Final = "start-conversation"
+SEND_ACTIVITY: Final = "send-activity"
+CACHE_ACCOUNT: Final = "cache-account"
+
+FLOW: Final = "_flow"
+BODY: Final = "_body"
+# Queue storage's limit, which holds for the base64.
+_LARGEST_MESSAGE_BYTES = 64 * 1024
+# Queue storage hides a message for 7 days at most.
+_LONGEST_DELAY_SECONDS = 6 * 24 * 60 * 60
+
+Healing = Literal["conversation", "host"]
+
+
+class Flow(OpenModel):
+    """What we note about a message on its way.
+
+    It was accepted when its sender, or somebody after it had failed, put it on a queue.
+    ``attempts`` counts Connector calls, ``returns`` how often it went back to a queue. ``then`` is
+    the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
+    it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
+    most once.
+    ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
+    who want no alerts; ``is_probe`` what was let through to see whether who is out of reach still
+    is. ``traceparent`` is that of whoever sent the message (W3C Trace Context).
+    """
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    id: Identifier
+    accepted_at: Timestamp
+    attempts: NonNegativeInt = 0
+    returns: NonNegativeInt = 0
+    healed: list[Healing] = Field(default_factory=list)
+    then: dict[str, Any] | None = None
+    started: bool = False
+    is_reply: bool = False
+    is_probe: bool = False
+    traceparent: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in a message."""
+        return {**super().to_json(), "acceptedAt": self.accepted_at.isoformat()}
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was recorded of the message yet, as far as can be told from here."""
+        return not (self.returns or self.started or self.then)
+
+    def after_call(self) -> "Flow":
+        """Return what is noted once one more call was made."""
+        return self.model_copy(update={"attempts": self.attempts + 1})
+
+    def after_healing(self, healed: Healing) -> "Flow":
+        """Return what is noted once something was mended."""
+        return self.model_copy(update={"healed": [*self.healed, healed], "started": False})
+
+    def anew(self) -> "Flow":
+        """Return what is noted about a message that failed and is put back."""
+        return self.model_copy(
+            update={
+                "accepted_at": datetime.now(UTC),
+                "attempts": 0,
+                "returns": 0,
+                "healed": [],
+                "started": False,
+            }
+        )
+
+
+@dataclass
+class QueuedMessage:
+    """A message that was taken from a queue: its body, and what we noted about it.
+
+    What is found out while it is handled is set here: where it goes, and the claim on its call.
+    """
+
+    queue: str
+    body: dict[str, Any]
+    flow: Flow
+    destination: Destination | None = None
+    claim: Claim | None = None
+    call_milliseconds: int | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the message asks for: its body without the id, which names the delivery."""
+        return {name: value for name, value in self.body.items() if name != "id"}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message's call was made, or was not needed; ``activity_id`` is that of what was sent."""
+
+    activity_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StartFirst:
+    """A message waits for this start, which makes a call of its own."""
+
+    start: dict[str, Any]
+
+
+Handled = Sent | StartFirst | None
+"""What a handler made of a message; None where there was nobody to send anything to."""
+
+
+class Queues:
+    """Puts messages on the app's queues; what is too large for one is kept aside."""
+
+    def __init__(self, storage: Storage, claim_checks: ClaimChecks) -> None:
+        """Take the storage, and where large texts are kept."""
+        self._storage = storage
+        self.claim_checks = claim_checks
+
+    def send(
+        self, queue: str, body: dict[str, Any], flow: Flow, *, delay_seconds: float = 0
+    ) -> None:
+        """Put a message on a queue, to be taken after the delay."""
+        text = _to_text(whole_message(body, flow))
+        if not _fits(text):
+            text = json_text.to_text({BODY: self.claim_checks.keep(text)})
+        delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
+        Queue(self._storage, queue).send(text, delay_seconds=delay)
+
+    def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
+        """Put a start on its queue, with the message that waits for it."""
+        self.send(START_CONVERSATION, start, message.flow.model_copy(update={"then": message.body}))
+
+    def follow_up(self, flow: Flow) -> None:
+        """Put what waited for a start back on its queue, if anything did."""
+        if flow.then is not None:
+            noted = flow.model_copy(update={"then": None, "returns": 0, "started": True})
+            self.send(SEND_ACTIVITY, flow.then, noted)
+
+    def poison(
+        self, queue: str, message: object, flow: Flow, error: AppError, failed_at: datetime
+    ) -> None:
+        """Put a message that failed for good on the poison queue, with the reason beside it.
+
+        ``message`` is its body, or its text where it was no JSON object.
+        """
+        failure = {
+            "code": error.code,
+            "detail": error.detail,
+            "failedAt": failed_at.isoformat(timespec="milliseconds"),
+            "attempts": flow.attempts,
+        }
+        text = json_text.to_text({"message": message, "failure": failure, FLOW: flow.to_json()})
+        if not _fits(text):
+            # The reason stays readable in the queue.
+            key = self.claim_checks.keep(_to_text(whole_message(message, flow)))
+            text = json_text.to_text({"message": {BODY: key}, "failure": failure})
+        Queue(self._storage, f"{queue}-poison").send(text)
+
+    def put_back(self, queue: str, message: object) -> None:
+        """Put what failed back on its queue, to be tried anew; what has no notes goes as it is."""
+        noted = message.get(FLOW) if isinstance(message, dict) else None
+        if not isinstance(message, dict) or not isinstance(noted, dict):
+            Queue(self._storage, queue).send(_to_text(message))
+            return
+        body = {name: value for name, value in message.items() if name != FLOW}
+        try:
+            flow = parse(Flow, noted, within=FLOW)
+        except InvalidRequestError:
+            # It fails again, with the reason; and does not keep others from being put back.
+            Queue(self._storage, queue).send(_to_text(message))
+            return
+        self.send(queue, body, flow.anew())
+
+    def count_failed(self, queue: str) -> int:
+        """Return how many messages are on a queue's poison queue, or a few more."""
+        return Queue(self._storage, f"{queue}-poison").count()
+
+    def redrive(self, queue: str) -> bool:
+        """Put one message of a queue's poison queue back on the queue; False when there is none."""
+        poison = Queue(self._storage, f"{queue}-poison")
+        taken = poison.take()
+        if taken is None:
+            return False
+        text = text_of(taken)
+        entry = _object_in(text)
+        if entry is None or not {"message", "failure"} <= entry.keys():
+            # The Functions host has put it there, as it was.
+            message: object = entry if entry is not None and FLOW in entry else text
+            kept_aside = entry
+        else:
+            message = kept_aside = entry.get("message")
+            if isinstance(message, dict) and FLOW in entry:
+                message = {**message, FLOW: entry[FLOW]}
+        key = kept_aside.get(BODY) if isinstance(kept_aside, dict) else None
+        whole = self.claim_checks.fetch(key) if isinstance(key, str) else None
+        self.put_back(queue, (_object_in(whole) or whole) if whole is not None else message)
+        poison.delete(taken)
+        if isinstance(key, str):
+            self.claim_checks.drop(key)
+        return True
+
+
+def whole_message(message: object, flow: Flow) -> object:
+    """Return a message with what is noted about it; what is no JSON object has no place for it."""
+    return {**message, FLOW: flow.to_json()} if isinstance(message, dict) else message
+
+
+def _to_text(message: object) -> str:
+    return message if isinstance(message, str) else json_text.to_text(message)
+
+
+def _object_in(text: str) -> dict[str, Any] | None:
+    try:
+        return json_text.parse_object(text)
+    except InvalidRequestError:
+        return None
+
+
+def _fits(text: str) -> bool:
+    return len(base64.b64encode(text.encode())) <= _LARGEST_MESSAGE_BYTES

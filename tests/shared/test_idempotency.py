@@ -1,0 +1,511 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from threading import Event, Semaphore
+
+import pytest
+from azure.core.pipeline.transport import HttpTransport
+from azure.data.tables import TableClient
+
+from shared.errors import (
+    AccountChangedError,
+    AmbiguousConversationError,
+    AppError,
+    BotCredentialError,
+    ConversationNotSupportedError,
+    ConversationStartingError,
+    FieldError,
+    IdempotencyKeyInUseError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    RequestTooLargeError,
+    StorageUnavailableError,
+    SuppressedError,
+    UnknownConversationError,
+)
+from shared.idempotency import Answer, IdempotencyKeys
+from shared.settings import StorageAccount
+from shared.storage import Storage
+from shared.triggers import http_function, json_response
+from tests.support.builders import NOWHERE, http_request, unique
+from tests.support.lossy_storage import LossyStorage
+from tests.support.waiting import PATIENCE_SECONDS
+
+LEASE_SECONDS = 40
+NEWS = {"text": "Zephyr-7 is only for Alex"}
+CREATED = Answer({"id": "activity-1"}, HTTPStatus.CREATED, {"Location": "/api/there"})
+
+
+class Clock:
+    """The time, which passes when it is told to."""
+
+    def __init__(self):
+        self.now = datetime(2026, 1, 2, 10, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def advance(self, **time):
+        self.now += timedelta(**time)
+
+
+class Handler:
+    """Answers what it is told to, and counts how often it is asked."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+        self.calls = 0
+
+    def __call__(self, _request):
+        self.calls += 1
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def keys(services, clock):
+    return IdempotencyKeys(
+        services.storage, services.settings.app_id, lease_seconds=LEASE_SECONDS, now=clock
+    )
+
+
+@pytest.fixture
+def key():
+    return unique("key")
+
+
+@pytest.fixture
+def send(services, connector):
+    """Makes a call to the Connector, and answers the id that it gives."""
+
+    def send(request):
+        sent = services.connector.send_activity(
+            connector.url, "a:1", json.loads(request.get_body())
+        )
+        return Answer({"id": sent}, HTTPStatus.CREATED, {"Location": f"/api/{sent}"})
+
+    return send
+
+
+def request(key, body: object = NEWS, *, conversation_id="a:1", **params):
+    return http_request(
+        "POST",
+        body,
+        route={"conversationId": conversation_id},
+        params=params,
+        headers={} if key is None else {"Idempotency-Key": key},
+    )
+
+
+def outcome(keys, request, handle):
+    """What came of a request: the answer, or the error that was raised."""
+    try:
+        return keys.once("SendActivity", request, handle)
+    except AppError as error:
+        return error
+
+
+@contextmanager
+def hanging(keys, key):
+    """A request with a key that does not end, as that of a process that died."""
+    has_begun, may_end = Event(), Event()
+
+    def hang(_request):
+        has_begun.set()
+        assert may_end.wait(PATIENCE_SECONDS)
+        return Answer({"id": "late"})
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(keys.once, "SendActivity", request(key), hang)
+        assert has_begun.wait(PATIENCE_SECONDS)
+        try:
+            yield
+        finally:
+            may_end.set()
+
+
+# The first answer
+
+
+def test_the_same_request_is_done_once_and_answered_again(keys, key, send, connector):
+    first = keys.once("SendActivity", request(key), send)
+    second = keys.once("SendActivity", request(key), send)
+
+    assert first == Answer(
+        {"id": "activity-1"}, HTTPStatus.CREATED, {"Location": "/api/activity-1"}
+    )
+    assert second == first
+    assert len(connector.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidRequestError(FieldError("text", "is odd: Grüße 😀"), FieldError("a", "b")),
+        RequestTooLargeError(FieldError("(body)", "is too large")),
+        UnknownConversationError("No such conversation"),
+        SuppressedError("The person wants no alerts"),
+        ConversationNotSupportedError("Not on this channel"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_that_would_come_again_is_answered_again(keys, key, error):
+    error.correlation_id = "abc.1"
+    handle = Handler(error)
+
+    @http_function
+    def answer(request):
+        return json_response(keys.once("SendActivity", request, handle).body)
+
+    first, second = answer(request(key)), answer(request(key))
+
+    assert second.get_body() == first.get_body()
+    assert second.status_code == first.status_code == error.status
+    assert second.mimetype == "application/problem+json"
+    assert dict(second.headers) == dict(first.headers)
+    assert handle.calls == 1
+
+
+def with_retry_after(error):
+    error.retry_after_seconds = 0
+    return error
+
+
+def with_http_retry_after(error):
+    error.http_retry_after_seconds = 5
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConversationStartingError("Somebody else is starting it"),
+        AmbiguousConversationError("Which of both?"),
+        AccountChangedError("Changed meanwhile"),
+        StorageUnavailableError("down"),
+        BotCredentialError(),
+        AppError("a 500"),
+        with_retry_after(SuppressedError("for a moment")),
+        with_http_retry_after(UnknownConversationError("for a moment")),
+        ZeroDivisionError(),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_be_answered_otherwise_later_is_done_again(keys, key, error):
+    with pytest.raises(type(error)):
+        keys.once("SendActivity", request(key), Handler(error))
+
+    assert keys.once("SendActivity", request(key), Handler(CREATED)) == CREATED
+
+
+def test_an_answer_that_is_too_large_to_be_kept_is_given_each_time(keys, key):
+    mistakes = [FieldError(f"attachments[{number}].name", "is missing") for number in range(5000)]
+    handle = Handler(InvalidRequestError(*mistakes))
+
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError):
+            keys.once("SendActivity", request(key), handle)
+
+    assert handle.calls == 2
+
+
+def test_the_first_answer_is_kept_for_a_day(keys, key, clock):
+    keys.once("SendActivity", request(key), Handler(CREATED))
+    handle = Handler(Answer({"id": "activity-2"}))
+
+    clock.advance(hours=23, minutes=59)
+    assert keys.once("SendActivity", request(key), handle) == CREATED
+    clock.advance(minutes=1)
+    assert keys.once("SendActivity", request(key, {"text": "Else"}), handle) == handle.outcome
+    assert keys.once("SendActivity", request(key, {"text": "Else"}), handle) == handle.outcome
+    assert handle.calls == 1
+
+
+# Which key, which request
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"body": {"text": "Else"}},
+        {"body": json.dumps(NEWS).encode() + b" "},
+        {"body": b""},
+        {"conversation_id": "a:2"},
+        {"channelId": "telegram"},
+    ],
+    ids=str,
+)
+def test_another_request_needs_another_key(keys, key, other):
+    handle = Handler(CREATED)
+    keys.once("SendActivity", request(key), handle)
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        keys.once("SendActivity", request(key, **other), handle)
+
+    assert keys.once("SendActivity", request(key), handle) == CREATED
+    assert handle.calls == 1
+
+
+def test_what_does_not_change_the_request_may_change(keys, key):
+    handle = Handler(CREATED)
+    keys.once("SendActivity", request(key, channelId="line", conversationId="b", code="1"), handle)
+    keys.once("SendActivity", request(key, Code="2", conversationId="b", channelId="line"), handle)
+
+    assert handle.calls == 1
+
+
+def test_keys_of_different_functions_and_bots_do_not_meet(services, keys, key, clock):
+    another_bot = IdempotencyKeys(
+        services.storage, unique("bot"), lease_seconds=LEASE_SECONDS, now=clock
+    )
+    handle = Handler(CREATED)
+    keys.once("SendActivity", request(key), handle)
+    keys.once("StartConversation", request(key, {"text": "Else"}), handle)
+    another_bot.once("SendActivity", request(key, {"text": "Else"}), handle)
+
+    assert handle.calls == 3
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "a\tb", "a\n", "\x7f"])
+def test_a_key_that_is_none_is_named_and_nothing_done(keys, key, storage_calls):
+    handle = Handler(CREATED)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        keys.once("SendActivity", request(key), handle)
+
+    assert [error.field for error in caught.value.field_errors] == ["Idempotency-Key"]
+    assert handle.calls == 0
+    assert storage_calls() == []
+
+
+@pytest.mark.parametrize(
+    "make", [lambda key: key, lambda key: f'"{key}"', lambda key: f"{key:~<255}"]
+)
+def test_any_printable_text_can_be_a_key(keys, key, make):
+    handle = Handler(CREATED)
+
+    for _ in range(2):
+        assert keys.once("SendActivity", request(make(key)), handle) == CREATED
+
+    assert handle.calls == 1
+
+
+def test_without_a_key_each_request_is_done_and_storage_not_asked(keys, storage_calls):
+    handle = Handler(CREATED)
+
+    for _ in range(2):
+        assert keys.once("SendActivity", request(None), handle) == CREATED
+
+    assert handle.calls == 2
+    assert storage_calls() == []
+
+
+# At the same time
+
+
+def test_who_comes_while_it_is_under_way_comes_again_later(keys, key, send, connector):
+    connector.block(times=1)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(keys.once, "SendActivity", request(key), send)
+        connector.wait_for_waiting(1)
+        with pytest.raises(IdempotencyKeyInUseError) as caught:
+            keys.once("SendActivity", request(key), send)
+        with pytest.raises(IdempotencyKeyReusedError):
+            keys.once("SendActivity", request(key, {"text": "Else"}), send)
+        connector.release()
+        answer = first.result()
+
+    assert keys.once("SendActivity", request(key), send) == answer
+    assert caught.value.retry_after_seconds == 2
+    assert len(connector.requests) == 1
+
+
+@pytest.mark.parametrize("one_died", [False, True])
+def test_of_many_who_come_at_once_one_does_it(keys, key, clock, one_died):
+    refused = Semaphore(0)
+
+    def handle(_request):
+        for _ in range(7):
+            assert refused.acquire(timeout=PATIENCE_SECONDS)
+        return CREATED
+
+    def ask(_number):
+        got = outcome(keys, request(key), handle)
+        refused.release()
+        return got
+
+    with hanging(keys, key) if one_died else nullcontext():
+        clock.advance(seconds=LEASE_SECONDS)
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(ask, range(8)))
+
+    assert [each for each in got if not isinstance(each, IdempotencyKeyInUseError)] == [CREATED]
+
+
+# What goes wrong
+
+
+def test_a_process_that_died_does_not_keep_the_key(keys, key, clock):
+    handle = Handler(CREATED)
+    with hanging(keys, key):
+        clock.advance(seconds=LEASE_SECONDS - 1)
+        with pytest.raises(IdempotencyKeyInUseError):
+            keys.once("SendActivity", request(key), handle)
+        clock.advance(seconds=1)
+
+        for _ in range(2):
+            assert keys.once("SendActivity", request(key), handle) == CREATED
+    assert handle.calls == 1
+
+
+def test_what_a_process_was_at_that_died_still_needs_a_key_of_its_own(keys, key, clock):
+    with hanging(keys, key):
+        clock.advance(seconds=LEASE_SECONDS)
+
+        with pytest.raises(IdempotencyKeyReusedError):
+            keys.once("SendActivity", request(key, {"text": "Else"}), Handler(CREATED))
+
+
+@pytest.mark.parametrize("late", [Answer({"id": "late"}), ConversationStartingError("late")])
+def test_who_was_too_slow_does_not_undo_what_another_did(keys, key, clock, late):
+    def handle_slowly(_request):
+        clock.advance(seconds=LEASE_SECONDS)
+        keys.once("SendActivity", request(key), Handler(CREATED))
+        return Handler(late)(_request)
+
+    assert outcome(keys, request(key), handle_slowly) is late
+    assert keys.once("SendActivity", request(key), Handler(None)) == CREATED
+
+
+def test_a_claim_that_was_written_is_ours_though_the_answer_was_lost(azurite, services, key):
+    with LossyStorage(azurite.connection_string) as lossy:
+        storage = Storage(StorageAccount(lossy.connection_string), threads=4)
+        keys = IdempotencyKeys(storage, services.settings.app_id, lease_seconds=LEASE_SECONDS)
+        keys.once("SendActivity", request(unique("first")), Handler(CREATED))
+        handle = Handler(CREATED)
+        lossy.lose_answer(lambda request: request.method == "POST")
+
+        for _ in range(2):
+            assert keys.once("SendActivity", request(key), handle) == CREATED
+
+        assert handle.calls == 1
+
+
+def test_a_key_that_is_given_back_meanwhile_is_to_be_tried_again(azurite, services, key):
+    with LossyStorage(azurite.connection_string) as lossy:
+        storage = Storage(StorageAccount(lossy.connection_string), threads=4)
+        keys = IdempotencyKeys(storage, services.settings.app_id, lease_seconds=LEASE_SECONDS)
+        keys.once("SendActivity", request(key), Handler(CREATED))
+        gone = {"odata.error": {"code": "ResourceNotFound"}}
+        lossy.answer(404, gone, when=lambda request: request.method == "GET")
+
+        with pytest.raises(IdempotencyKeyInUseError):
+            keys.once("SendActivity", request(key), Handler(CREATED))
+
+
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        ("PUT", CREATED),
+        ("PUT", UnknownConversationError("x")),
+        ("DELETE", AccountChangedError("x")),
+    ],
+    ids=["answer", "error", "release"],
+)
+def test_storage_that_fails_afterwards_does_not_change_the_answer(
+    azurite, services, key, method, first, caplog, monkeypatch
+):
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    with LossyStorage(azurite.connection_string) as lossy:
+        storage = Storage(StorageAccount(lossy.connection_string), threads=4)
+        keys = IdempotencyKeys(storage, services.settings.app_id, lease_seconds=LEASE_SECONDS)
+        lossy.answer(503, {}, times=10, when=lambda request: request.method == method)
+
+        assert outcome(keys, request(key), Handler(first)) is first
+        assert "will run out" in caplog.text
+        assert key not in caplog.text
+
+
+def test_nothing_is_done_when_storage_cannot_say_whether_it_was(services, key, monkeypatch):
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    nowhere = Storage(StorageAccount(NOWHERE), threads=4)
+    keys = IdempotencyKeys(nowhere, services.settings.app_id, lease_seconds=LEASE_SECONDS)
+    handle = Handler(CREATED)
+
+    with pytest.raises(StorageUnavailableError):
+        keys.once("SendActivity", request(key), handle)
+
+    assert handle.calls == 0
+
+
+# What it costs, and what it tells
+
+
+@pytest.mark.parametrize(
+    ("first", "operations"),
+    [
+        (CREATED, [["POST", "PUT"], ["POST", "GET"]]),
+        (UnknownConversationError("x"), [["POST", "PUT"], ["POST", "GET"]]),
+        (AccountChangedError("x"), [["POST", "DELETE"], ["POST", "DELETE"]]),
+    ],
+    ids=["answer", "error", "release"],
+)
+def test_a_key_takes_two_storage_operations(keys, key, first, operations, storage_calls):
+    outcome(keys, request(unique("first")), Handler(CREATED))
+    storage_calls()
+
+    for methods in operations:
+        outcome(keys, request(key), Handler(first))
+        assert [call.split()[0] for call in storage_calls()] == methods
+
+
+def test_the_table_tells_neither_the_request_nor_the_answer_nor_the_key(
+    keys, key, send, connector, azurite, caplog
+):
+    caplog.set_level("DEBUG")
+    connector.answer(201, {"id": "a-telling-id"})
+    earlier = [*rows(azurite)]
+
+    outcome(keys, request(key, conversation_id="a:Alex"), send)
+    outcome(
+        keys,
+        request(f"{key}2", conversation_id="a:Alex"),
+        Handler(UnknownConversationError("No conversation a:Alex")),
+    )
+    with hanging(keys, f"{key}3"):
+        written = [row for row in rows(azurite) if row not in earlier]
+
+    dump = b"".join(
+        value if isinstance(value, bytes) else str(value).encode()
+        for row in written
+        for value in row.values()
+    )
+    assert len(written) == 3
+    for told in (key, "a-telling-id", "Alex", "Zephyr", "UnknownConversation", "SendActivity"):
+        assert told.encode() not in dump
+    assert key not in caplog.text
+    assert "Zephyr" not in caplog.text
+
+
+def test_the_same_request_cannot_be_told_from_another_by_the_table(keys, key, azurite):
+    earlier = [*rows(azurite)]
+
+    for each in (key, f"{key}2"):
+        keys.once("SendActivity", request(each), Handler(CREATED))
+
+    first, second = (row for row in rows(azurite) if row not in earlier)
+    assert first["fingerprint"] != second["fingerprint"]
+
+
+def rows(azurite):
+    with TableClient.from_connection_string(azurite.connection_string, "idempotency") as table:
+        return list(table.list_entities())

@@ -1,0 +1,272 @@
+"""What stands in a message beside its body, and how what failed comes back."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.storage.queue import QueueClient
+
+from SendActivity.request import SendRequest
+from shared.connector_errors import ConnectorAnswer, connector_error
+from shared.deliveries import Status
+from shared.flow import Taken, process
+from shared.queues import Flow
+from tests.support.builders import unique
+
+THEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
+LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
+
+
+@pytest.fixture
+def queues(services):
+    return services.queues
+
+
+class Queue:
+    """A queue of a test's own, with its poison queue."""
+
+    def __init__(self, services, queue_reader, connection_string):
+        self.services = services
+        self.name = unique("queue")
+        self.waiting = queue_reader(self.name)
+        self.poison = queue_reader(f"{self.name}-poison")
+        self._connection_string = connection_string
+
+    def client(self, name):
+        return QueueClient.from_connection_string(self._connection_string, name)
+
+    def fail(self, message, **taken):
+        """Have a message fail."""
+
+        def handle(_queued):
+            raise connector_error(400, ConnectorAnswer(400, "BadSyntax"))
+
+        text = message if isinstance(message, str) else json.dumps(message)
+        details = {"message_id": unique("message"), "inserted_at": THEN, **taken}
+        process(Taken(self.name, text, **details), self.services, handle)
+
+    def put_by_host(self, text):
+        """Put a text on the poison queue, as the Functions host does."""
+        with self.client(f"{self.name}-poison") as client:
+            client.create_queue()
+            client.send_message(base64.b64encode(text.encode()).decode())
+
+    def texts(self):
+        """The texts on the queue, as they are."""
+        with self.client(self.name) as client:
+            return [base64.b64decode(each.content).decode() for each in client.receive_messages()]
+
+
+@pytest.fixture
+def queue(services, queue_reader, azurite):
+    return Queue(services, queue_reader, azurite.connection_string)
+
+
+# On the way
+
+
+def test_a_message_never_expires(queues, queue):
+    queues.send(queue.name, MESSAGE, Flow(id="order-7", accepted_at=THEN))
+
+    with queue.client(queue.name) as client:
+        [waiting] = client.peek_messages()
+    assert waiting.expires_on.year == 9999
+
+
+def test_what_is_put_on_a_queue_has_its_notes_beside_it(queues, queue):
+    flow = Flow(id="order-7", accepted_at=THEN, attempts=2, healed=["host"], is_probe=True)
+
+    queues.send(queue.name, MESSAGE, flow)
+
+    [sent] = queue.waiting.take()
+    assert Flow.model_validate(sent.pop("_flow")) == flow
+    assert sent == MESSAGE
+
+
+# Put back
+
+
+def test_what_is_put_back_starts_anew_with_what_is_its_own(queues, queue):
+    noted = {
+        "id": "order-7",
+        "acceptedAt": THEN.isoformat(),
+        "attempts": 6,
+        "returns": 9,
+        "healed": ["conversation", "host"],
+        "started": True,
+        "then": {"activity": {"text": "later"}},
+        "isReply": True,
+        "traceparent": "00-a-b-01",
+    }
+    before = datetime.now(UTC)
+
+    queues.put_back(queue.name, {**MESSAGE, "_flow": noted})
+
+    [back] = queue.waiting.take()
+    flow = Flow.model_validate(back.pop("_flow"))
+    assert back == MESSAGE
+    assert before <= flow.accepted_at <= datetime.now(UTC)
+    assert (flow.attempts, flow.returns, flow.healed, flow.started) == (0, 0, [], False)
+    assert (flow.id, flow.then, flow.is_reply, flow.traceparent) == (
+        "order-7",
+        {"activity": {"text": "later"}},
+        True,
+        "00-a-b-01",
+    )
+
+
+@pytest.mark.parametrize("message", [MESSAGE, {**MESSAGE, "_flow": 5}, {**MESSAGE, "_flow": {}}])
+def test_what_has_no_notes_of_ours_goes_back_as_it_is(queues, queue, message):
+    queues.put_back(queue.name, message)
+
+    assert queue.waiting.take() == [message]
+
+
+# Redriven
+
+
+def test_what_failed_is_put_back_whole_and_its_entry_is_gone(queues, queue):
+    queue.fail({**MESSAGE, "id": "order-7"})
+
+    assert queues.redrive(queue.name)
+
+    [back] = queue.waiting.take()
+    flow = back.pop("_flow")
+    assert back == {**MESSAGE, "id": "order-7"}
+    assert (flow["id"], flow["attempts"]) == ("order-7", 0)
+    assert queue.poison.count() == 0
+    assert not queues.redrive(queue.name)
+
+
+def test_what_failed_goes_back_in_the_order_it_failed(queues, queue):
+    for number in range(3):
+        queue.fail({"id": f"order-{number}"})
+
+    assert [queues.redrive(queue.name) for _ in range(4)] == [True, True, True, False]
+    assert [each["id"] for each in queue.waiting.take()] == ["order-0", "order-1", "order-2"]
+
+
+def test_a_large_message_is_put_back_whole_and_what_was_kept_aside_is_gone(queues, queue):
+    queue.fail({**LARGE, "id": "order-7"})
+    with queue.client(f"{queue.name}-poison") as client:
+        [entry] = client.peek_messages()
+    key = json.loads(base64.b64decode(entry.content))["message"]["_body"]
+
+    assert queues.redrive(queue.name)
+
+    [carried] = queue.waiting.take()
+    assert carried["_body"] != key
+    assert queues.claim_checks.fetch(key) is None
+    back = json.loads(queues.claim_checks.fetch(carried["_body"]))
+    assert back.pop("_flow")["id"] == "order-7"
+    assert back == {**LARGE, "id": "order-7"}
+
+
+def test_a_large_message_that_the_host_gave_up_is_put_back_whole(queues, queue):
+    flow = {"id": "order-7", "acceptedAt": THEN.isoformat(), "attempts": 3}
+    key = queues.claim_checks.keep(json.dumps({**LARGE, "_flow": flow}))
+    queue.put_by_host(json.dumps({"_body": key}))
+
+    assert queues.redrive(queue.name)
+
+    [carried] = queue.waiting.take()
+    back = json.loads(queues.claim_checks.fetch(carried["_body"]))
+    assert back.pop("_flow")["attempts"] == 0
+    assert back == LARGE
+    assert queues.claim_checks.fetch(key) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        MESSAGE,
+        {"message": "of a sender"},
+        {"failure": "of a sender"},
+        {"_body": 5},
+        {"_body": "a key that nothing is kept under"},
+    ],
+)
+def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(queues, queue, message):
+    queue.put_by_host(json.dumps(message))
+
+    assert queues.redrive(queue.name)
+
+    assert queue.waiting.take() == [message]
+    assert queue.poison.count() == 0
+
+
+def test_a_message_on_its_way_that_the_host_gave_up_starts_anew(queues, queue):
+    flow = {"id": "order-7", "acceptedAt": THEN.isoformat(), "attempts": 5, "returns": 7}
+    queue.put_by_host(json.dumps({**MESSAGE, "_flow": flow}))
+
+    queues.redrive(queue.name)
+
+    [back] = queue.waiting.take()
+    noted = Flow.model_validate(back["_flow"])
+    assert (noted.id, noted.attempts, noted.returns) == ("order-7", 0, 0)
+    assert noted.accepted_at > datetime.now(UTC) - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("text", ["not JSON", "", '{"a": NaN}', "[1, 2]", "5", '"a text"'])
+@pytest.mark.parametrize("by", ["the host", "the functions"])
+def test_a_text_that_is_no_json_object_is_put_back_too(queues, queue, text, by):
+    if by == "the host":
+        queue.put_by_host(text)
+    else:
+        queue.fail(text)
+
+    assert queues.redrive(queue.name)
+
+    [back] = queue.texts()
+    # What is JSON stands as such in the entry, and may come back written otherwise.
+    assert back in (text, text.strip('"'), text.replace(" ", ""))
+    assert queue.poison.count() == 0
+
+
+def test_a_queue_on_which_nothing_ever_failed_has_nothing_to_put_back(queues):
+    assert not queues.redrive(unique("queue"))
+    assert queues.count_failed(unique("queue")) == 0
+
+
+def test_what_failed_can_be_counted(queues, queue):
+    for number in range(3):
+        queue.fail({"id": f"order-{number}"})
+
+    assert queues.count_failed(queue.name) == 3
+
+
+# A reason that is larger than a message
+
+
+def test_a_message_that_is_wrong_in_thousands_of_places_fails_with_a_reason(
+    queue, services, queue_reader
+):
+    body = {"id": "order-7", "activities": {f"aa-{number}": 5 for number in range(4000)}}
+
+    def handle(queued):
+        SendRequest.from_json(queued.body)
+
+    text = json.dumps(body, separators=(",", ":"))
+    process(Taken(queue.name, text, message_id="message-1"), services, handle)
+
+    [entry] = queue.poison.take()
+    assert entry["failure"]["code"] == "InvalidRequest"
+    assert entry["failure"]["detail"].startswith("activities.aa-0")
+    assert len(entry["failure"]["detail"]) < 4096
+    assert services.deliveries.find("order-7").code == "InvalidRequest"
+
+
+def test_a_field_whose_name_has_no_utf_8_fails_with_a_reason(queue, services):
+    def handle(queued):
+        SendRequest.from_json(queued.body)
+
+    text = '{"id": "order-7", "activities": {"\\ud83d": 5}}'
+    process(Taken(queue.name, text, message_id="message-1"), services, handle)
+
+    [entry] = queue.poison.take()
+    assert entry["failure"]["code"] == "InvalidRequest"
+    failed = services.deliveries.find("order-7")
+    assert failed.status is Status.PERMANENT_FAILURE
+    assert services.failures.find(failed.id, failed.failed_on) is not None

@@ -1,0 +1,193 @@
+"""Removing what is old: page by page, from where the last run was cut short."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared import retention
+from shared.deliveries import Claim, Delivery, Failure, Status
+from shared.errors import UnknownDeliveryError
+from shared.queues import SEND_ACTIVITY
+from shared.retention import remove_old_rows
+from shared.services import Services
+from shared.settings import Settings
+from shared.storage import Queue, Table
+from tests.support.lossy_storage import LossyStorage
+
+STORAGE = "AzureWebJobsStorage"
+
+
+def with_settings(app_settings, **changes):
+    return Services.of(Settings.from_environment({**app_settings, **changes}))
+
+
+@pytest.fixture
+def strict(app_settings, queue_reader):
+    """A bot for which everything is old at once; what other tests left is gone."""
+    services = with_settings(app_settings, DeliveryRetentionDays="0")
+    queue_reader(f"{SEND_ACTIVITY}-poison").clear()
+    remove_old_rows(services)
+    return services
+
+
+def record(services, count):
+    now = datetime.now(UTC)
+    deliveries = [Delivery(f"order-{n}", Status.EXPIRED, now, now, now) for n in range(count)]
+    for each in deliveries:
+        services.deliveries.record(each)
+    return deliveries
+
+
+def left(services):
+    found = 0
+    for number in itertools.count():
+        try:
+            services.deliveries.find(f"order-{number}")
+        except UnknownDeliveryError:
+            if number > 10:
+                return found
+        else:
+            found += 1
+    return found
+
+
+def ticking(step=1.0):
+    """A clock that goes on each time somebody looks."""
+    return itertools.count(0.0, step).__next__
+
+
+def test_what_is_old_is_removed(strict):
+    [delivery, *_] = record(strict, 3)
+    strict.failures.keep(delivery, Failure(SEND_ACTIVITY, {"text": "News"}))
+
+    remove_old_rows(strict)
+
+    assert left(strict) == 0
+    assert strict.failures.page(datetime.now(UTC) - timedelta(days=1), size=10) == ([], None)
+
+
+def test_what_is_young_is_kept(strict, app_settings):
+    [delivery, *_] = record(strict, 3)
+    day = strict.failures.keep(delivery, Failure(SEND_ACTIVITY, {"text": "News"}))
+
+    remove_old_rows(with_settings(app_settings))
+
+    assert left(strict) == 3
+    assert strict.failures.find(delivery.id, day) is not None
+
+
+def test_what_is_on_its_way_is_kept_however_short_records_are(strict):
+    key = strict.queues.claim_checks.keep("on its way")
+    lease = strict.leases.acquire("start", "29:alex", seconds=60)
+    Table(strict.storage, "idempotency").put({"PartitionKey": "key", "RowKey": "request"})
+
+    remove_old_rows(strict)
+
+    assert strict.queues.claim_checks.fetch(key) == "on its way"
+    assert strict.leases.acquire("start", "29:alex", seconds=60) is None
+    assert Table(strict.storage, "idempotency").get("key", "request") is not None
+    strict.leases.release(lease)
+    Table(strict.storage, "idempotency").delete("key", "request")
+
+
+@pytest.fixture
+def small_pages(strict, monkeypatch):
+    monkeypatch.setattr(retention, "_PAGE_SIZE", 2)
+
+
+def test_what_is_old_is_removed_page_by_page(strict, small_pages, storage_calls):
+    record(strict, 7)
+    storage_calls()
+
+    remove_old_rows(strict)
+
+    pages = [
+        call for call in storage_calls() if call.startswith("GET /deliveries()") and "top=2" in call
+    ]
+    assert len(pages) >= 4
+    assert left(strict) == 0
+
+
+def test_a_run_that_is_cut_short_is_resumed_by_the_next(strict, small_pages, storage_calls):
+    record(strict, 7)
+    storage_calls()
+
+    remove_old_rows(strict, most_seconds=6, clock=ticking())
+
+    first = storage_calls()
+    assert 0 < left(strict) < 7
+    assert Table(strict.storage, "retention").get("deliveries", "retention") is not None
+    assert not any("/failures" in call for call in first)
+    storage_calls()
+
+    remove_old_rows(strict)
+
+    resumed = [call for call in storage_calls() if call.startswith("GET /deliveries()")]
+    assert "NextPartitionKey" in resumed[0]
+    assert left(strict) == 0
+    assert Table(strict.storage, "retention").get("deliveries", "retention") is None
+
+
+def test_a_run_without_time_removes_nothing(strict):
+    record(strict, 1)
+
+    remove_old_rows(strict, most_seconds=0, clock=ticking())
+
+    assert left(strict) == 1
+
+
+class OvertakenStorage(LossyStorage):
+    """Has somebody do something just before the first row is removed."""
+
+    def __init__(self, connection_string, overtake):
+        self._overtake = [overtake]
+        super().__init__(connection_string)
+
+    def default_answer(self, request):
+        if request.method == "DELETE" and self._overtake:
+            self._overtake.pop()()
+        return super().default_answer(request)
+
+
+def test_what_changed_since_it_was_found_is_kept(strict, app_settings):
+    [delivery] = record(strict, 1)
+
+    def put_back():
+        later = replace(delivery, accepted_at=datetime.now(UTC))
+        changed.append(strict.deliveries.claim(later, seconds=25, is_new=False))
+
+    changed: list[Claim] = []
+    with OvertakenStorage(app_settings[STORAGE], put_back) as overtaken:
+        settings = {STORAGE: overtaken.connection_string, "DeliveryRetentionDays": "0"}
+        remove_old_rows(with_settings(app_settings, **settings))
+
+    assert changed
+    assert strict.deliveries.find(delivery.id).status is Status.SENDING
+
+
+# Poison queues
+
+
+@pytest.fixture
+def poison(strict):
+    return Queue(strict.storage, f"{SEND_ACTIVITY}-poison")
+
+
+def test_failed_messages_are_removed_with_their_records(strict, poison):
+    for _ in range(3):
+        poison.send("{}")
+
+    remove_old_rows(strict)
+
+    assert poison.count() == 0
+
+
+def test_young_failed_messages_are_kept(strict, poison, app_settings):
+    poison.send("{}")
+
+    remove_old_rows(with_settings(app_settings))
+
+    assert poison.count() == 1
+    assert poison.take() is not None

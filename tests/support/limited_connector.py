@@ -1,0 +1,32 @@
+"""A Connector that takes so many calls in any second, and asks for patience beyond."""
+
+import time
+from collections import deque
+
+from tests.support.connector import StubConnector
+from tests.support.stub_server import Answer, ReceivedRequest
+
+WINDOW_SECONDS = 1.0
+
+
+class LimitedConnector(StubConnector):
+    """Answers 429 with Retry-After to what comes beyond its limit in any second."""
+
+    def __init__(self, calls_per_second: int) -> None:
+        self._calls_per_second = calls_per_second
+        self._taken: deque[float] = deque()
+        self.throttled = 0
+        super().__init__()
+
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        """Answer as usual, unless the last second had all the calls that it may have."""
+        # Called with the lock of the stub.
+        now = time.monotonic()
+        while self._taken and now - self._taken[0] >= WINDOW_SECONDS:
+            self._taken.popleft()
+        if len(self._taken) >= self._calls_per_second:
+            self.throttled += 1
+            error = {"error": {"code": "Throttled", "message": "Too many requests."}}
+            return Answer(429, error, {"Retry-After": "1"})
+        self._taken.append(now)
+        return super().default_answer(request)
