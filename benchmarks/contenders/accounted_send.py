@@ -1,0 +1,23 @@
+"""Our whole invocation for a message of the queue: paced, claimed, sent, recorded."""
+
+from benchmarks.contenders.as_in_azure import log_as_in_azure, queue_function
+from benchmarks.contenders.worker import Send, in_threads, work
+from benchmarks.messages import CHANNEL_ID, activity, user_id
+
+
+def _accounted_send() -> Send:
+    invoke = queue_function("SendActivityFromQueue")
+
+    def send(batch: str, user: int) -> None:
+        body = {
+            "recipient": {"channelId": CHANNEL_ID, "userId": user_id(user)},
+            "activity": activity(batch, user),
+        }
+        invoke(body, f"{batch}-{user}")
+
+    return send
+
+
+if __name__ == "__main__":
+    log_as_in_azure()
+    work(in_threads(_accounted_send()))

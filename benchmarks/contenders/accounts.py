@@ -1,0 +1,38 @@
+"""No contender, but run like one: has our accounts of the users made, by the function for that."""
+
+import os
+
+from benchmarks.contenders.as_in_azure import queue_function
+from benchmarks.contenders.worker import Send, in_threads, work
+from benchmarks.messages import (
+    BOT_ID,
+    CHANNEL_ID,
+    SERVICE_URL,
+    TENANT_ID,
+    conversation_id,
+    user_id,
+)
+
+
+def _make_account() -> Send:
+    invoke = queue_function("CacheAccountFromQueue")
+    service_url = os.environ[SERVICE_URL]
+
+    def make(batch: str, user: int) -> None:
+        account = {
+            "channelId": CHANNEL_ID,
+            "userId": user_id(user),
+            "name": f"User {user}",
+            "tenantId": TENANT_ID,
+            "bot": {"id": BOT_ID, "name": "News"},
+            "serviceUrl": service_url,
+            "locale": "en-US",
+            "conversation": {"id": conversation_id(user), "conversationType": "personal"},
+        }
+        invoke(account, f"account-{batch}-{user}")
+
+    return make
+
+
+if __name__ == "__main__":
+    work(in_threads(_make_account()))

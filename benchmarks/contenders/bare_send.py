@@ -1,0 +1,27 @@
+"""Our service function alone: as over HTTP, without a record of what became of the message."""
+
+from benchmarks.contenders.as_in_azure import log_as_in_azure
+from benchmarks.contenders.worker import Send, in_threads, work
+from benchmarks.messages import CHANNEL_ID, activity, user_id
+
+
+def _bare_send() -> Send:
+    from SendActivity.request import SendRequest
+    from SendActivity.service import send_activity
+    from shared.services import services
+
+    def send(batch: str, user: int) -> None:
+        request = SendRequest.from_json(
+            {
+                "recipient": {"channelId": CHANNEL_ID, "userId": user_id(user)},
+                "activity": activity(batch, user),
+            }
+        )
+        assert send_activity(request, services()).id
+
+    return send
+
+
+if __name__ == "__main__":
+    log_as_in_azure()
+    work(in_threads(_bare_send()))

@@ -1,0 +1,22 @@
+"""No contender, but run like one: keeps a ConversationReference of each user."""
+
+import json
+import os
+
+from azure.data.tables import TableClient
+
+from benchmarks.contenders.worker import in_threads, work
+from benchmarks.messages import CHANNEL_ID, REFERENCES, SERVICE_URL, STORAGE, reference, user_id
+
+if __name__ == "__main__":
+    table = TableClient.from_connection_string(os.environ[STORAGE], REFERENCES)
+    service_url = os.environ[SERVICE_URL]
+
+    def keep(_batch: str, user: int) -> None:
+        """Keep the reference of one user."""
+        kept = json.dumps(reference(user, service_url))
+        table.upsert_entity(
+            {"PartitionKey": CHANNEL_ID, "RowKey": user_id(user), "reference": kept}
+        )
+
+    work(in_threads(keep))

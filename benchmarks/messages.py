@@ -1,0 +1,64 @@
+"""What is sent, to whom, in which world: the same for all contenders, who may import only this."""
+
+from typing import Any
+
+APP_ID = "5a4b3c2d-0000-4000-8000-00000000b070"
+TENANT_ID = "5a4b3c2d-0000-4000-8000-000000007e7a"
+BOT_ID = f"28:{APP_ID}"
+CHANNEL_ID = "msteams"
+STORAGE = "AzureWebJobsStorage"
+SERVICE_URL = "DefaultServiceUrl"
+"""The settings that lead to the tables and to the Connector."""
+
+THREADS = 32
+"""How many messages each contender has in flight at a time."""
+
+REFERENCES = "references"
+"""The table with a ConversationReference for each user, for those who have no accounts of ours."""
+
+_TEXT = (
+    "**The lighthouse opens its doors again.** After two years of repairs, all 217 steps can be "
+    "climbed from Saturday on. The first hundred visitors get in for free. "
+)
+
+
+def user_id(user: int) -> str:
+    """Return the id of one of the many users."""
+    return f"29:bench-{user:06}"
+
+
+def conversation_id(user: int) -> str:
+    """Return the id of the user's conversation with the bot."""
+    return f"a:bench-{user:06}"
+
+
+def activity(batch: str, user: int) -> dict[str, Any]:
+    """Return the activity for a user; its text ends with what tells it from all others."""
+    return {
+        "type": "message",
+        "text": f"{_TEXT}#{batch}/{user:06}",
+        "textFormat": "markdown",
+        "summary": "News Alert",
+        "channelData": {"notification": {"alert": True}},
+    }
+
+
+def delivered(batch: str, user: int) -> str:
+    """Return what the Connector notes when that activity reaches the right conversation."""
+    return f"{conversation_id(user)}#{batch}/{user:06}"
+
+
+def reference(user: int, service_url: str) -> dict[str, Any]:
+    """Return the ConversationReference of a user, as bots keep it."""
+    return {
+        "channelId": CHANNEL_ID,
+        "serviceUrl": service_url,
+        "locale": "en-US",
+        "bot": {"id": BOT_ID, "name": "News"},
+        "user": {"id": user_id(user), "name": f"User {user}"},
+        "conversation": {
+            "id": conversation_id(user),
+            "conversationType": "personal",
+            "tenantId": TENANT_ID,
+        },
+    }

@@ -1,0 +1,153 @@
+"""The results: as tables in Markdown for people, as JSON for whoever wants to compare."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.messages import THREADS
+from benchmarks.pacing import LIMIT, RATE, Paced
+from benchmarks.rounds import SLOW_SECONDS, Cost, Rounds
+
+# A service that is busier has others wait for it.
+_BUSY = 0.5
+
+_READING = f"""\
+How to read it: each contender sends the same activity to the same stubs on this machine, with
+{THREADS} messages in flight, in turn in each round. CPU is that of the sending process alone; of it
+and of the speeds the table has the best round, as whatever else a machine does only ever adds.
+Ratios are to the reference of the same run, and mean more than milliseconds, which are this
+machine's. Every message was delivered exactly once; else there would be no table. Connections,
+token requests, storage and Connector calls are those of all messages together, warm-up included.
+
+- reference: reads a ConversationReference, posts the activity over one pooled session.
+- bare send: our service function; it also reads what the person wants, and counts for the pace.
+- accounted send: our invocation for a message of the queue; it also claims the message, so that it
+  is sent once, and records what became of it. Its pace is set so high that it holds nothing back,
+  at which the row of the pace is written more often than at a pace that does.
+- Agents SDK: reads a ConversationReference and continues the conversation, as its samples do.
+
+Ours import azure.functions before their first message, which in Azure the worker has done."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was measured; ``missing`` says in a sentence what could not be."""
+
+    rounds: Rounds
+    first_messages: Mapping[str, Sequence[float]]
+    paced: Sequence[Paced]
+    missing: Sequence[str]
+
+
+def to_markdown(results: Results) -> str:
+    """Return the tables, and how to read them."""
+    parts = [
+        _cost_table(results),
+        *results.missing,
+        _READING,
+        _noise(results.rounds),
+        _storage(results.rounds.costs),
+        _pace_table(results.paced),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def to_json(results: Results) -> dict[str, Any]:
+    """Return all that was measured, round by round."""
+    return {
+        "costs": [
+            {
+                "name": cost.program.name,
+                "cpuMilliseconds": cost.cpu_milliseconds,
+                "perSecond": cost.per_second,
+                "perSecondSlow": cost.per_second_slow,
+                "messages": cost.messages,
+                "connections": cost.connections,
+                "tokens": cost.tokens,
+                "calls": cost.calls,
+                "storage": cost.storage,
+                "firstMessageMilliseconds": results.first_messages[cost.program.name],
+            }
+            for cost in results.rounds.costs
+        ],
+        "busiestStub": results.rounds.busiest_stub,
+        "paced": [asdict(each) for each in results.paced],
+        "missing": results.missing,
+    }
+
+
+def _cost_table(results: Results) -> str:
+    costs = results.rounds.costs
+    reference = min(costs[0].cpu_milliseconds)
+    slow = f"{1000 * SLOW_SECONDS:.0f}"
+    head = [
+        *("", "CPU ms a message", "ratio", "messages/s", f"messages/s at {slow} ms"),
+        *("storage calls a message", "Connector calls a message"),
+        *("connections", "token requests", "ms to the first message of a new process"),
+    ]
+    rows = []
+    for cost in costs:
+        cpu = min(cost.cpu_milliseconds)
+        rows.append(
+            [
+                cost.program.name,
+                f"{cpu:.2f}",
+                f"{cpu / reference:.2f}",
+                f"{max(cost.per_second):.0f}",
+                f"{max(cost.per_second_slow):.0f}",
+                f"{cost.storage.total() / cost.messages:.2f}",
+                f"{cost.calls / cost.messages:.2f}",
+                f"{cost.connections}",
+                f"{cost.tokens}",
+                f"{median(results.first_messages[cost.program.name]):.0f}",
+            ]
+        )
+    return _table(head, rows)
+
+
+def _pace_table(paced: Sequence[Paced]) -> str:
+    if not paced:
+        return ""
+    head = ["hosts", "messages", "delivered", "seconds", "ideal", "answered 429"]
+    rows = [
+        [
+            f"{each.hosts}",
+            f"{each.messages}",
+            f"{each.delivered}",
+            f"{each.seconds:.1f}",
+            f"{each.ideal_seconds:.1f}",
+            f"{each.throttled}",
+        ]
+        for each in paced
+    ]
+    return (
+        f"The pace, from the queue, with SendRatePerSecond {RATE} and a Connector that takes "
+        f"{LIMIT} calls in any second; from the first call to the last:\n\n{_table(head, rows)}"
+    )
+
+
+def _noise(rounds: Rounds) -> str:
+    reference = rounds.costs[0].cpu_milliseconds
+    bound = "that bounds the speeds" if rounds.busiest_stub > _BUSY else "so none bounds the speeds"
+    return (
+        f"The reference's worst round took {max(reference) / min(reference):.2f} times the CPU of "
+        f"its best: so noisy was the machine. No stub was busy for more than "
+        f"{100 * rounds.busiest_stub:.0f} % of the time; {bound}."
+    )
+
+
+def _storage(costs: Sequence[Cost]) -> str:
+    lines = [
+        f"- {cost.program.name}: "
+        + ", ".join(
+            f"{name} {count / cost.messages:.3f}" for name, count in cost.storage.most_common()
+        )
+        for cost in costs
+    ]
+    return "Storage calls a message, by table:\n\n" + "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    marks = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, marks, *rows))

@@ -1,0 +1,18 @@
+"""`python -m benchmarks.stubs NAME`: plays one service."""
+
+import asyncio
+import sys
+from contextlib import suppress
+
+from benchmarks.pinning import SERVED, pin
+from benchmarks.stubs.connector import Connector
+from benchmarks.stubs.identity import Identity
+from benchmarks.stubs.server import serve
+from benchmarks.stubs.tables import Tables
+
+_STUBS = {"connector": Connector, "identity": Identity, "tables": Tables}
+
+if __name__ == "__main__":
+    pin(SERVED)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(_STUBS[sys.argv[1]]()))
