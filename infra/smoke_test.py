@@ -1,0 +1,84 @@
+# ruff: noqa: INP001  # A script beside the templates, no package.
+"""Look whether a deployed app works, without sending anything to anybody.
+
+    python infra/smoke_test.py https://func-….azurewebsites.net [--delivery ID]
+
+It is well, takes no activity that the Connector has not signed, and answers nobody without a key.
+With --delivery it also waits for the record of a message that somebody has put on a queue, with an
+``expiresAt`` in the past: it ends as expired, on its way through queue, function and table, and no
+call is made for it. For this the function key is read from FUNCTION_KEY.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+_PATIENCE_SECONDS = 300.0
+_PAUSE_SECONDS = 5.0
+
+
+def main() -> None:
+    """Look, and end with what is wrong."""
+    arguments = argparse.ArgumentParser(description="Look whether a deployed app works.")
+    arguments.add_argument("url", help="where the app is, without /api")
+    arguments.add_argument("--delivery", metavar="ID", help="the id of an expired message")
+    arguments.add_argument("--patience", type=float, default=_PATIENCE_SECONDS, metavar="SECONDS")
+    given = arguments.parse_args()
+    api = f"{given.url.rstrip('/')}/api"
+    deadline = time.monotonic() + given.patience
+
+    # The first start takes a while, and so do new roles.
+    _wait_for("GET /api/health", f"{api}/health", {}, {"status": "ok"}, deadline)
+    _expect(401, "POST /api/messages without a token", f"{api}/messages", body=b"{}")
+    _expect(401, "GET /api/accounts without a key", f"{api}/accounts")
+    if given.delivery:
+        key = {"x-functions-key": os.environ.get("FUNCTION_KEY", "")}  # noqa: TID251  # no app
+        url = f"{api}/deliveries/{quote(given.delivery, safe='')}"
+        _wait_for("the delivery", url, key, {"status": "expired"}, deadline)
+
+
+def _wait_for(
+    what: str, url: str, headers: Mapping[str, str], expected: dict[str, Any], deadline: float
+) -> None:
+    while True:
+        status, body = _ask(url, headers)
+        if status == 200 and expected.items() <= body.items():
+            _say(f"{what}: {expected['status']}")
+            return
+        if time.monotonic() >= deadline:
+            raise SystemExit(f"{what}: {status} {body or 'no answer'}, expected {expected}")
+        time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _expect(expected: int, what: str, url: str, body: bytes | None = None) -> None:
+    status, _ = _ask(url, {}, body)
+    if status != expected:
+        raise SystemExit(f"{what}: {status}, expected {expected}")
+    _say(f"{what}: {status}")
+
+
+def _ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[int, Any]:
+    """Return the status, and what JSON object came with it; no answer is a status of 0."""
+    request = Request(url, body, dict(headers))  # noqa: S310  # the URL of whoever runs this
+    try:
+        with urlopen(request, timeout=60) as answer:  # noqa: S310
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, {}
+    except (URLError, TimeoutError, ConnectionError, ValueError):
+        return 0, {}
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The files of GitHub, Dependabot and azd: well-formed, pinned, with no more rights than needed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.infra.files import PROJECT
+
+GITHUB = PROJECT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+ISSUE_FORMS = [
+    path for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")) if path.stem != "config"
+]
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "vendor.github-issue-forms": ISSUE_FORMS,
+    "vendor.github-issue-config": [GITHUB / "ISSUE_TEMPLATE/config.yml"],
+    "vendor.dependabot": [GITHUB / "dependabot.yml"],
+}
+USES = re.compile(r"^\s*(?:- )?uses: (\S+)(.*)$", re.MULTILINE)
+
+
+def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the Python that runs this."""
+    return subprocess.run(
+        [Path(sys.executable).parent / tool, *map(str, arguments)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def keep_to_schema(schema: str, *paths: Path) -> subprocess.CompletedProcess[str]:
+    return run("check-jsonschema", "--builtin-schema", schema, *paths)
+
+
+def audit(path: Path) -> subprocess.CompletedProcess[str]:
+    return run("zizmor", "--offline", "--quiet", "--no-progress", "--persona", "pedantic", path)
+
+
+def unpinned(text: str) -> list[str]:
+    """Return the actions that are not named by a commit, with its tag beside it."""
+    return [
+        action
+        for action, comment in USES.findall(text)
+        if not action.startswith("./")
+        and not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action + comment)
+    ]
+
+
+def scripts(text: str) -> list[str]:
+    """Return what the steps of a workflow run in a shell, where it has lines of its own."""
+    blocks = re.findall(r"^( +)run: \|\n((?:\1  .*\n|\n)+)", text, re.MULTILINE)
+    return [block for _, block in blocks]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_files_keep_to_their_schema(schema):
+    assert SCHEMAS[schema]
+    done = keep_to_schema(schema, *SCHEMAS[schema])
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_file_that_does_not_keep_to_its_schema_is_found(tmp_path):
+    broken = tmp_path / "ci.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:", 1))
+
+    assert keep_to_schema("vendor.github-workflows", broken).returncode != 0
+
+
+def test_the_workflows_are_safe():
+    done = audit(GITHUB)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("          persist-credentials: false\n", "          fetch-depth: 1\n"),
+        ("run: make test PYTHON=", "run: echo ${{ github.event.head_commit.message }} PYTHON="),
+        ("permissions: {}", "permissions: write-all"),
+    ],
+)
+def test_an_unsafe_workflow_is_found(tmp_path, old, new):
+    text = (GITHUB / "workflows/ci.yml").read_text()
+    assert old in text
+    unsafe = tmp_path / ".github/workflows/ci.yml"
+    unsafe.parent.mkdir(parents=True)
+    unsafe.write_text(text.replace(old, new, 1))
+
+    assert audit(unsafe).returncode != 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_to_a_commit(path):
+    assert USES.findall(path.read_text())
+    assert unpinned(path.read_text()) == []
+
+
+def test_an_action_that_is_not_pinned_is_found():
+    commit = "3d3c42e5aac5ba805825da76410c181273ba90b1"
+
+    assert unpinned("- uses: actions/checkout@v7") == ["actions/checkout@v7"]
+    assert unpinned(f"- uses: actions/checkout@{commit}") == [f"actions/checkout@{commit}"]
+    assert unpinned(f"- uses: actions/checkout@{commit} # v7.0.1") == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_a_step_runs_is_bash(path):
+    for script in scripts(path.read_text()):
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_scripts_are_found():
+    text = (GITHUB / "workflows/deploy.yml").read_text()
+
+    assert any("what-if" in script for script in scripts(text))
+
+
+def test_ci_runs_what_the_readme_says():
+    text = (GITHUB / "workflows/ci.yml").read_text()
+
+    assert "run: make test" in text
+    assert re.search(r'python: \["3\.11", "3\.13"\]', text)
+    assert "az bicep build --file infra/main.bicep" in text
+
+
+def test_the_package_is_built_by_the_python_that_runs_it():
+    version = re.search(r"var pythonVersion = '(.+)'", (PROJECT / "infra/main.bicep").read_text())
+
+    assert version is not None
+    build = (GITHUB / "workflows/deploy.yml").read_text().partition("  build:\n")[2]
+    assert f'python-version: "{version[1]}"' in build
+    assert f"run: python{version[1]} infra/build_package.py" in (PROJECT / "azure.yaml").read_text()
+
+
+def test_azd_deploys_what_is_built_here():
+    azure = (PROJECT / "azure.yaml").read_text()
+
+    assert "dist: .local/functionapp" in azure
+    assert "remoteBuild: false" in azure
+    # The tag by which azd finds the app.
+    assert re.search(r"^  app:$", azure, re.MULTILINE)
+    assert "'azd-service-name': 'app'" in (PROJECT / "infra/modules/functionapp.bicep").read_text()
