@@ -1,5 +1,6 @@
 """Starting a conversation: once for each person, however many ask."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ from shared.errors import (
     FieldError,
     GroupConversationNotSupportedError,
     InvalidRequestError,
+    StorageRefusedError,
+    StorageUnavailableError,
 )
 from shared.models import ChannelAccount
 from shared.queues import QueuedMessage, Sent
@@ -24,6 +27,8 @@ from shared.services import Services
 from shared.turns import Turn, take_turn
 from shared.welcome import require_welcome
 from StartConversation.request import StartRequest
+
+_logger = logging.getLogger(__name__)
 
 # A lease outlives the one call that it is for, and the writes after it.
 _LEASE_MARGIN_SECONDS = 10.0
@@ -269,11 +274,15 @@ def _start(
         tenant_id=start.tenant_id,
         user_id=None if request.is_group else request.members[0].id,
     )
-    # Whoever learns of a conversation from the account must find the conversation.
-    services.conversations.put(conversation)
-    account = start.account
-    if conversation.user_id is not None:
-        account = _remember(start, conversation, conversation.user_id, services)
+    try:
+        account = _remember(start, conversation, services)
+    except (StorageUnavailableError, StorageRefusedError) as error:
+        if message is not None:
+            # It was started, but there is no trace of it: what comes next may start another one.
+            error.is_ambiguous = True
+            raise
+        _logger.warning("A conversation was started but could not be cached: %s", error)
+        account = start.account
     if message is not None:
         message.destination = replace(
             start.destination,
@@ -283,10 +292,13 @@ def _start(
     return StartedConversation(conversation, created.activity_id)
 
 
-def _remember(
-    start: _Start, conversation: Conversation, user_id: str, services: Services
-) -> Account:
-    dropped: set[str] = set()
+def _remember(start: _Start, conversation: Conversation, services: Services) -> Account | None:
+    """Cache a conversation, and with whom it is, if it is with one person."""
+    # Whoever learns of a conversation from the account must find the conversation.
+    services.conversations.put(conversation)
+    user_id = conversation.user_id
+    if user_id is None:
+        return start.account
 
     def with_conversation(stored: StoredAccount | None) -> Account:
         account = stored.account if stored else Account(start.channel_id, user_id)
@@ -298,16 +310,9 @@ def _remember(
             service_url=conversation.service_url,
         )
         started = OneToOne(conversation.id, activity_id=conversation.activity_id)
-        remembered = account.with_conversation(start.bot_id, started)
-        dropped.update(account.former_conversation_ids)
-        dropped.difference_update(remembered.former_conversation_ids)
-        return remembered
+        return account.with_conversation(start.bot_id, started)
 
-    remembered = services.accounts.change(start.channel_id, user_id, with_conversation)
-    # What the account no longer names could not be found to be erased.
-    for conversation_id in dropped:
-        services.conversations.delete(conversation_id, start.channel_id)
-    return remembered.account
+    return services.accounts.change(start.channel_id, user_id, with_conversation).account
 
 
 def _parameters(start: _Start) -> dict[str, Any]:

@@ -50,14 +50,13 @@ def retry_delivery(delivery_id: str, services: Services) -> Delivery:
         raise ForgottenRecipientError("The message is not kept any more, or nobody may read it")
     if not isinstance(kept.message, dict):
         raise DeliveryNotRetriableError("The message was no JSON object, and would fail again")
-    # Before the message can be taken: what becomes of it is newer than this.
-    now = datetime.now(UTC)
-    services.queues.put_back(kept.queue, kept.message)
+    noted = services.queues.put_back(kept.queue, kept.message)
     accepted = replace(
         failed,
         status=Status.ACCEPTED,
-        updated_at=now,
-        accepted_at=now,
+        updated_at=datetime.now(UTC),
+        # That of the message: what became of it meanwhile is not overwritten.
+        posting=noted.posting if noted else failed.posting,
         code=None,
         detail=None,
         correlation_id=None,

@@ -31,6 +31,7 @@ BOT = {"id": "28:5a4b3c2d-0000-4000-8000-00000000b070", "name": "News"}
 CORRELATION = "qwErTy1234.1"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TIME = "2026-01-31T08:00:00+00:00"
+POSTING = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 @dataclass(frozen=True)
@@ -857,5 +858,5 @@ POISON_ENTRY: Json = {
         "failedAt": TIME,
         "attempts": 0,
     },
-    "_flow": {"id": ORDER, "acceptedAt": TIME, "traceparent": TRACE},
+    "_flow": {"id": ORDER, "acceptedAt": TIME, "posting": POSTING, "traceparent": TRACE},
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 5
 _LONGEST_ANSWER_BYTES = 1024 * 1024
+_LONGEST_ID = 1024
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
 # A code goes into answers and logs; what does not look like one is not repeated there.
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
@@ -96,13 +98,15 @@ class ConnectorClient:
     ) -> CreatedConversation:
         """Start a conversation with the ConversationParameters of the swagger."""
         answer = self._call("POST", service_url, (), parameters)
-        conversation_id = _text(answer, "id")
+        conversation_id = _id(answer)
         if conversation_id is None:
             # Not tried again: each further try could open one more conversation.
-            raise ConnectorError(
+            missing = ConnectorError(
                 "The Connector accepted the conversation but gave no id for it",
                 ConnectorAnswer(code="ConversationIdMissing"),
             )
+            missing.is_ambiguous = True
+            raise missing
         new_url = _text(answer, "serviceUrl")
         if new_url is not None and not self._trusted.accepts(new_url):
             new_url = None
@@ -112,9 +116,7 @@ class ConnectorClient:
         self, service_url: str, conversation_id: str, activity: Mapping[str, Any]
     ) -> str | None:
         """Send an activity; return its id, None where the channel gives none."""
-        return _text(
-            self._call("POST", service_url, (conversation_id, "activities"), activity), "id"
-        )
+        return _id(self._call("POST", service_url, (conversation_id, "activities"), activity))
 
     def _call(
         self, method: str, service_url: str, path: tuple[str, ...], body: Mapping[str, Any]
@@ -188,16 +190,25 @@ def _described(response: requests.Response, body: Mapping[str, Any]) -> Connecto
         code=code if code and _CODE.fullmatch(code) else None,
         sub_code=sub_code if sub_code and _CODE.fullmatch(sub_code) else None,
         message=message,
-        correlation_id=headers.get("MS-CV") or headers.get("X-Correlating-OperationId"),
+        correlation_id=(headers.get("MS-CV") or headers.get("X-Correlating-OperationId") or "")[
+            :_LONGEST_ID
+        ]
+        or None,
         retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
     )
 
 
 def _silence(error: requests.ConnectionError) -> Silence:
     """Tell how a connection failed: what was never sent cannot have been done."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.ConnectTimeout):
         return Silence.UNREACHABLE
     cause = error.args[0] if error.args else None
+    if isinstance(error, requests.exceptions.SSLError):
+        # A certificate is refused before anything is sent; all else may come in the middle.
+        reason = getattr(cause, "reason", cause)
+        causes = (reason, *getattr(reason, "args", ()))
+        is_refused = any(isinstance(each, SSLCertVerificationError) for each in causes)
+        return Silence.UNREACHABLE if is_refused else Silence.CUT_OFF
     # urllib3 makes this of a connection that could not be made; nothing else is tried again there.
     if isinstance(cause, urllib3.exceptions.MaxRetryError):
         return Silence.UNREACHABLE
@@ -223,3 +234,9 @@ def _retry_after_seconds(header: str | None) -> float | None:
 def _text(value: Mapping[str, Any], name: str) -> str | None:
     text = value.get(name)
     return text if isinstance(text, str) and text else None
+
+
+def _id(value: Mapping[str, Any]) -> str | None:
+    """Return the id in an answer; what is too long to be kept is no id."""
+    text = _text(value, "id")
+    return text if text is not None and len(text) <= _LONGEST_ID else None

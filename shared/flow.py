@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import json_text
-from shared.deliveries import Delivery, Failure, Status
+from shared.deliveries import MOST_ATTEMPTS, Delivery, Failure, Status
 from shared.errors import (
     AppError,
     ExpiredError,
     FieldError,
     InvalidRequestError,
     OnQueue,
+    OutcomeUnknownError,
     UnexpectedError,
 )
 from shared.models import parse
@@ -38,7 +39,6 @@ from shared.services import Services
 
 _logger = logging.getLogger(__name__)
 
-_MOST_ATTEMPTS = 6
 _LONGEST_LIFE = timedelta(hours=24)
 _FIRST_BACKOFF_SECONDS = 2.0
 _LONGEST_BACKOFF_SECONDS = 300.0
@@ -82,7 +82,7 @@ class _Process:
     def run(self) -> None:
         kept_key: str | None = None
         try:
-            body = json_text.parse_object(self._taken.text)
+            body = json_text.parse_own_object(self._taken.text)
             kept_key = body.get(BODY)
             if kept_key is not None and (len(body) > 1 or not isinstance(kept_key, str)):
                 raise InvalidRequestError(FieldError(BODY, "is ours; leave it out"))
@@ -92,7 +92,7 @@ class _Process:
                     # Storage gave the message out once more after it was done.
                     _logger.warning("Done with already on %s", self._taken.queue)
                     return
-                body = json_text.parse_object(kept)
+                body = json_text.parse_own_object(kept)
             message = self._message(body)
         except InvalidRequestError as error:
             self._refuse(error)
@@ -105,6 +105,7 @@ class _Process:
         body = {name: value for name, value in original.items() if name != FLOW}
         noted = original.get(FLOW)
         if noted is None:
+            json_text.require_depth(body)
             own_id = body.get("id")
             # Its id is the caller's, so it is read as all that callers give.
             flow = parse(
@@ -112,6 +113,7 @@ class _Process:
                 {
                     "id": own_id if isinstance(own_id, str) and own_id else self._taken.message_id,
                     "acceptedAt": self._taken.inserted_at or datetime.now(UTC),
+                    "posting": self._taken.message_id,
                     "traceparent": self._taken.traceparent,
                 },
             )
@@ -126,7 +128,11 @@ class _Process:
     def _refuse(self, error: InvalidRequestError) -> None:
         """Have a message fail that cannot even be read."""
         now = datetime.now(UTC)
-        flow = Flow(id=self._taken.message_id, accepted_at=self._taken.inserted_at or now)
+        flow = Flow(
+            id=self._taken.message_id,
+            accepted_at=self._taken.inserted_at or now,
+            posting=self._taken.message_id,
+        )
         message = QueuedMessage(self._taken.queue, {}, flow)
         self._fail(message, _as_it_came(self._taken.text), error, Status.PERMANENT_FAILURE)
 
@@ -187,12 +193,14 @@ class _Process:
                 self._fail(message, message.body, error, Status.PERMANENT_FAILURE)
 
     def _may_return(self, message: QueuedMessage, error: AppError, delay_seconds: float) -> bool:
-        if error.is_ambiguous and self._services.settings.give_up_ambiguous:
+        if isinstance(error, OutcomeUnknownError) or (
+            error.is_ambiguous and self._services.settings.give_up_ambiguous
+        ):
             return False
-        if error.on_queue is OnQueue.COUNT and message.flow.attempts >= _MOST_ATTEMPTS:
+        if error.on_queue is OnQueue.COUNT and message.flow.attempts >= MOST_ATTEMPTS:
             return False
         next_try = datetime.now(UTC) + timedelta(seconds=delay_seconds)
-        end_of_life = message.flow.accepted_at + _LONGEST_LIFE
+        end_of_life = (message.flow.retried_at or message.flow.accepted_at) + _LONGEST_LIFE
         expires_at = _expires_at(message)
         return next_try < (min(end_of_life, expires_at) if expires_at else end_of_life)
 
@@ -252,8 +260,9 @@ class _Process:
             detail=error.detail if error else None,
             correlation_id=error.correlation_id if error else None,
             recreated="conversation" in message.flow.healed or bool(claimed and claimed.recreated),
-            ambiguous=bool((claimed and claimed.ambiguous) or (error and error.is_ambiguous)),
-            accepted_at=message.flow.accepted_at,
+            ambiguous=message.flow.ambiguous
+            or bool((claimed and claimed.ambiguous) or (error and error.is_ambiguous)),
+            posting=message.flow.posting,
         )
 
     def _delay_seconds(self, error: AppError, returns: int) -> float:

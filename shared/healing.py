@@ -11,6 +11,7 @@ from shared.errors import (
     AppError,
     ConversationNotStartedError,
     OnQueue,
+    StorageRefusedError,
     StorageUnavailableError,
 )
 from shared.pacing import DISABLED, Lane
@@ -44,7 +45,7 @@ def heal(
 
 def note_success(destination: Destination, message: QueuedMessage, services: Services) -> None:
     """Note that somebody can be reached again who was out of reach."""
-    if not message.flow.is_probe or destination.user_id is None:
+    if not message.flow.is_probe or _is_forgotten(destination, services):
         return
 
     def within_reach(stored: StoredAccount | None) -> Account:
@@ -52,8 +53,8 @@ def note_success(destination: Destination, message: QueuedMessage, services: Ser
         return replace(account, blocked=False, installed=True, probe_at=None)
 
     try:
-        services.accounts.change(destination.channel_id, destination.user_id, within_reach)
-    except StorageUnavailableError as error:
+        services.accounts.change(destination.channel_id, destination.user_id or "", within_reach)
+    except (StorageUnavailableError, StorageRefusedError) as error:
         # The message was sent, and must not be sent again for this; the next probe tells the same.
         _logger.warning("That somebody can be reached again could not be noted: %s", error)
 
@@ -64,6 +65,8 @@ def _without_conversation(
     """Forget a one-to-one conversation, so that it is started again; the person stays."""
     user_id, conversation_id = destination.user_id, destination.conversation_id
     if user_id is None or conversation_id is None or "conversation" in message.flow.healed:
+        return error
+    if _is_forgotten(destination, services):
         return error
 
     def without(stored: StoredAccount | None) -> Account:
@@ -116,7 +119,7 @@ def _with_other_host(
 def _mark(error: ConnectorError, destination: Destination, services: Services) -> None:
     """Mark a person as out of reach, until they are heard of or a probe reaches them."""
     user_id = destination.user_id
-    if user_id is None:
+    if user_id is None or _is_forgotten(destination, services):
         return
     probe_at = datetime.now(UTC) + timedelta(days=services.settings.blocked_probe_days)
 
@@ -127,6 +130,15 @@ def _mark(error: ConnectorError, destination: Destination, services: Services) -
         return replace(account, installed=False, probe_at=probe_at)
 
     services.accounts.change(destination.channel_id, user_id, out_of_reach)
+
+
+def _is_forgotten(destination: Destination, services: Services) -> bool:
+    """Tell whether there is nobody to note anything of: no person, or one who was forgotten."""
+    user_id = destination.user_id
+    if user_id is None:
+        return True
+    was_known = destination.key is not None
+    return was_known and services.accounts.get(destination.channel_id, user_id) is None
 
 
 def _account(stored: StoredAccount | None, channel_id: str, user_id: str) -> Account:

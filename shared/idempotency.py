@@ -24,6 +24,7 @@ from shared.errors import (
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
+    OutcomeUnknownError,
     ReplayedError,
     StorageRefusedError,
     StorageUnavailableError,
@@ -165,6 +166,11 @@ class IdempotencyKeys:
         if held["owner"] == row["owner"]:
             return version_of(held)
         is_free = held["until"] <= now or _is_over(held, now)
+        if is_free and self._give_up_ambiguous and not _is_over(held, now):
+            raise OutcomeUnknownError(
+                "The app died in the middle of the first request with this key, so nobody knows "
+                "whether it was done"
+            )
         return self._table.replace(row, version_of(held)) if is_free else None
 
     def _keep(self, claim: _Claim, answer: Mapping[str, Any]) -> None:

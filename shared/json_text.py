@@ -16,24 +16,41 @@ def parse(text: bytes | str) -> Any:
 
     NaN, infinities and numbers too large for a double are refused: they could not be sent on.
     """
+    value = _load(text)
+    require_depth(value if isinstance(value, dict) else {_WHOLE_BODY: value})
+    return value
+
+
+def require_depth(value: dict[str, Any]) -> None:
+    """Raise InvalidRequestError for what is nested too deeply to be worked with, naming it."""
+    for field, member in value.items():
+        if _is_too_deep(member):
+            raise InvalidRequestError(
+                FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels")
+            )
+
+
+def parse_object(text: bytes | str) -> dict[str, Any]:
+    """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong."""
+    return _object(parse(text))
+
+
+def parse_own_object(text: str) -> dict[str, Any]:
+    """Return the JSON object in a text of ours, which wraps what came in; see require_depth."""
+    return _object(_load(text))
+
+
+def _load(text: bytes | str) -> Any:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
     except RecursionError:
         raise InvalidRequestError(FieldError(_WHOLE_BODY, "is nested too deeply")) from None
     except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidRequestError(FieldError(_WHOLE_BODY, f"is not valid JSON{where}")) from None
-    for field, member in (value if isinstance(value, dict) else {_WHOLE_BODY: value}).items():
-        if _is_too_deep(member):
-            raise InvalidRequestError(
-                FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels")
-            )
-    return value
 
 
-def parse_object(text: bytes | str) -> dict[str, Any]:
-    """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong."""
-    value = parse(text)
+def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
     return value

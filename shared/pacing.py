@@ -22,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shared.errors import HeldBackError, StorageUnavailableError
+from shared.models import canonical_id
 from shared.storage import Row, Storage, Table, key_of, version_of
 
 _logger = logging.getLogger(__name__)
@@ -64,8 +65,10 @@ class Lane:
     @classmethod
     def of(cls, service_url: str, tenant_id: str | None) -> "Lane":
         """Return the lane of what goes to a service URL for a tenant, if it is for one."""
-        host = urlsplit(service_url).netloc.rpartition("@")[2]
-        return cls(host.lower(), tenant_id or "-")
+        url = urlsplit(service_url)
+        host = url.netloc.rpartition("@")[2].lower()
+        host = host.removesuffix(":443" if url.scheme == "https" else ":80")
+        return cls(host, canonical_id(tenant_id) if tenant_id else "-")
 
 
 # Paused while the bot's credential fails. Nothing has slots in it.

@@ -7,9 +7,10 @@ message is too large for the queue, it holds nothing but the key of what was kep
 
 import base64
 import math
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
@@ -19,6 +20,9 @@ from shared.deliveries import Claim, Destination
 from shared.errors import AppError, InvalidRequestError
 from shared.models import Identifier, OpenModel, Timestamp, parse
 from shared.storage import Queue, Storage, text_of
+
+if TYPE_CHECKING:
+    from azure.storage.queue import QueueMessage
 
 START_CONVERSATION: Final = "start-conversation"
 SEND_ACTIVITY: Final = "send-activity"
@@ -37,20 +41,24 @@ Healing = Literal["conversation", "host"]
 class Flow(OpenModel):
     """What we note about a message on its way.
 
-    It was accepted when its sender, or somebody after it had failed, put it on a queue.
+    ``posting`` names the act of putting it on a queue, by its sender or, after it had failed, by
+    somebody else at ``retried_at``: all copies that the queue gives out have the same.
     ``attempts`` counts Connector calls, ``returns`` how often it went back to a queue. ``then`` is
     the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
     it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
     most once.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
     who want no alerts; ``is_probe`` what was let through to see whether who is out of reach still
-    is. ``traceparent`` is that of whoever sent the message (W3C Trace Context).
+    is; ``ambiguous`` what may have been sent before, as nobody can know. ``traceparent`` is that of
+    whoever sent the message (W3C Trace Context).
     """
 
     model_config = ConfigDict(validate_by_name=True)
 
     id: Identifier
     accepted_at: Timestamp
+    posting: str = ""
+    retried_at: Timestamp | None = None
     attempts: NonNegativeInt = 0
     returns: NonNegativeInt = 0
     healed: list[Healing] = Field(default_factory=list)
@@ -58,11 +66,15 @@ class Flow(OpenModel):
     started: bool = False
     is_reply: bool = False
     is_probe: bool = False
+    ambiguous: bool = False
     traceparent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in a message."""
-        return {**super().to_json(), "acceptedAt": self.accepted_at.isoformat()}
+        noted = {**super().to_json(), "acceptedAt": self.accepted_at.isoformat()}
+        if self.retried_at is not None:
+            noted["retriedAt"] = self.retried_at.isoformat()
+        return noted
 
     @property
     def is_new(self) -> bool:
@@ -81,11 +93,13 @@ class Flow(OpenModel):
         """Return what is noted about a message that failed and is put back."""
         return self.model_copy(
             update={
-                "accepted_at": datetime.now(UTC),
+                "posting": uuid.uuid4().hex,
+                "retried_at": datetime.now(UTC),
                 "attempts": 0,
                 "returns": 0,
                 "healed": [],
                 "started": False,
+                "is_probe": False,
             }
         )
 
@@ -140,11 +154,7 @@ class Queues:
         self, queue: str, body: dict[str, Any], flow: Flow, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        text = _to_text(whole_message(body, flow))
-        if not _fits(text):
-            text = json_text.to_text({BODY: self.claim_checks.keep(text)})
-        delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
-        Queue(self._storage, queue).send(text, delay_seconds=delay)
+        self._put(queue, _to_text(whole_message(body, flow)), delay_seconds=delay_seconds)
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
@@ -176,20 +186,18 @@ class Queues:
             text = json_text.to_text({"message": {BODY: key}, "failure": failure})
         Queue(self._storage, f"{queue}-poison").send(text)
 
-    def put_back(self, queue: str, message: object) -> None:
-        """Put what failed back on its queue, to be tried anew; what has no notes goes as it is."""
-        noted = message.get(FLOW) if isinstance(message, dict) else None
-        if not isinstance(message, dict) or not isinstance(noted, dict):
-            Queue(self._storage, queue).send(_to_text(message))
-            return
-        body = {name: value for name, value in message.items() if name != FLOW}
-        try:
-            flow = parse(Flow, noted, within=FLOW)
-        except InvalidRequestError:
-            # It fails again, with the reason; and does not keep others from being put back.
-            Queue(self._storage, queue).send(_to_text(message))
-            return
-        self.send(queue, body, flow.anew())
+    def put_back(self, queue: str, message: object) -> Flow | None:
+        """Put what failed back on its queue, to be tried anew; return what is noted about it now.
+
+        What has no notes of ours goes as it is. It fails again, with the reason.
+        """
+        flow = _noted(message)
+        if flow is None or not isinstance(message, dict):
+            self._put(queue, _to_text(message))
+            return None
+        anew = flow.anew()
+        self.send(queue, {name: each for name, each in message.items() if name != FLOW}, anew)
+        return anew
 
     def count_failed(self, queue: str) -> int:
         """Return how many messages are on a queue's poison queue, or a few more."""
@@ -202,27 +210,57 @@ class Queues:
         if taken is None:
             return False
         text = text_of(taken)
-        entry = _object_in(text)
-        if entry is None or not {"message", "failure"} <= entry.keys():
-            # The Functions host has put it there, as it was.
-            message: object = entry if entry is not None and FLOW in entry else text
-            kept_aside = entry
-        else:
-            message = kept_aside = entry.get("message")
-            if isinstance(message, dict) and FLOW in entry:
-                message = {**message, FLOW: entry[FLOW]}
-        key = kept_aside.get(BODY) if isinstance(kept_aside, dict) else None
+        entry = _object_in(text) or {}
+        is_ours = {"message", "failure"} <= entry.keys()
+        message: object = entry["message"] if is_ours else entry or text
+        key = message.get(BODY) if isinstance(message, dict) else None
         whole = self.claim_checks.fetch(key) if isinstance(key, str) else None
-        self.put_back(queue, (_object_in(whole) or whole) if whole is not None else message)
+        if whole is not None:
+            message = _object_in(whole) or whole
+        if isinstance(message, dict) and is_ours and FLOW in entry:
+            message = {**message, FLOW: entry[FLOW]}
+        elif isinstance(message, dict) and not is_ours:
+            message = _given_up_by_host(message, taken)
+        self.put_back(queue, message)
         poison.delete(taken)
         if isinstance(key, str):
             self.claim_checks.drop(key)
         return True
 
+    def _put(self, queue: str, text: str, *, delay_seconds: float = 0) -> None:
+        if not _fits(text):
+            text = json_text.to_text({BODY: self.claim_checks.keep(text)})
+        delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
+        Queue(self._storage, queue).send(text, delay_seconds=delay)
+
 
 def whole_message(message: object, flow: Flow) -> object:
     """Return a message with what is noted about it; what is no JSON object has no place for it."""
     return {**message, FLOW: flow.to_json()} if isinstance(message, dict) else message
+
+
+def _noted(message: object) -> Flow | None:
+    noted = message.get(FLOW) if isinstance(message, dict) else None
+    if not isinstance(noted, dict):
+        return None
+    try:
+        return parse(Flow, noted, within=FLOW)
+    except InvalidRequestError:
+        return None
+
+
+def _given_up_by_host(message: dict[str, Any], taken: "QueueMessage") -> dict[str, Any]:
+    """Return a message that the Functions host gave up: nobody knows how often it was sent."""
+    flow = _noted(message)
+    if flow is None and FLOW in message:
+        return message
+    if flow is None:
+        own_id = message.get("id")
+        flow = Flow(
+            id=own_id if isinstance(own_id, str) and own_id else taken.id,
+            accepted_at=taken.inserted_on or datetime.now(UTC),
+        )
+    return {**message, FLOW: flow.model_copy(update={"ambiguous": True}).to_json()}
 
 
 def _to_text(message: object) -> str:
@@ -231,7 +269,7 @@ def _to_text(message: object) -> str:
 
 def _object_in(text: str) -> dict[str, Any] | None:
     try:
-        return json_text.parse_object(text)
+        return json_text.parse_own_object(text)
     except InvalidRequestError:
         return None
 

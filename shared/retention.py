@@ -29,6 +29,7 @@ _ROW_KEY = "retention"
 def remove_old_rows(
     services: Services,
     *,
+    now: datetime | None = None,
     most_seconds: float = _MOST_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -36,6 +37,7 @@ def remove_old_rows(
 
     Ends after ``most_seconds``, wherever it is; the next run goes on from there.
     """
+    now = now or datetime.now(UTC)
     deadline = clock() + most_seconds
     kept_for = timedelta(days=services.settings.delivery_retention_days)
     # What is on its way is so for a day at most, however short records are kept.
@@ -47,10 +49,9 @@ def remove_old_rows(
         "leases": _A_DAY,
     }
     for queue in (START_CONVERSATION, SEND_ACTIVITY, CACHE_ACCOUNT):
-        _empty(f"{queue}-poison", datetime.now(UTC) - kept_for, services, deadline, clock)
+        _empty(f"{queue}-poison", now - kept_for, services, deadline, clock)
     for name, age in ages.items():
-        before = datetime.now(UTC) - age
-        if not _look_through(name, before, services, deadline, clock):
+        if not _look_through(name, now - age, services, deadline, clock):
             return
 
 

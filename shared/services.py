@@ -50,6 +50,7 @@ class Services:
         app_id = settings.app_id
         opt_outs = OptOuts(storage, app_id)
         keys = PersonalKeys(storage)
+        conversations = ConversationCache(storage, app_id)
         claim_checks = ClaimChecks(storage)
         failures = Failures(storage, app_id, keys, claim_checks)
         connector = ConnectorClient(
@@ -63,10 +64,10 @@ class Services:
             settings=settings,
             storage=storage,
             connector=connector,
-            accounts=AccountCache(storage, app_id, opt_outs, keys),
+            accounts=AccountCache(storage, app_id, opt_outs, keys, conversations),
             opt_outs=opt_outs,
             callers=_callers(settings),
-            conversations=ConversationCache(storage, app_id),
+            conversations=conversations,
             leases=Leases(storage),
             queues=Queues(storage, claim_checks),
             deliveries=Deliveries(

@@ -94,7 +94,7 @@ class Settings:
             give_up_ambiguous=reader.one_of("AmbiguousSend", "resend", ("resend", "giveUp"))
             == "giveUp",
             blocked_probe_days=reader.number("BlockedProbeDays", 7, 0, 3650),
-            delivery_retention_days=reader.number("DeliveryRetentionDays", 30, 0, 3650),
+            delivery_retention_days=reader.number("DeliveryRetentionDays", 30, 1, 3650),
             largest_activity_kilobytes=reader.kilobytes("LargestActivityKilobytes"),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),

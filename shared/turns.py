@@ -7,13 +7,20 @@ told what the Connector said, and decides.
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TypeVar
 
 from shared.channels import channel
 from shared.connector_errors import ConnectorError, ConnectorThrottledError
-from shared.deliveries import Delivery, Destination, Status
-from shared.errors import AppError, BotCredentialError, OnQueue
+from shared.deliveries import Claim, Delivery, Destination, Status
+from shared.errors import (
+    AppError,
+    BotCredentialError,
+    HeldBackError,
+    OnQueue,
+    StorageUnavailableError,
+)
 from shared.healing import heal, note_success
 from shared.outcomes import Outcome, outcome_of, report
 from shared.pacing import Lane, Slot
@@ -25,6 +32,7 @@ _Answer = TypeVar("_Answer")
 # A claim outlives the one call that it is for, the wait before it and the writes after it.
 _CLAIM_MARGIN_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
+_MOMENT_SECONDS = 1.0
 
 
 class HttpTurn:
@@ -107,7 +115,7 @@ class QueueTurn:
             seconds=services.settings.connector_timeout_seconds + _CLAIM_MARGIN_SECONDS,
             is_new=message.flow.is_new,
         )
-        slot = services.pacer.wait(self._slot)
+        slot = self._due_slot(message.claim)
         started = time.monotonic()
         try:
             answer = call()
@@ -129,6 +137,18 @@ class QueueTurn:
         note_success(self._destination, message, services)
         return answer
 
+    def _due_slot(self, claim: Claim) -> Slot:
+        """Wait until the call may be made; raise HeldBackError while the claim is still good."""
+        try:
+            slot = self._services.pacer.wait(self._slot)
+        except StorageUnavailableError as error:
+            # No call was made, and the record shall say so.
+            raise HeldBackError("storage does not tell the pace", _MOMENT_SECONDS) from error
+        needed = timedelta(seconds=self._services.settings.connector_timeout_seconds)
+        if claim.delivery.until is None or claim.delivery.until < datetime.now(UTC) + needed:
+            raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
+        return slot
+
     def _delivery(self) -> Delivery:
         flow = self._message.flow
         return Delivery(
@@ -138,7 +158,8 @@ class QueueTurn:
             updated_at=flow.accepted_at,
             destination=self._destination,
             recreated="conversation" in flow.healed,
-            accepted_at=flow.accepted_at,
+            posting=flow.posting,
+            ambiguous=flow.ambiguous,
         )
 
 

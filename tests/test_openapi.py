@@ -328,6 +328,7 @@ UNFORESEEABLE = (
     (TIME, table.TIME),
     (re.compile(r"activity-\d+"), table.ACTIVITY),
     (re.compile(r"19:group-\d+@thread\.v2"), table.GROUP),
+    (re.compile(r"(?<=posting\": \")[0-9a-f-]{36}"), table.POSTING),
     (re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0\d"), table.TRACE),
 )
 

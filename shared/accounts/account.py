@@ -72,6 +72,12 @@ class Account:
         """The one-to-one conversation with the bot's own account."""
         return self.conversations.get(self.bot.id if self.bot else "")
 
+    @property
+    def conversation_ids(self) -> set[str]:
+        """The ids of all conversations that lead to the person, by now or in former times."""
+        current = {one.id for one in self.conversations.values()}
+        return current | set(self.former_conversation_ids)
+
     def has_left(self, conversation_id: str) -> bool:
         """Whether a conversation was with the person, but is not any more."""
         return conversation_id in self.former_conversation_ids and all(
@@ -83,7 +89,7 @@ class Account:
         known = self.conversations.get(bot_id)
         former = self.former_conversation_ids
         if known is not None and known.id != conversation.id:
-            former = _distinct(*former, known.id)[-_MOST_FORMER_CONVERSATIONS:]
+            former = _latest(*former, known.id)
         return replace(
             self,
             conversations={**self.conversations, bot_id: conversation},
@@ -100,7 +106,7 @@ class Account:
 
     def having_left(self, conversation_id: str) -> "Account":
         """Return the account with an id that leads to the person, if not to a conversation."""
-        former = _distinct(*self.former_conversation_ids, conversation_id)
+        former = _latest(*self.former_conversation_ids, conversation_id)
         return replace(self, former_conversation_ids=former)
 
     def joined_with(self, other: "Account") -> "Account":
@@ -123,7 +129,7 @@ class Account:
             installed=other.installed if self.installed is None else self.installed,
             blocked=other.blocked if self.blocked is None else self.blocked,
             conversations={**other.conversations, **self.conversations},
-            former_conversation_ids=_distinct(
+            former_conversation_ids=_latest(
                 *self.former_conversation_ids,
                 *other.former_conversation_ids,
                 *(one.id for one in other.conversations.values()),
@@ -171,3 +177,8 @@ def _is_news(at: datetime, known_at: datetime | None) -> bool:
 
 def _distinct(*ids: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ids))
+
+
+def _latest(*conversation_ids: str) -> tuple[str, ...]:
+    latest_first = _distinct(*reversed(conversation_ids))
+    return tuple(reversed(latest_first[:_MOST_FORMER_CONVERSATIONS]))

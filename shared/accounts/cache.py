@@ -7,6 +7,7 @@ from typing import Any
 from shared.accounts.account import Account
 from shared.accounts.rows import from_row, to_properties
 from shared.continuation_tokens import read_token, write_token
+from shared.conversations import ConversationCache
 from shared.errors import StorageUnavailableError
 from shared.models import canonical_id
 from shared.opt_outs import OptOuts
@@ -34,13 +35,19 @@ class AccountCache:
     """Finds, changes and forgets accounts."""
 
     def __init__(
-        self, storage: Storage, app_id: str, opt_outs: OptOuts, keys: PersonalKeys
+        self,
+        storage: Storage,
+        app_id: str,
+        opt_outs: OptOuts,
+        keys: PersonalKeys,
+        conversations: ConversationCache,
     ) -> None:
-        """Take the storage, the bot's app id, who said stop, and the keys of people."""
+        """Take the storage, the bot's app id, who said stop, people's keys, and conversations."""
         self._table = Table(storage, "accounts")
         self._app_id = app_id
         self._opt_outs = opt_outs
         self._keys = keys
+        self._conversations = conversations
 
     def get(self, channel_id: str, user_id: str) -> StoredAccount | None:
         """Return what is cached of a person, None when nothing is.
@@ -70,6 +77,8 @@ class AccountCache:
                 return stored
             written = self._write(changed, stored)
             if written is not None:
+                if stored is not None:
+                    self._drop_conversations(stored.account, written.account)
                 return written
         raise StorageUnavailableError("The account is being changed by too many at once")
 
@@ -154,6 +163,11 @@ class AccountCache:
             for user_id in account.ids:
                 self._opt_outs.forget(account.channel_id, user_id)
         return StoredAccount(account, version, is_new=stored is None)
+
+    def _drop_conversations(self, before: Account, after: Account) -> None:
+        """Forget what the account no longer names: it could not be found to be erased."""
+        for conversation_id in before.conversation_ids - after.conversation_ids:
+            self._conversations.delete(conversation_id, after.channel_id)
 
     def _pointed_to(self, account: Account) -> tuple[Account, Row | None]:
         """Have the object id lead to the account, which is joined with one made under that id.

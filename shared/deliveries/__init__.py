@@ -12,9 +12,10 @@ The ids of people stand in both only sealed with the person's own key.
 
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.failures import Failure, Failures
-from shared.deliveries.ledger import Claim, Deliveries
+from shared.deliveries.ledger import MOST_ATTEMPTS, Claim, Deliveries
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "Claim",
     "Deliveries",
     "Delivery",

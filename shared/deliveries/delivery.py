@@ -60,7 +60,7 @@ class Destination:
 class Delivery:
     """A message on its way, and what became of it so far.
 
-    ``accepted_at`` is when the message was put on a queue, for the first time or after it had
+    ``posting`` names the act by which the message was put on a queue, at first or after it had
     failed. ``attempts`` counts the calls that were made for it. ``owner`` has the claim on making
     the call, ``until`` then.
     """
@@ -69,7 +69,7 @@ class Delivery:
     status: Status
     created_at: datetime
     updated_at: datetime
-    accepted_at: datetime
+    posting: str = ""
     destination: Destination | None = None
     attempts: int = 0
     code: str | None = None

@@ -21,6 +21,9 @@ from shared.errors import (
 from shared.personal_keys import PersonalKeys
 from shared.storage import Row, Storage, Table, key_of, version_of
 
+MOST_ATTEMPTS = 6
+"""So many calls are made for a message, those that ended with the process too."""
+
 _ROW_KEY = "delivery"
 _TRIES = 10
 _PAUSE_SECONDS = 0.5
@@ -180,7 +183,7 @@ class Deliveries:
                 underway = DeliveryUnderWayError("Somebody else is making this call right now")
                 underway.retry_after_seconds = left
                 raise underway
-            if self._give_up_ambiguous:
+            if self._give_up_ambiguous or known.attempts >= MOST_ATTEMPTS:
                 raise OutcomeUnknownError(
                     "The app died in the middle of the call, so nobody knows whether it was made"
                 )
@@ -223,5 +226,5 @@ class Deliveries:
 
 def _is_done(known: Delivery, wanted: Delivery) -> bool:
     """Tell whether a delivery is over; what failed may be put on a queue again, and is then not."""
-    was_put_back = wanted.accepted_at > known.accepted_at
+    was_put_back = wanted.posting != known.posting
     return known.status.is_final and (known.status.is_for_good or not was_put_back)

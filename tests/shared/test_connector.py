@@ -1,3 +1,4 @@
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -7,11 +8,13 @@ from email.utils import format_datetime
 from http import HTTPStatus
 
 import pytest
+import requests
+import urllib3
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.auth.tokens import AppType, BotCredential, BotTokens, NoTokens
-from shared.connector import ConnectorClient
+from shared.connector import ConnectorClient, _silence
 from shared.connector_errors import (
     ConnectorBusyError,
     ConnectorError,
@@ -20,6 +23,7 @@ from shared.connector_errors import (
     ConnectorThrottledError,
     ConnectorTimeoutError,
     ConnectorUnavailableError,
+    Silence,
 )
 from shared.errors import BotCredentialError, InvalidRequestError, OnQueue, UntrustedServiceUrlError
 from shared.version import USER_AGENT
@@ -348,8 +352,29 @@ def test_a_conversation_without_an_id_is_none(client, connector, body):
         client.create_conversation(connector.url, START)
 
     assert caught.value.code == "ConversationIdMissing"
-    # Each further try could open one more conversation.
+    # Each further try could open one more conversation: there is one, by an id that nobody knows.
     assert caught.value.on_queue is OnQueue.FAIL
+    assert caught.value.is_ambiguous
+
+
+def test_an_id_that_is_too_long_to_be_kept_is_none(client, connector):
+    connector.answer(201, {"id": "1" * 1025})
+
+    assert send(client, connector) is None
+
+
+def test_a_certificate_that_is_refused_stops_the_request_and_what_comes_later_does_not():
+    def failed(reason):
+        return requests.exceptions.SSLError(
+            urllib3.exceptions.MaxRetryError(
+                urllib3.HTTPSConnectionPool("smba.example.com"),
+                "/v3/conversations",
+                urllib3.exceptions.SSLError(reason),
+            )
+        )
+
+    assert _silence(failed(ssl.SSLCertVerificationError("expired"))) is Silence.UNREACHABLE
+    assert _silence(failed(ssl.SSLError("bad record mac"))) is Silence.CUT_OFF
 
 
 # Errors

@@ -78,7 +78,7 @@ def a_delivery(**fields):
             "status": Status.SENDING,
             "created_at": NOW,
             "updated_at": NOW,
-            "accepted_at": NOW,
+            "posting": "first",
             **fields,
         }
     )
@@ -87,7 +87,7 @@ def a_delivery(**fields):
 def put_back(**fields):
     """The delivery as it is claimed for a message that was put on a queue again."""
     later = NOW + timedelta(hours=1)
-    return a_delivery(**{"created_at": later, "accepted_at": later, **fields})
+    return a_delivery(**{"created_at": later, "posting": "again", **fields})
 
 
 def claim(deliveries, delivery=None, *, is_new=False):
@@ -119,7 +119,7 @@ def test_a_new_delivery_is_claimed(deliveries, is_new):
     assert found == claimed.delivery
     assert (found.status, found.attempts) == (Status.SENDING, 1)
     assert found.until == NOW + timedelta(seconds=SECONDS)
-    assert found.created_at == found.accepted_at == NOW
+    assert found.created_at == NOW
 
 
 def test_a_new_delivery_costs_one_round_trip(deliveries, storage_calls):
@@ -585,3 +585,16 @@ def test_what_failed_is_not_sent_to_somebody_who_was_forgotten_meanwhile(
         claim(deliveries, put_back(destination=replace(alex, key=None)))
 
     assert deliveries.find("order-7").status is Status.PERMANENT_FAILURE
+
+
+def test_a_message_with_which_the_process_dies_each_time_is_given_up_in_the_end(deliveries, clock):
+    claim(deliveries)
+    for _ in range(5):
+        clock.now += timedelta(seconds=SECONDS)
+        claim(deliveries)
+    clock.now += timedelta(seconds=SECONDS)
+
+    with pytest.raises(OutcomeUnknownError):
+        claim(deliveries)
+
+    assert deliveries.find("order-7").attempts == 6

@@ -86,7 +86,7 @@ class Run:
             Status.SENDING,
             created_at=queued.flow.accepted_at,
             updated_at=queued.flow.accepted_at,
-            accepted_at=queued.flow.accepted_at,
+            posting=queued.flow.posting,
             destination=queued.destination,
         )
         return self.services.deliveries.claim(delivery, seconds=25, is_new=queued.flow.is_new)
@@ -142,7 +142,7 @@ def test_a_message_is_handled_once_and_done_with(run):
 
     [handled] = run.handled
     assert (handled.queue, handled.body) == (run.name, MESSAGE)
-    assert handled.flow == Flow(id="message-1", accepted_at=NOW)
+    assert handled.flow == Flow(id="message-1", accepted_at=NOW, posting="message-1")
     assert run.waiting.count() == run.poison.count() == 0
 
 
@@ -406,7 +406,8 @@ def test_a_start_expires_with_the_message_that_waits_for_it(services, queue_read
 def test_a_message_that_would_come_back_too_late_is_poison_now(services, queue_reader):
     send = Run(services, queue_reader, SEND_ACTIVITY)
 
-    send.process({**MESSAGE, "expiresAt": (NOW + timedelta(minutes=5)).isoformat()}, throttled(600))
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    send.process({**MESSAGE, "expiresAt": soon.isoformat()}, throttled(600))
 
     [poison] = send.poison.take()
     assert poison["failure"]["code"] == "Throttled"
@@ -559,7 +560,7 @@ def test_a_large_message_that_failed_is_kept_aside_with_its_reason_to_be_read(ru
     [entry] = run.poison.take()
     assert entry["failure"]["code"] == "ConnectorError"
     kept = json.loads(queues.claim_checks.fetch(entry["message"]["_body"]))
-    assert noted(kept) == {"attempts": 1}
+    assert noted(kept) == {"attempts": 1, "posting": "message-1"}
     del kept["_flow"]
     assert kept == LARGE
 

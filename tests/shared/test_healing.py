@@ -1,6 +1,7 @@
 """What the Connector refuses, and what is mended or marked then."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,8 @@ from shared.auth.clouds import PUBLIC
 from shared.connector_errors import ConversationNotFoundError
 from shared.conversations import Conversation
 from shared.deliveries import Status
-from shared.errors import SuppressedError
+from shared.erasure import erase
+from shared.errors import SuppressedError, UnknownConversationError
 from shared.models import ChannelAccount
 from shared.queues import START_CONVERSATION
 from shared.services import Services
@@ -21,6 +23,7 @@ from shared.settings import Settings
 from tests.support.builders import unique
 from tests.support.connector import is_send, is_start
 from tests.support.lossy_storage import LossyStorage
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.support.worker import Worker
 
 BOT = ChannelAccount(id="28:bot")
@@ -159,7 +162,9 @@ def test_the_old_id_goes_on_reaching_the_person(worker, alex, connector):
 
 
 def test_an_old_id_that_the_account_does_not_know_reaches_the_person_too(worker, alex, connector):
+    conversation = alex.services.conversations.find(alex.first_id)
     alex.change(conversations={})
+    alex.services.conversations.put(conversation)
     connector.fail(404, "ConversationNotFound", when=is_send)
 
     delivery = worker.send(alex.to_first)
@@ -433,3 +438,37 @@ def test_a_service_url_that_is_not_trusted_is_not_stored(services, queue_reader,
 
     assert delivery.status is Status.PERMANENT_FAILURE
     assert alex.account.service_url == f"{connector.url}/amer/"
+
+
+def test_nobody_comes_back_who_was_forgotten_in_the_middle_of_a_call(
+    worker, alex, services, connector
+):
+    connector.fail(403, "ConversationBlockedByUser")
+    connector.block(times=1)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(worker.send, alex.message)
+        connector.wait_for_waiting(1)
+        erase("msteams", alex.user_id, services)
+        connector.release()
+        sent.result(PATIENCE_SECONDS)
+
+    assert services.accounts.get("msteams", alex.user_id) is None
+
+
+def test_a_person_is_led_to_by_so_many_old_ids_at_most_and_by_no_other(alex, services):
+    ids = [unique("a:old") for _ in range(25)]
+    for conversation_id in ids:
+        services.conversations.put(
+            Conversation(conversation_id, "msteams", "https://x", user_id=alex.user_id)
+        )
+        services.accounts.change(
+            "msteams",
+            alex.user_id,
+            lambda stored, each=conversation_id: stored.account.having_left(each),
+        )
+
+    assert alex.account.former_conversation_ids == tuple(ids[-20:])
+    for forgotten in ids[:5]:
+        with pytest.raises(UnknownConversationError):
+            services.conversations.find(forgotten)
+    assert services.conversations.find(ids[-1]).user_id == alex.user_id

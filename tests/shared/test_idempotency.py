@@ -20,6 +20,7 @@ from shared.errors import (
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
+    OutcomeUnknownError,
     RequestTooLargeError,
     StorageUnavailableError,
     SuppressedError,
@@ -509,3 +510,21 @@ def test_the_same_request_cannot_be_told_from_another_by_the_table(keys, key, az
 def rows(azurite):
     with TableClient.from_connection_string(azurite.connection_string, "idempotency") as table:
         return list(table.list_entities())
+
+
+def test_what_died_in_the_middle_is_not_done_again_where_that_is_wanted(services, keys, key, clock):
+    careful = IdempotencyKeys(
+        services.storage,
+        services.settings.app_id,
+        lease_seconds=LEASE_SECONDS,
+        give_up_ambiguous=True,
+        now=clock,
+    )
+    handle = Handler(CREATED)
+
+    with hanging(keys, key):
+        clock.advance(seconds=LEASE_SECONDS)
+        with pytest.raises(OutcomeUnknownError):
+            careful.once("SendActivity", request(key), handle)
+
+    assert handle.calls == 0

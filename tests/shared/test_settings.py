@@ -62,13 +62,13 @@ def test_what_is_set_is_taken():
         SendRatePerSecond="12.5",
         AmbiguousSend="giveup",
         BlockedProbeDays="0",
-        DeliveryRetentionDays="0.5",
+        DeliveryRetentionDays="1.5",
     )
 
     assert settings.send_rate_per_second == 12.5
     assert settings.give_up_ambiguous is True
     assert settings.blocked_probe_days == 0
-    assert settings.delivery_retention_days == 0.5
+    assert settings.delivery_retention_days == 1.5
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_environment_is_read_when_asked_and_not_before(monkeypatch):
         ("SendRatePerSecond", "fast", "must be a number from 0.1 to 100000"),
         ("AmbiguousSend", "maybe", "must be one of resend, giveUp"),
         ("BlockedProbeDays", "-1", "must be a number from 0 to 3650"),
-        ("DeliveryRetentionDays", "nan", "must be a number from 0 to 3650"),
+        ("DeliveryRetentionDays", "0", "must be a number from 1 to 3650"),
         ("LargestActivityKilobytes", "317", "must be channels with KB such as"),
         ("LargestActivityKilobytes", "msteams=0", "must be channels with KB such as"),
         ("LargestActivityKilobytes", "msteams=1,slack=x", "must be channels with KB such as"),

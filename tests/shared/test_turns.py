@@ -116,7 +116,7 @@ def test_a_message_that_a_queue_gives_out_twice_is_sent_once(worker, conversatio
 def test_what_somebody_else_is_sending_waits_for_them(worker, services, conversation, connector):
     message = conversation()
     now = datetime.now(UTC)
-    theirs = Delivery("order-7", Status.SENDING, now, now, now)
+    theirs = Delivery("order-7", Status.SENDING, now, now)
     services.deliveries.claim(theirs, seconds=60, is_new=True)
 
     worker.handle({**message, "id": "order-7", "activity": {"text": "News"}}, inserted_at=now)
@@ -356,7 +356,7 @@ def test_what_was_surely_not_sent_is_sent_again_in_any_case(careful, conversatio
 
 def test_who_died_in_the_middle_of_a_call_is_followed_by_another(worker, conversation, connector):
     now = datetime.now(UTC)
-    died = Delivery("order-7", Status.SENDING, now, now, now)
+    died = Delivery("order-7", Status.SENDING, now, now)
     worker.services.deliveries.claim(died, seconds=0, is_new=True)
 
     delivery = worker.send({**conversation(), "id": "order-7"}, inserted_at=now)
@@ -368,7 +368,7 @@ def test_who_died_in_the_middle_of_a_call_is_not_followed_where_that_is_wanted(
     careful, conversation, connector
 ):
     now = datetime.now(UTC)
-    died = Delivery("order-7", Status.SENDING, now, now, now)
+    died = Delivery("order-7", Status.SENDING, now, now)
     careful.services.deliveries.claim(died, seconds=0, is_new=True)
 
     delivery = careful.send({**conversation(), "id": "order-7"}, inserted_at=now)
