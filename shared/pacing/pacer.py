@@ -1,29 +1,25 @@
-"""Pacing: all instances of the app together call a service no faster than it allows.
-
-Table ``lanes``, a row for each lane: what goes to one service host for one tenant. PartitionKey:
-the hash of the bot's app id, the host and the tenant's id; RowKey: ``lane``. The row holds the time
-of the first slot that nobody has reserved, and the pause of the lane, if there is one. It is only
-changed over the version that was read, so no slot and no probe is given out twice.
-
-A slot is the right to make one call at its time. Instances reserve chunks of them, the larger the
-more is sent. A pause holds all instances back: until its end when the service throttled, else until
-a probe, which is a single call that is let through at intervals, has come through.
-"""
+"""Handing out slots, and holding back what must wait."""
 
 import logging
-import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from shared.errors import HeldBackError, StorageUnavailableError
-from shared.models import canonical_id
-from shared.storage import Row, Storage, Table, key_of, version_of
+from shared.pacing.lane import (
+    CREDENTIAL,
+    PROBE_IS_OUT,
+    Clock,
+    Lane,
+    LaneRow,
+    LaneState,
+    Sleep,
+)
+from shared.storage import Storage, Table, key_of
 
 _logger = logging.getLogger(__name__)
 
@@ -33,10 +29,7 @@ DISABLED: Final = "an administrator has disabled the bot"
 CREDENTIAL_FAILS: Final = "the bot's own credential fails"
 _TOO_MANY = "more calls are waiting than may be made"
 
-_ROW_KEY = "lane"
 _TRIES = 20
-_LONGEST_JITTER_MILLISECONDS = 20
-_KNOWLEDGE_HOLDS = timedelta(seconds=1)
 _SLOT_LASTS = timedelta(seconds=0.1)
 _LONGEST_LEAD = timedelta(seconds=0.5)
 _DEMAND_LASTS = timedelta(seconds=0.5)
@@ -46,33 +39,8 @@ _FARTHEST_HTTP_SLOT = timedelta(seconds=1)
 _TOO_FAR_RETURNS_BEFORE = timedelta(seconds=1)
 _SHORTEST_RETURN = timedelta(seconds=0.5)
 _SHORTEST_HTTP_RETURN_SECONDS = 1.0
-_THROTTLED_TOGETHER = timedelta(seconds=10)
 _DEFAULT_RETRY_AFTER_SECONDS = 10.0
 _CREDENTIAL_PROBE_SECONDS = 60.0
-_PROBE_IS_OUT = timedelta(seconds=5)
-
-Clock = Callable[[], datetime]
-Sleep = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Lane:
-    """What is paced together: the calls to one service host, with its port, for one tenant."""
-
-    host: str
-    tenant_id: str = "-"
-
-    @classmethod
-    def of(cls, service_url: str, tenant_id: str | None) -> "Lane":
-        """Return the lane of what goes to a service URL for a tenant, if it is for one."""
-        url = urlsplit(service_url)
-        host = url.netloc.rpartition("@")[2].lower()
-        host = host.removesuffix(":443" if url.scheme == "https" else ":80")
-        return cls(host, canonical_id(tenant_id) if tenant_id else "-")
-
-
-# Paused while the bot's credential fails. Nothing has slots in it.
-CREDENTIAL: Final = Lane("*")
 
 
 @dataclass(frozen=True)
@@ -164,7 +132,7 @@ class Pacer:
             retry_after_seconds = _DEFAULT_RETRY_AFTER_SECONDS
         pause = timedelta(seconds=retry_after_seconds)
 
-        def noted(state: _State) -> _State:
+        def noted(state: LaneState) -> LaneState:
             now = self._clock()
             whole_lane = conversation is None or state.was_another_throttled(conversation, now)
             if conversation is not None:
@@ -206,7 +174,7 @@ class Pacer:
         """
         self._is_suspicious = False
         if slot.probes is not None:
-            self._note(slot.probes, _State.lifted)
+            self._note(slot.probes, LaneState.lifted)
 
     def _probe(self, lane: Lane, *, is_http: bool = False) -> Slot | None:
         """Return the slot of a probe, where one is due; raise HeldBackError during a pause."""
@@ -218,7 +186,7 @@ class Pacer:
                 return Slot(lane, self._clock(), probes=gate)
         return None
 
-    def _note(self, lane: Lane, change: "Callable[[_State], _State]") -> None:
+    def _note(self, lane: Lane, change: "Callable[[LaneState], LaneState]") -> None:
         try:
             self._shared(lane).note(change)
         except StorageUnavailableError as error:
@@ -241,130 +209,6 @@ class Pacer:
             return shared
 
 
-@dataclass(frozen=True)
-class _State:
-    """What stands in the row of a lane.
-
-    With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until`` is when the next
-    probe is due; without, it is over then. The last probe was let through at ``probed_at``.
-    """
-
-    next_slot_at: datetime | None = None
-    paused_until: datetime | None = None
-    pause_reason: str | None = None
-    probe_seconds: float | None = None
-    probed_at: datetime | None = None
-    throttled_conversation: str | None = None
-    throttled_at: datetime | None = None
-
-    def is_paused(self, now: datetime) -> bool:
-        if self.probe_seconds is not None:
-            return True
-        return self.paused_until is not None and self.paused_until > now
-
-    def is_probe_due(self, now: datetime) -> bool:
-        return self.probe_seconds is not None and not self._is_until_after(now)
-
-    def was_another_throttled(self, conversation: str, now: datetime) -> bool:
-        if self.throttled_at is None or self.throttled_conversation == conversation:
-            return False
-        return now - self.throttled_at <= _THROTTLED_TOGETHER
-
-    def paused(self, until: datetime, reason: str) -> "_State":
-        if self._is_until_after(until):
-            return self
-        if self.probe_seconds is not None:
-            return replace(self, paused_until=until)
-        return replace(self, paused_until=until, pause_reason=reason)
-
-    def paused_for_probes(self, until: datetime, seconds: float, reason: str) -> "_State":
-        if self.probe_seconds is not None:
-            return self
-        if self.paused_until is not None:
-            until = max(until, self.paused_until)
-        return replace(self, paused_until=until, pause_reason=reason, probe_seconds=seconds)
-
-    def probed(self, now: datetime) -> "_State":
-        if self.probe_seconds is None or not self.is_probe_due(now):
-            return self
-        return replace(
-            self, paused_until=now + timedelta(seconds=self.probe_seconds), probed_at=now
-        )
-
-    def is_probe_out(self, now: datetime) -> bool:
-        return self.probed_at is not None and now - self.probed_at < _PROBE_IS_OUT
-
-    def lifted(self) -> "_State":
-        if self.probe_seconds is None:
-            return self
-        return replace(
-            self, paused_until=None, pause_reason=None, probe_seconds=None, probed_at=None
-        )
-
-    def _is_until_after(self, time: datetime) -> bool:
-        return self.paused_until is not None and self.paused_until > time
-
-
-class _SharedRow:
-    """A row that all instances change: what this process last knew of it, and its version."""
-
-    def __init__(self, table: Table, key: str, clock: Clock, sleep: Sleep) -> None:
-        self._table = table
-        self._key = key
-        self._clock = clock
-        self._sleep = sleep
-        self._version: str | None = None
-        self._known_at: datetime | None = None
-        self.state = _State()
-        self.write_lasts = timedelta(0)
-
-    def refresh(self, *, write_follows: bool = False) -> None:
-        """Read the row when what is known is a second old; a write finds out by itself."""
-        if self._known_at is None or (
-            not write_follows and self._clock() - self._known_at >= _KNOWLEDGE_HOLDS
-        ):
-            self._read()
-
-    def change(self, change: Callable[[_State], _State]) -> bool:
-        """Write what ``change`` makes of the row, and tell whether that is something else.
-
-        It is called again when somebody else was faster.
-        """
-        for _ in range(_TRIES):
-            if self._known_at is None:
-                self._read()
-            state = change(self.state)
-            if state == self.state:
-                return False
-            if self._write(state):
-                return True
-            self._known_at = None
-            self._sleep(secrets.randbelow(_LONGEST_JITTER_MILLISECONDS) / 1000)
-        raise StorageUnavailableError("The lane is being changed by too many at once")
-
-    def _read(self) -> None:
-        asked_at = self._clock()
-        row = self._table.get(self._key, _ROW_KEY)
-        self.state = _from_row(row) if row is not None else _State()
-        self._version = version_of(row) if row is not None else None
-        self._known_at = asked_at
-
-    def _write(self, state: _State) -> bool:
-        asked_at = self._clock()
-        row = _to_row(state, self._key)
-        if self._version is None:
-            version = self._table.insert(row)
-        else:
-            version = self._table.replace(row, self._version)
-        if version is None:
-            return False
-        self.state = state
-        self._version = version
-        self._known_at = asked_at
-        self.write_lasts = self._clock() - asked_at
-        return True
-
-
 class _SharedLane:
     """A lane, and the slots of it that this process has reserved.
 
@@ -375,7 +219,7 @@ class _SharedLane:
     def __init__(
         self, table: Table, key: str, rate_per_second: float, clock: Clock, sleep: Sleep
     ) -> None:
-        self._row = _SharedRow(table, key, clock, sleep)
+        self._row = LaneRow(table, key, clock, sleep)
         self._clock = clock
         self._interval = timedelta(seconds=1 / rate_per_second)
         self._largest_chunk = max(1, int(_LONGEST_CHUNK_SECONDS * rate_per_second))
@@ -437,7 +281,7 @@ class _SharedLane:
             self._row.refresh()
             self._require_open(self._row.state, is_http=True)
 
-    def note(self, change: Callable[[_State], _State]) -> None:
+    def note(self, change: Callable[[LaneState], LaneState]) -> None:
         """Write what a call told about the lane."""
         with self._lock:
             self._row.refresh()
@@ -448,7 +292,7 @@ class _SharedLane:
         wanted = self._next_chunk()
         slots: list[datetime] = []
 
-        def reserved(state: _State) -> _State:
+        def reserved(state: LaneState) -> LaneState:
             self._require_open(state, is_http=is_http)
             now = self._clock()
             # Where storage is slow, slots from now on would be over before they are written.
@@ -491,7 +335,7 @@ class _SharedLane:
         self._too_far_returns_at = returns_at
         raise HeldBackError(_TOO_MANY, (returns_at - now).total_seconds())
 
-    def _require_open(self, state: _State, *, is_http: bool = False) -> None:
+    def _require_open(self, state: LaneState, *, is_http: bool = False) -> None:
         now = self._clock()
         if not state.is_paused(now) or state.paused_until is None:
             return
@@ -501,7 +345,7 @@ class _SharedLane:
             raise HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
         if state.is_probe_out(now):
             # How it went is known in a moment; whoever comes now need not miss that by a minute.
-            remaining = min(remaining, _PROBE_IS_OUT.total_seconds())
+            remaining = min(remaining, PROBE_IS_OUT.total_seconds())
         if state.paused_until != self._held_back_until:
             self._held_back_until = state.paused_until
             self._held_back = 0
@@ -512,29 +356,3 @@ class _SharedLane:
 
 def _is_lost(slot: datetime, now: datetime) -> bool:
     return now - slot > _SLOT_LASTS
-
-
-def _to_row(state: _State, key: str) -> dict[str, Any]:
-    properties = {
-        "nextSlotAt": state.next_slot_at,
-        "pausedUntil": state.paused_until,
-        "pauseReason": state.pause_reason,
-        "probeSeconds": state.probe_seconds,
-        "probedAt": state.probed_at,
-        "throttledConversation": state.throttled_conversation,
-        "throttledAt": state.throttled_at,
-    }
-    known = {name: value for name, value in properties.items() if value is not None}
-    return {"PartitionKey": key, "RowKey": _ROW_KEY, **known}
-
-
-def _from_row(row: Row) -> _State:
-    return _State(
-        next_slot_at=row.get("nextSlotAt"),
-        paused_until=row.get("pausedUntil"),
-        pause_reason=row.get("pauseReason"),
-        probe_seconds=row.get("probeSeconds"),
-        probed_at=row.get("probedAt"),
-        throttled_conversation=row.get("throttledConversation"),
-        throttled_at=row.get("throttledAt"),
-    )
