@@ -68,7 +68,7 @@ def _ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> tup
     """Return the status, and what JSON object came with it; no answer is a status of 0."""
     request = Request(url, body, dict(headers))  # noqa: S310  # the URL of whoever runs this
     try:
-        with urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urlopen(request, timeout=60) as answer:  # noqa: S310  # the same
             return answer.status, json.loads(answer.read())
     except HTTPError as error:
         return error.code, {}

@@ -146,7 +146,7 @@ class _Process:
             if error.on_queue is OnQueue.HOST and not self._taken.is_last_try:
                 raise
             return None, error
-        except Exception:
+        except Exception:  # a bug; after the last try the host would drop the reason
             if not self._taken.is_last_try:
                 raise
             _logger.exception("The last try failed on %s", self._taken.queue)

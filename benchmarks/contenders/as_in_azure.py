@@ -17,8 +17,7 @@ _TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def log_as_in_azure() -> None:
     """Write the log from INFO on, as the worker does; here, to nowhere."""
-    # Open for as long as the process lives.
-    nowhere = open(os.devnull, "w")  # noqa: SIM115
+    nowhere = open(os.devnull, "w")  # noqa: SIM115  # open for as long as the process lives
     logging.basicConfig(level=logging.INFO, stream=nowhere)
 
 

@@ -2,15 +2,20 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 from benchmarks.pinning import SERVED, pin
 from benchmarks.stubs.connector import Connector
 from benchmarks.stubs.identity import Identity
-from benchmarks.stubs.server import serve
+from benchmarks.stubs.server import Stub, serve
 from benchmarks.stubs.tables import Tables
 
-_STUBS = {"connector": Connector, "identity": Identity, "tables": Tables}
+_STUBS: dict[str, Callable[[], Stub]] = {
+    "connector": Connector,
+    "identity": Identity,
+    "tables": Tables,
+}
 
 if __name__ == "__main__":
     pin(SERVED)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -43,7 +44,7 @@ def answer(status: int, body: object = None, **headers: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + content
 
 
-class Stub:
+class Stub(ABC):
     """A service; what it answers is up to the subclass."""
 
     def __init__(self) -> None:
@@ -51,9 +52,9 @@ class Stub:
         self.requests = 0
         self.delay_seconds = 0.0
 
+    @abstractmethod
     def receive(self, request: Request) -> bytes:
         """Return the answer to a request."""
-        raise NotImplementedError
 
     def tell(self) -> dict[str, Any]:
         """Return what was seen since the last ``forget``."""

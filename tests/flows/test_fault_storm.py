@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -76,6 +77,10 @@ def stop_for_a_while(process: int) -> None:
         os.kill(process, signal.SIGCONT)
 
 
+def has_received(connector, count):
+    return len(connector.requests) >= count
+
+
 def test_each_message_is_accounted_for(tmp_path, storage_process, storage, identity):
     seed = random.randrange(2**32)
     sys.stdout.write(f"seed {seed}\n")
@@ -90,7 +95,7 @@ def test_each_message_is_accounted_for(tmp_path, storage_process, storage, ident
         for kill in range(KILLS):
             enough = (kill + 1) * MESSAGES // (KILLS + 1)
             with storm_app(tmp_path, f"app-{kill}", storage, connector, identity):
-                until(lambda enough=enough: len(connector.requests) >= enough)  # type: ignore[misc]
+                until(partial(has_received, connector, enough))
                 if kill == KILLS // 2:
                     stop_for_a_while(storage_process[0])
             # Leaving kills it.

@@ -45,6 +45,7 @@ def test_what_was_changed_is_noticed(position):
 def test_what_was_cut_off_is_noticed(length):
     key = new_key()
 
+    # Each part of it is noticed by another check, with other words.
     with pytest.raises(ValueError):  # noqa: PT011
         unseal(key, seal(key, "a:1")[:length])
 
