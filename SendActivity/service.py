@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from SendActivity.request import SendRequest
 from shared.accounts import Account
 from shared.activities import outgoing, require_size
-from shared.conversations import Conversation
-from shared.deliveries import Destination
 from shared.errors import ConversationNotStartedError
 from shared.languages import best_match
 from shared.models import Activity
 from shared.queues import QueuedMessage, Sent, StartFirst
 from shared.services import Services
+from shared.targets import Target, target_account, target_in, target_person
 from shared.turns import take_turn
 from shared.welcome import require_welcome
 
@@ -21,32 +20,6 @@ class SentActivity:
     """What was sent; ``id`` is None where the channel gives none."""
 
     id: str | None
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where an activity goes: a conversation, and the person it is with, where it is with one.
-
-    ``conversation`` is None when there is none with the person yet, ``account`` when nothing is
-    cached of them.
-    """
-
-    channel_id: str
-    user_id: str | None
-    account: Account | None
-    conversation: Conversation | None
-
-    @property
-    def destination(self) -> Destination:
-        conversation = self.conversation
-        return Destination(
-            channel_id=self.channel_id,
-            service_url=conversation.service_url if conversation else "",
-            tenant_id=conversation.tenant_id if conversation else None,
-            conversation_id=conversation.id if conversation else None,
-            user_id=self.user_id,
-            key=self.account.key if self.account else None,
-        )
 
 
 def send_activity(
@@ -101,36 +74,15 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> Sent | S
         )
 
 
-def _target(request: SendRequest, services: Services) -> _Target:
+def _target(request: SendRequest, services: Services) -> Target:
     recipient = request.recipient
     if recipient is not None:
-        account = _account(recipient.channel_id, recipient.user_id, services)
-        conversation = _one_to_one(account, services) if account else None
-        return _Target(recipient.channel_id, recipient.user_id, account, conversation)
-    found = services.conversations.find(request.conversation_id or "", request.channel_id)
-    account = _account(found.channel_id, found.user_id, services) if found.user_id else None
-    if account is not None and account.has_left(found.id):
+        return target_person(recipient.channel_id, recipient.user_id, services)
+    found = target_in(request.conversation_id or "", request.channel_id, services)
+    if found.account and found.conversation and found.account.has_left(found.conversation.id):
         # The old id goes on reaching the person, in the conversation that they have now.
-        return _Target(found.channel_id, found.user_id, account, _one_to_one(account, services))
-    return _Target(found.channel_id, found.user_id, account, found)
-
-
-def _account(channel_id: str, user_id: str, services: Services) -> Account | None:
-    stored = services.accounts.get(channel_id, user_id)
-    return stored.account if stored else None
-
-
-def _one_to_one(account: Account, services: Services) -> Conversation | None:
-    if account.conversation is None:
-        return None
-    return Conversation(
-        id=account.conversation.id,
-        channel_id=account.channel_id,
-        service_url=account.service_url or services.settings.service_url(account.channel_id),
-        bot=account.bot,
-        tenant_id=account.tenant_id,
-        user_id=account.user_id,
-    )
+        return target_account(found.account, services, user_id=found.user_id)
+    return found
 
 
 def _in_language(request: SendRequest, account: Account | None, default_locale: str) -> Activity:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 START_CONVERSATION: Final = "start-conversation"
 SEND_ACTIVITY: Final = "send-activity"
 CACHE_ACCOUNT: Final = "cache-account"
+SEND_ALERT: Final = "send-alert"
+UPDATE_ACTIVITY: Final = "update-activity"
+DELETE_ACTIVITY: Final = "delete-activity"
 
 FLOW: Final = "_flow"
 BODY: Final = "_body"
