@@ -1,0 +1,195 @@
+r"""Placeholders in what is sent: ``${data.amount}`` in a text becomes each person's own amount.
+
+The form is the one that the template language of Adaptive Cards made familiar, and only the path is
+taken of it: names of letters, digits, ``_`` and ``-``, with dots between them. A number counts the
+members of a list from 0: ``${data.items.0.title}``. There are no expressions and no functions.
+
+A backslash right before ``${`` makes it text and goes away: ``\${name}`` comes out as ``${name}``.
+Only this one backslash counts, whatever stands before it; all others are text and stay, so
+``\\${name}`` comes out as ``\${name}``. A value is never anything but text: what looks like a
+placeholder in it stays as it is.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared import json_text
+from shared.errors import FieldError, InvalidRequestError
+
+_MARK = re.compile(r"\\\$\{|\$\{(?P<path>[^}]*)(?P<end>\}?)")
+_PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What is sent, with placeholders: read once, filled in for each person, in many threads.
+
+    It looks at the value that it was made of, which must not be changed from then on.
+    """
+
+    _value: Any
+    _filler: "_Filler | None"
+    _placeholders: tuple["_Placeholder", ...]
+
+    def require_values(self, scope: Mapping[str, Any]) -> None:
+        """Raise InvalidRequestError naming each placeholder for which ``scope`` has no value.
+
+        Text, numbers, true and false are values; null, lists and objects are not.
+        """
+        _refuse(self.problems(scope))
+
+    def problems(self, scope: Mapping[str, Any]) -> list[FieldError]:
+        """Return what ``require_values`` would name."""
+        found: list[FieldError] = []
+        for placeholder in self._placeholders:
+            try:
+                placeholder.fill(scope)
+            except InvalidRequestError as error:
+                found.extend(error.field_errors)
+        return found
+
+    def fill(self, scope: Mapping[str, Any]) -> Any:
+        """Return the value with what ``scope`` has for its placeholders, as text within text.
+
+        Numbers, true and false are written as JSON writes them. Names of members are not filled
+        in. The parts without placeholders are those of the value itself, not copies of them. Raises
+        InvalidRequestError where ``require_values`` does.
+        """
+        return self._value if self._filler is None else self._filler.fill(scope)
+
+
+def template_of(value: Any, *, field: str = "activity") -> Template:
+    """Return the template that a JSON value is; ``field`` is its path in the request, for errors.
+
+    The value is nested no deeper than ``json_text.require_depth`` allows. Raises
+    InvalidRequestError naming each ``${`` that does not begin a placeholder.
+    """
+    reader = _Reader()
+    template = reader.template_of(value, field)
+    _refuse(reader.problems)
+    return template
+
+
+def require_fillable(value: Any, scope: Mapping[str, Any], *, field: str = "activity") -> None:
+    """Raise InvalidRequestError naming all that ``template_of`` and ``require_values`` would."""
+    reader = _Reader()
+    template = reader.template_of(value, field)
+    _refuse([*reader.problems, *template.problems(scope)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Placeholder:
+    field: str
+    path: str
+    names: tuple[str, ...]
+
+    def fill(self, scope: Mapping[str, Any]) -> str:
+        value: Any = scope
+        try:
+            for name in self.names:
+                value = _member(value, name)
+        except LookupError:
+            raise self._error("has no value") from None
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float):
+            return json_text.to_text(value)
+        kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
+        raise self._error(f"is {kind}, not text, a number, true or false")
+
+    def _error(self, problem: str) -> InvalidRequestError:
+        return InvalidRequestError(FieldError(self.field, f"has ${{{self.path}}}, which {problem}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    parts: tuple[str | _Placeholder, ...]
+
+    def fill(self, scope: Mapping[str, Any]) -> str:
+        return "".join([part if isinstance(part, str) else part.fill(scope) for part in self.parts])
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """An object or a list, and the fillers of those of its members that have placeholders."""
+
+    value: Any
+    fillers: tuple[tuple[Any, "_Filler"], ...]
+
+    def fill(self, scope: Mapping[str, Any]) -> Any:
+        filled = self.value.copy()
+        for at, filler in self.fillers:
+            filled[at] = filler.fill(scope)
+        return filled
+
+
+_Filler = _Text | _Branch
+
+
+class _Reader:
+    """Reads one value; keeps the placeholders that it finds, and what is wrong with the others."""
+
+    def __init__(self) -> None:
+        self.problems: list[FieldError] = []
+        self._placeholders: dict[_Placeholder, None] = {}
+
+    def template_of(self, value: Any, field: str) -> Template:
+        return Template(value, self._filler_of(value, field), tuple(self._placeholders))
+
+    def _filler_of(self, value: Any, field: str) -> _Filler | None:
+        if isinstance(value, str):
+            return self._text_of(value, field) if "${" in value else None
+        if isinstance(value, dict):
+            members = [(name, member, f"{field}.{name}") for name, member in value.items()]
+        elif isinstance(value, list):
+            members = [(index, member, f"{field}[{index}]") for index, member in enumerate(value)]
+        else:
+            return None
+        fillers = [(at, self._filler_of(member, path)) for at, member, path in members]
+        found = tuple((at, filler) for at, filler in fillers if filler is not None)
+        return _Branch(value, found) if found else None
+
+    def _text_of(self, text: str, field: str) -> _Text:
+        parts: list[str | _Placeholder] = []
+        done = 0
+        for mark in _MARK.finditer(text):
+            parts.append(text[done : mark.start()])
+            parts.append(self._part_of(mark, field))
+            done = mark.end()
+        return _Text((*parts, text[done:]))
+
+    def _part_of(self, mark: re.Match[str], field: str) -> str | _Placeholder:
+        path = mark["path"]
+        if path is None:
+            return "${"
+        if mark["end"] and _PATH.fullmatch(path):
+            placeholder = _Placeholder(field, path, tuple(path.split(".")))
+            self._placeholders[placeholder] = None
+            return placeholder
+        # What stands there is not repeated: it may be anything, also of the message.
+        problem = "holds no path such as data.items.0.title" if mark["end"] else "is never closed"
+        self.problems.append(
+            FieldError(
+                field,
+                f"has a ${{ at character {mark.start() + 1} that {problem}; "
+                "write \\${ where it is to be text",
+            )
+        )
+        return ""
+
+
+def _member(value: Any, name: str) -> Any:
+    """Return a member of an object or a list; raise LookupError when there is none."""
+    if isinstance(value, Mapping):
+        return value[name]
+    if isinstance(value, list) and _INDEX.fullmatch(name):
+        return value[int(name)]
+    raise LookupError(name)
+
+
+def _refuse(problems: list[FieldError]) -> None:
+    if problems:
+        raise InvalidRequestError(*problems)
