@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
 
 import azure.functions as func
 
@@ -22,6 +21,7 @@ from shared.triggers import (
     http_function,
     json_response,
     no_content,
+    page_response,
     path_id,
     queue_function,
     read_json,
@@ -74,10 +74,7 @@ def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
 def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the accounts that fit; the next one with the token, until there is none."""
     accounts, token = list_accounts(AccountQuery.from_params(request.params), services())
-    page: dict[str, Any] = {"accounts": [account_body(account) for account in accounts]}
-    if token is not None:
-        page["continuationToken"] = token
-    return json_response(page)
+    return page_response("accounts", [account_body(account) for account in accounts], token)
 
 
 @cache_account_blueprint.function_name("DeleteAccount")

@@ -10,17 +10,11 @@ from shared.models import (
     Identifier,
     Locale,
     Name,
+    Recipient,
     Timestamp,
     WireModel,
     parse,
 )
-
-
-class Recipient(WireModel):
-    """A person on a channel."""
-
-    channel_id: ChannelId
-    user_id: Identifier
 
 
 class SendRequest(WireModel):
@@ -50,4 +44,12 @@ class SendRequest(WireModel):
             raise InvalidRequestError(
                 FieldError("activity", "give either this or activities, not both")
             )
+        return request
+
+    @classmethod
+    def of_alert(cls, body: Mapping[str, Any]) -> "SendRequest":
+        """Return the request in a message of an alert, which says elsewhere what is sent."""
+        request = parse(cls, body)
+        if request.recipient is None or request.activity or request.activities:
+            raise InvalidRequestError(FieldError("recipient", "is all that an alert's message has"))
         return request

@@ -1,6 +1,8 @@
 """Sending one activity: into a conversation, or to a person wherever they talk with the bot."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from SendActivity.request import SendRequest
 from shared.accounts import Account
@@ -9,10 +11,14 @@ from shared.errors import ConversationNotStartedError
 from shared.languages import best_match
 from shared.models import Activity
 from shared.queues import QueuedMessage, Sent, StartFirst
+from shared.references import account_in
 from shared.services import Services
 from shared.targets import Target, target_account, target_in, target_person
 from shared.turns import take_turn
 from shared.welcome import require_welcome
+
+# Longer ago, a person may have moved, or changed their mind.
+_REFERENCE_HOLDS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -31,29 +37,12 @@ def send_activity(
     just wrote; ConversationNotStartedError when the bot has no conversation with them.
     """
     target = _target(request, services)
-    conversation = target.conversation
     if message is not None:
         message.destination = target.destination
-    if target.user_id is not None and not (message and message.flow.is_reply):
-        require_welcome(
-            target.channel_id,
-            target.user_id,
-            target.account,
-            services,
-            topic=request.topic,
-            message=message,
-        )
-    if conversation is None:
-        raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
+    if not (message and message.flow.is_reply):
+        _require_welcome(request, target, services, message)
     activity = _in_language(request, target.account, services.settings.default_locale)
-    require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
-    turn = take_turn(target.destination, services, message)
-    activity_id = turn.call(
-        lambda: services.connector.send_activity(
-            conversation.service_url, conversation.id, outgoing(activity, conversation)
-        )
-    )
-    return SentActivity(activity_id)
+    return _send(target, lambda: activity, services, message)
 
 
 def send_queued_activity(message: QueuedMessage, services: Services) -> Sent | StartFirst:
@@ -62,15 +51,85 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> Sent | S
     That is another call, so another invocation makes it: the message waits inside the start's and
     comes back when it is done.
     """
-    request = SendRequest.from_json(message.body)
     try:
-        return Sent(send_activity(request, services, message).id)
+        if message.flow.alert is not None:
+            return Sent(_send_alert(message, services, message.flow.alert).id)
+        return Sent(send_activity(SendRequest.from_json(message.body), services, message).id)
     except ConversationNotStartedError:
         to = message.destination
         if message.flow.started or to is None or to.user_id is None:
             raise
-        return StartFirst(
-            {"channelId": to.channel_id, "isGroup": False, "members": [{"id": to.user_id}]}
+        start = {"channelId": to.channel_id, "isGroup": False, "members": [{"id": to.user_id}]}
+        if message.flow.alert is not None:
+            topic_name = services.alerts.current(message.flow.alert).topic_name
+            start |= {"topicName": topic_name} if topic_name else {}
+        return StartFirst(start)
+
+
+def _send_alert(message: QueuedMessage, services: Services, alert_id: str) -> SentActivity:
+    """Send a person's share of an alert, in the version that it has when the call is made."""
+    request = SendRequest.of_alert(message.body)
+    services.alerts.under_way(alert_id)
+    reference, recipient = message.flow.reference, request.recipient
+    age = datetime.now(UTC) - message.flow.accepted_at
+    if reference is not None and recipient is not None and age < _REFERENCE_HOLDS:
+        # Whether they want it was asked when the reference was made, a moment ago.
+        account = account_in(reference, recipient.channel_id, recipient.user_id)
+        target = target_account(account, services)
+        message.destination = target.destination
+    else:
+        target = _target(request, services)
+        message.destination = target.destination
+        _require_welcome(request, target, services, message)
+    said: Activity | None = None
+
+    def say() -> Activity:
+        nonlocal said
+        alert = services.alerts.current(alert_id)
+        if said is None or message.alert_version != alert.version:
+            said = services.alerts.content(alert).activity(
+                topic=alert.topic,
+                name=target.account.name if target.account else None,
+                locale=target.account.locale if target.account else None,
+                default_locale=services.settings.default_locale,
+            )
+            message.alert_version = alert.version
+        return said
+
+    return _send(target, say, services, message)
+
+
+def _send(
+    target: Target,
+    say: Callable[[], Activity],
+    services: Services,
+    message: QueuedMessage | None,
+) -> SentActivity:
+    """Send what is to be said, which is asked for once more when the call is made."""
+    conversation = target.conversation
+    if conversation is None:
+        raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
+    require_size(say(), services.settings.largest_activity_bytes(conversation.channel_id))
+    turn = take_turn(target.destination, services, message)
+    activity_id = turn.call(
+        lambda: services.connector.send_activity(
+            conversation.service_url, conversation.id, outgoing(say(), conversation)
+        )
+    )
+    return SentActivity(activity_id)
+
+
+def _require_welcome(
+    request: SendRequest, target: Target, services: Services, message: QueuedMessage | None
+) -> None:
+    if target.user_id is not None:
+        require_welcome(
+            target.channel_id,
+            target.user_id,
+            target.account,
+            services,
+            topic=request.topic,
+            message=message,
         )
 
 

@@ -9,7 +9,7 @@ from shared import json_text
 from shared.accounts import Account, OneToOne, StoredAccount
 from shared.activities import outgoing, require_size
 from shared.channels import TEAMS, require_start_supported
-from shared.connector_errors import ConnectorError
+from shared.connector_errors import ConnectorError, unsupported
 from shared.conversations import Conversation
 from shared.deliveries import Destination
 from shared.errors import (
@@ -252,18 +252,12 @@ def _start(
             lambda: services.connector.create_conversation(start.service_url, _parameters(start))
         )
     except ConnectorError as error:
-        # 405 and 501: the channel has no such operation ("Web Chat does not support" it).
-        if error.answer.status not in (405, 501):
-            raise
-        refused = (
+        refusal = (
             GroupConversationNotSupportedError
             if request.is_group
             else ConversationNotSupportedError
         )
-        refusal = refused(f"Channel {start.channel_id} answered that it cannot do this")
-        refusal.was_attempt = True
-        refusal.correlation_id = error.correlation_id
-        raise refusal from error
+        raise unsupported(error, start.channel_id, refusal) from error
     conversation = Conversation(
         id=created.id,
         channel_id=start.channel_id,

@@ -1,16 +1,15 @@
 """Following messages over HTTP, and removing what is old by a timer."""
 
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 import azure.functions as func
 
 from shared.retention import remove_old_rows
 from shared.services import services
-from shared.triggers import http_function, json_response, path_id
+from shared.triggers import http_function, json_response, page_response, path_id
 from TrackDelivery.request import FailureQuery
-from TrackDelivery.service import delivery_body, find_delivery, list_failures, retry_delivery
+from TrackDelivery.service import find_delivery, list_failures, retry_delivery
 
 track_delivery_blueprint = func.Blueprint()
 
@@ -20,7 +19,7 @@ track_delivery_blueprint = func.Blueprint()
 @http_function
 def get_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return what became of a message so far."""
-    return json_response(delivery_body(find_delivery(path_id(request, "id"), services())))
+    return json_response(find_delivery(path_id(request, "id"), services()).to_json())
 
 
 @track_delivery_blueprint.function_name("ListDeliveries")
@@ -29,10 +28,7 @@ def get_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
 def list_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of what failed; the next one with the token, until there is none."""
     failures, token = list_failures(FailureQuery.from_params(request.params), services())
-    page: dict[str, Any] = {"deliveries": [delivery_body(each) for each in failures]}
-    if token is not None:
-        page["continuationToken"] = token
-    return json_response(page)
+    return page_response("deliveries", [each.to_json() for each in failures], token)
 
 
 @track_delivery_blueprint.function_name("RetryDelivery")
@@ -42,7 +38,7 @@ def retry_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
     """Put a message that failed back on its queue; 202 once the queue has it."""
     accepted = retry_delivery(path_id(request, "id"), services())
     return json_response(
-        delivery_body(accepted),
+        accepted.to_json(),
         HTTPStatus.ACCEPTED,
         Location=f"/api/deliveries/{quote(accepted.id, safe='')}",
     )

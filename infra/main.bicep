@@ -123,10 +123,14 @@ var queues = [
   'start-conversation'
   'send-activity'
   'cache-account'
+  'send-alert'
+  'update-activity'
+  'delete-activity'
 ]
 
 var tables = [
   'accounts'
+  'alerts'
   'bodies'
   'conversations'
   'deliveries'
@@ -136,6 +140,7 @@ var tables = [
   'lanes'
   'leases'
   'optouts'
+  'pages'
   'retention'
 ]
 

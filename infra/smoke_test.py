@@ -4,9 +4,10 @@
     python infra/smoke_test.py https://func-….azurewebsites.net [--delivery ID]
 
 It is well, takes no activity that the Connector has not signed, and answers nobody without a key.
-With --delivery it also waits for the record of a message that somebody has put on a queue, with an
-``expiresAt`` in the past: it ends as expired, on its way through queue, function and table, and no
-call is made for it. For this the function key is read from FUNCTION_KEY.
+With a key of the app in FUNCTION_KEY, it is also asked for an alert that is not sent, a dry run to
+somebody whom nobody knows. With --delivery, which needs the key too, it waits for the record of a
+message that somebody has put on a queue, with an ``expiresAt`` in the past: it ends as expired, on
+its way through queue, function and table, and no call is made for it.
 """
 
 import argparse
@@ -22,6 +23,11 @@ from urllib.request import Request, urlopen
 
 _PATIENCE_SECONDS = 300.0
 _PAUSE_SECONDS = 5.0
+_DRY_RUN = {
+    "recipients": [{"channelId": "msteams", "userId": "smoke-test"}],
+    "activity": {"text": "Nobody reads this."},
+    "dryRun": True,
+}
 
 
 def main() -> None:
@@ -38,10 +44,14 @@ def main() -> None:
     _wait_for("GET /api/health", f"{api}/health", {}, {"status": "ok"}, deadline)
     _expect(401, "POST /api/messages without a token", f"{api}/messages", body=b"{}")
     _expect(401, "GET /api/accounts without a key", f"{api}/accounts")
+    key = os.environ.get("FUNCTION_KEY", "")  # noqa: TID251  # no app
+    headers = {"x-functions-key": key}
+    if key:
+        alert = json.dumps(_DRY_RUN).encode()
+        _expect(200, "POST /api/alerts, a dry run", f"{api}/alerts", headers, alert)
     if given.delivery:
-        key = {"x-functions-key": os.environ.get("FUNCTION_KEY", "")}  # noqa: TID251  # no app
         url = f"{api}/deliveries/{quote(given.delivery, safe='')}"
-        _wait_for("the delivery", url, key, {"status": "expired"}, deadline)
+        _wait_for("the delivery", url, headers, {"status": "expired"}, deadline)
 
 
 def _wait_for(
@@ -57,8 +67,14 @@ def _wait_for(
         time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
-def _expect(expected: int, what: str, url: str, body: bytes | None = None) -> None:
-    status, _ = _ask(url, {}, body)
+def _expect(
+    expected: int,
+    what: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> None:
+    status, _ = _ask(url, headers or {}, body)
     if status != expected:
         raise SystemExit(f"{what}: {status}, expected {expected}")
     _say(f"{what}: {status}")

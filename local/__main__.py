@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from local import host, openapi, redrive, run
+from local import alert, host, openapi, redrive, run, send
 
-COMMANDS = (host, openapi, redrive, run)
+COMMANDS = (alert, host, openapi, redrive, run, send)
 
 
 def main() -> int:

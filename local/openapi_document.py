@@ -114,11 +114,12 @@ def _operation(function: Function, told: Operation) -> Json:
 
 
 def _of_path(route: str) -> Iterator[Parameter]:
-    names = re.findall(r"{(\w+)}", route)
-    for name in names:
+    found = re.findall(r"(?:(\w+)/)?{(\w+)}", route)
+    for collection, name in found:
         schema = {"type": "string", "minLength": 1, "maxLength": 1024}
-        yield Parameter("path", name, table.PARAMETERS[name], schema)
-    for name in names:
+        told = table.PARAMETERS.get(name) or table.PARAMETERS[f"{collection}/{name}"]
+        yield Parameter("path", name, told, schema)
+    for _, name in found:
         schema = {"type": "string", "maxLength": 1024}
         yield Parameter("query", name, table.ALTERNATIVE, schema, has_examples=False)
 

@@ -8,14 +8,19 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from CacheAccount.request import AccountBody, _ConversationReference
+from DeleteActivity.request import DeleteRequest
 from local import openapi_table as table
 from local.openapi_table import Json
 from ReceiveActivity.request import InboundActivity
-from SendActivity.request import Recipient, SendRequest
+from SendActivity.request import SendRequest
+from SendAlert.request import AlertRequest, AudienceBody, EditRequest
+from shared.alerts import AlertStatus
 from shared.deliveries import Status
 from shared.errors import FieldError
+from shared.models import Recipient
 from shared.queues import FLOW, Flow
 from StartConversation.request import StartRequest
+from UpdateActivity.request import UpdateRequest
 
 SCHEMAS = "#/components/schemas/"
 
@@ -54,10 +59,11 @@ class Delivery(_Answer):
     """What became of a queue's message so far.
 
     `recreated`: the conversation had to be started again. `ambiguous`: nobody can know whether a
-    call came through.
+    call came through. `recalled`: it was sent, and is deleted by now.
     """
 
     id: str
+    alert_id: str | None = None
     status: Status
     channel_id: str | None = None
     recipient: Recipient | None = None
@@ -69,14 +75,93 @@ class Delivery(_Answer):
     activity_id: str | None = None
     recreated: Literal[True] | None = None
     ambiguous: Literal[True] | None = None
+    recalled: Literal[True] | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
 
 class DeliveryPage(_Answer):
-    """Failures, and where the next page begins, if there is one."""
+    """Deliveries, and where the next page begins, if there is one."""
 
     deliveries: list[Delivery]
+    continuation_token: str | None = None
+
+
+class Reach(_Answer):
+    """Whom an alert would reach; `suppressed` are those who want none, or cannot be reached.
+
+    In `byLocale` who has no locale counts for `DefaultLocale`.
+    """
+
+    total: int
+    suppressed: int
+    by_channel: dict[str, int]
+    by_locale: dict[str, int]
+
+
+class AlertLinks(_Answer):
+    """Where an alert is followed and acted on, relative to this server."""
+
+    self: str
+    deliveries: str
+    cancel: str
+    retry: str
+    activity: str
+
+
+class AcceptedAlert(_Answer):
+    """An alert that was accepted, and where to ask for more."""
+
+    id: str
+    status: AlertStatus
+    links: AlertLinks
+
+
+class Alert(_Answer):
+    """An alert, without its counts; `recipients` is how many it names.
+
+    `status`: `scheduled` until its `sendAt`; `accepted`, nobody is being sent to yet; `sending`;
+    `done`; `expired`, its time was over before all of its audience was read; `cancelled`;
+    `recalled`. It has ended once it has `endedAt`. `version` counts its edits, and the recall.
+    """
+
+    id: str
+    status: AlertStatus
+    version: int
+    topic: str | None = None
+    topic_name: str | None = None
+    audience: AudienceBody | None = None
+    recipients: int | None = None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    send_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+
+
+class AlertProgress(Alert):
+    """An alert, and how far it is: `counts` are its deliveries by status.
+
+    Of those that were sent, `current` are as the last edit has it, and `recalled` are deleted.
+    `progress` is what part of `total` has ended, and 1 only when all has.
+    """
+
+    counts: dict[Status, int]
+    current: int | None = None
+    recalled: int | None = None
+    total: int
+    is_estimate: bool
+    progress: float
+    rate_per_second: float | None = None
+    estimated_end: AwareDatetime | None = None
+    links: AlertLinks
+
+
+class AlertPage(_Answer):
+    """Alerts, and where the next page begins, if there is one."""
+
+    alerts: list[Alert]
     continuation_token: str | None = None
 
 
@@ -130,7 +215,18 @@ class PoisonEntry(_Answer):
     flow: Flow | None = Field(None, alias=FLOW)
 
 
-_REQUESTS = (SendRequest, StartRequest, AccountBody, _ConversationReference, InboundActivity, Flow)
+_REQUESTS = (
+    SendRequest,
+    AlertRequest,
+    EditRequest,
+    UpdateRequest,
+    DeleteRequest,
+    StartRequest,
+    AccountBody,
+    _ConversationReference,
+    InboundActivity,
+    Flow,
+)
 _ANSWERS = (
     Conversation,
     SentActivity,
@@ -138,6 +234,10 @@ _ANSWERS = (
     AccountPage,
     Delivery,
     DeliveryPage,
+    Reach,
+    AcceptedAlert,
+    AlertProgress,
+    AlertPage,
     Health,
     FailingHealth,
     Problem,
@@ -146,6 +246,7 @@ _ANSWERS = (
 
 _NAMES = {
     "AccountBody": "Account",
+    "AudienceBody": "Audience",
     "_ConversationReference": "ConversationReference",
     "_ReferencedUser": "ReferencedUser",
     "Status": "DeliveryStatus",
@@ -155,6 +256,13 @@ _DESCRIPTIONS = {
     "Flow": "What the app noted about a message on its way. Leave it as it is.",
     "StartRequest": "The Connector's Conversation object, and `channelId`, `serviceUrl` and"
     " `startNew`. Fields that nobody knows are dropped.",
+    "AlertRequest": "One activity, or one in several languages by locale, for many people. With"
+    " `dryRun` nothing is sent. `topicName` is that of a conversation that has to be started.",
+    "EditRequest": "What an alert shall say from now on.",
+    "Audience": "Whom an alert is for: all whom everything that is given fits; an empty one is"
+    " everybody. Of several interests one is enough, in whatever case; `en` is `en-GB` too.",
+    "DeleteRequest": "Which activity is recalled, and in which conversation it is.",
+    "UpdateRequest": "Another activity, in the place of one that was sent.",
     "SendRequest": "One activity, for a conversation or for a person; or one in several languages,"
     " by locale, of which one is sent.",
 }
@@ -162,6 +270,17 @@ _DESCRIPTIONS = {
 
 def _says(name: str) -> Json:
     return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
+_SAYS_ONE_THING = {
+    "oneOf": [
+        _says("activity"),
+        {
+            "required": ["activities"],
+            "properties": {"activities": {"type": "object", "minProperties": 1}},
+        },
+    ]
+}
 
 
 # What the models' validators ask for beyond what types can say.
@@ -192,9 +311,13 @@ _RULES: dict[str, Json] = {
     "SendRequest": {
         "allOf": [
             {"oneOf": [_says("conversationId"), _says("recipient")]},
-            {"oneOf": [_says("activity"), _says("activities")]},
+            _SAYS_ONE_THING,
         ]
     },
+    "AlertRequest": {
+        "allOf": [{"oneOf": [_says("recipients"), _says("audience")]}, _SAYS_ONE_THING]
+    },
+    "EditRequest": _SAYS_ONE_THING,
 }
 
 
@@ -223,6 +346,22 @@ def schemas() -> dict[str, Json]:
             "oneOf": [
                 {"allOf": [ref("AccountPatch"), {"required": ["channelId", "userId"]}]},
                 ref("ConversationReference"),
+            ],
+        },
+        "AlertEdit": {
+            "description": "An activity, or what an alert shall say as its request has it.",
+            "oneOf": [
+                ref("EditRequest"),
+                {
+                    "allOf": [
+                        ref("Activity"),
+                        {
+                            "not": {
+                                "anyOf": [{"required": ["activity"]}, {"required": ["activities"]}]
+                            }
+                        },
+                    ]
+                },
             ],
         },
         "StartMessage": {
@@ -269,11 +408,7 @@ def _tidy(schema: Json) -> Json:
     if "$ref" in tidy:
         name = tidy["$ref"].removeprefix(SCHEMAS)
         tidy["$ref"] = SCHEMAS + _NAMES.get(name, name)
-    for name in ("properties", "patternProperties"):
-        if name in tidy:
-            tidy[name] = {key: _tidy(each) for key, each in tidy[name].items()}
-    if isinstance(tidy.get("items"), dict):
-        tidy["items"] = _tidy(tidy["items"])
+    tidy |= _tidy_parts(tidy)
     if tidy.get("additionalProperties") is True:
         # So it is unless told.
         del tidy["additionalProperties"]
@@ -286,6 +421,18 @@ def _tidy(schema: Json) -> Json:
             return {**_tidy(one), **tidy, "type": [kind, "null"]}
         case choices:
             return {**tidy, "anyOf": [_tidy(each) for each in choices]}
+
+
+def _tidy_parts(schema: Json) -> Json:
+    parts: Json = {
+        name: {key: _tidy(each) for key, each in schema[name].items()}
+        for name in ("properties", "patternProperties")
+        if name in schema
+    }
+    for name in ("items", "propertyNames"):
+        if isinstance(schema.get(name), dict):
+            parts[name] = _tidy(schema[name])
+    return parts
 
 
 def never_null(schema: Json) -> Json:

@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from CacheAccount.request import AccountQuery
+from SendAlert.request import AlertDeliveryQuery, AlertQuery
 from shared import errors
+from shared.deliveries import Status
 from shared.errors import AppError
 from TrackDelivery.request import FailureQuery
 
@@ -26,11 +28,18 @@ CONVERSATION = "a:1-alex"
 GROUP = "19:news@thread.tacv2;messageid=1767225600000"
 ACTIVITY = "1767225600000"
 ORDER = "order-4711"
+ALERT = "lighthouses-1"
+TOPIC = "Lighthouses"
+MEMBER = "3f2b8c0d9e4a4f6b8a1c7d5e2b9f0a34"
+RATE = 0.4
 SERVICE_URL = "https://smba.trafficmanager.net/teams/"
 BOT = {"id": "28:5a4b3c2d-0000-4000-8000-00000000b070", "name": "News"}
 CORRELATION = "qwErTy1234.1"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TIME = "2026-01-31T08:00:00+00:00"
+EARLIER = "2026-01-31T08:00:00Z"
+SOON = "2026-02-01T08:00:00Z"
+LATER = "2026-02-02T08:00:00Z"
 POSTING = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
@@ -97,7 +106,7 @@ class Queue:
 
 INFO = """\
 Starts conversations of a bot on Teams, Slack and other channels, and sends activities into them,
-for systems that learn something a person should know.
+one by one or as an alert to many, for systems that learn something people should know.
 
 JSON is in camelCase, with the Bot Framework's own names. An activity passes through whole: cards,
 attachments, entities, `channelData`, fields that nobody here knows. Ids in paths are
@@ -109,7 +118,8 @@ again there. The queues' messages are schemas too, listed by queue under `x-queu
 `webhooks`, as those are what this API would call, and a queue is what its callers write to."""
 
 TAGS = {
-    "Conversations": "Starting conversations, and sending into them.",
+    "Conversations": "Starting conversations, sending into them, and changing what was sent.",
+    "Alerts": "One message to many people: sending, following, editing and recalling it.",
     "Accounts": "What is cached of people, for bots whose messaging endpoint lives elsewhere.",
     "Deliveries": "What became of the messages of the queues.",
     "Bot": "What the Connector and monitors call.",
@@ -143,9 +153,11 @@ NO_KEY = "The function key is missing or wrong; the Functions host says so, with
 
 PARAMETERS = {
     "conversationId": "The conversation's id.",
+    "activityId": "The id that the activity got when it was sent.",
     "channelId": "The channel, such as `msteams` or `slack`.",
     "userId": "The person's id on the channel; on Teams, the Entra object id does as well.",
-    "id": "The delivery's id: the message's own `id`, else the one the queue gave it.",
+    "alerts/id": "The alert's id.",
+    "deliveries/id": "The delivery's id: the message's own `id`, else the one the queue gave it.",
 }
 ALTERNATIVE = "Wins over the one in the path, where it is given."
 PARAMETERS_OF_LISTS = {
@@ -153,9 +165,10 @@ PARAMETERS_OF_LISTS = {
     "tenantId": "Only those of this tenant.",
     "locale": "Only those who read this language: `en` is `en-GB` too.",
     "interest": "Only those with this interest, in whatever case.",
-    "pageSize": "How many to look through for this page.",
+    "pageSize": "How many this page holds at most.",
     "continuationToken": "What the page before gave.",
     "since": "A time with its zone; a day ago unless told.",
+    "status": "Only those that are in this state.",
 }
 
 CHANNEL = Parameter(
@@ -196,20 +209,16 @@ _STORAGE = (
 )
 _READS = (errors.InvalidRequestError, *_STORAGE)
 _WRITES = (*_READS, errors.RequestTooLargeError)
-_CALLS = (
-    *_WRITES,
-    errors.UntrustedServiceUrlError,
-    errors.SuppressedError,
-    errors.HeldBackError,
-    errors.BotCredentialError,
-    errors.IdempotencyKeyInUseError,
-    errors.IdempotencyKeyReusedError,
-)
+_CALLS = (errors.UntrustedServiceUrlError, errors.HeldBackError, errors.BotCredentialError)
+_ONCE = (errors.IdempotencyKeyInUseError, errors.IdempotencyKeyReusedError)
+_SENDS = (*_WRITES, *_CALLS, *_ONCE, errors.SuppressedError)
 _FINDS_CONVERSATION = (errors.UnknownConversationError, errors.AmbiguousConversationError)
+_CHANGES = (*_CALLS, *_FINDS_CONVERSATION, errors.ActivityChangeNotSupportedError)
 
 NEVER_OVER_HTTP = (
     # What only a queue's message meets.
     errors.AlreadyDoneError,
+    errors.CancelledError,
     errors.DeliveryUnderWayError,
     errors.ExpiredError,
     errors.OutcomeUnknownError,
@@ -268,6 +277,61 @@ FAILED_DELIVERY = {
     "updatedAt": TIME,
 }
 _RETRIED = ("code", "detail", "correlationId")
+ALERT_DELIVERY = {
+    **SENT_DELIVERY,
+    "id": f"{ALERT}:0:{MEMBER}",
+    "alertId": ALERT,
+}
+_LINKS = {
+    "self": f"/api/alerts/{ALERT}",
+    "deliveries": f"/api/alerts/{ALERT}/deliveries",
+    "cancel": f"/api/alerts/{ALERT}/cancel",
+    "retry": f"/api/alerts/{ALERT}/retry",
+    "activity": f"/api/alerts/{ALERT}/activity",
+}
+_ACCEPTED_ALERT = {"id": ALERT, "status": "accepted", "links": _LINKS}
+_NEW_ALERT = {
+    "id": ALERT,
+    "audience": {"interests": [TOPIC]},
+    "topic": TOPIC,
+    "activities": {
+        "en": {"text": "A new article, ${name}: **${article.title}**", "textFormat": "markdown"},
+        "de": {"text": "Ein neuer Artikel: **${article.title}**", "textFormat": "markdown"},
+    },
+    "data": {"article": {"title": "Who keeps the light?"}},
+}
+DONE_ALERT = {
+    "id": ALERT,
+    "status": "done",
+    "version": 1,
+    "topic": TOPIC,
+    "audience": {"interests": [TOPIC]},
+    "createdAt": TIME,
+    "updatedAt": TIME,
+    "startedAt": TIME,
+    "endedAt": TIME,
+}
+
+
+def progress(alert: Json, *, share: float, total: int, counts: Mapping[str, int]) -> Json:
+    """Return how far an alert is, as the app writes it; what is absent from the counts is 0."""
+    return {
+        **alert,
+        "counts": {each.value: counts.get(each, 0) for each in Status},
+        "total": total,
+        "isEstimate": False,
+        "progress": share,
+        "links": _LINKS,
+    }
+
+
+_DONE = progress(DONE_ALERT, share=1.0, total=1, counts={"sent": 1}) | {"ratePerSecond": RATE}
+
+
+def _again(done: Json, **changes: Any) -> Json:
+    """Return how far an alert is that had ended, and goes on."""
+    open_again = {name: each for name, each in done.items() if name != "endedAt"}
+    return {**open_again, "status": "sending", "progress": 0.999, **changes}
 
 
 _TITLES = {HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content"}
@@ -301,10 +365,27 @@ def from_connector(status: HTTPStatus, code: str, answered: int) -> Json:
 
 
 PROBLEMS: dict[str, Json] = {
+    "AlertExists": problem(HTTPStatus.CONFLICT, "AlertExists", "Another alert has this id"),
+    "AlertOver": problem(
+        HTTPStatus.CONFLICT,
+        "AlertOver",
+        "The alert was cancelled, so nothing more is sent of it",
+    ),
+    "AlertRecalled": problem(
+        HTTPStatus.CONFLICT,
+        "AlertOver",
+        "The alert was recalled, so there is nothing to edit any more",
+    ),
     "AccountChanged": problem(
         HTTPStatus.PRECONDITION_FAILED,
         "AccountChanged",
         "The account is not of the version that If-Match names",
+    ),
+    "ActivityChangeNotSupported": problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "ActivityChangeNotSupported",
+        "Channel msteams answered that it cannot do this",
+        correlationId=CORRELATION,
     ),
     "AmbiguousConversation": problem(
         HTTPStatus.CONFLICT,
@@ -352,6 +433,9 @@ PROBLEMS: dict[str, Json] = {
         "Unauthorized",
         "The call was not authenticated as the Bot Connector's",
     ),
+    "UnknownAlert": problem(
+        HTTPStatus.NOT_FOUND, "UnknownAlert", "There is no alert of this id, or no more"
+    ),
     "UnknownAccount": problem(
         HTTPStatus.NOT_FOUND, "UnknownAccount", "Nothing is cached of this user of this channel"
     ),
@@ -369,12 +453,19 @@ _FROM_CONNECTOR = (
     "BotCredentialError",
     "ConnectorTimeout",
     "ConnectorUnavailable",
-    "IdempotencyKeyInUse",
-    "IdempotencyKeyReused",
     "PreconditionFailed",
-    "Suppressed",
     "Throttled",
 )
+_OF_SENDS = (*_FROM_CONNECTOR, "IdempotencyKeyInUse", "IdempotencyKeyReused", "Suppressed")
+_OF_CONVERSATION = (
+    "AmbiguousConversation",
+    "BotNotInConversationRoster",
+    "ConversationNotFound",
+    "UnknownConversation",
+)
+_OF_CHANGES = (*_FROM_CONNECTOR, *_OF_CONVERSATION, "ActivityChangeNotSupported")
+_OF_ACTIVITY = {"conversationId": CONVERSATION, "activityId": ACTIVITY}
+_OF_ALERT = {"id": ALERT}
 
 OPERATIONS: dict[str, Operation] = {
     "StartConversation": Operation(
@@ -397,13 +488,13 @@ OPERATIONS: dict[str, Operation] = {
             ),
         },
         errors=(
-            *_CALLS,
+            *_SENDS,
             errors.ConversationNotSupportedError,
             errors.GroupConversationNotSupportedError,
             errors.ConversationStartingError,
         ),
         calls_connector=True,
-        problems=_FROM_CONNECTOR,
+        problems=_OF_SENDS,
         examples={
             "withActivity": Example(
                 "With the activity to send",
@@ -516,15 +607,9 @@ OPERATIONS: dict[str, Operation] = {
             201: Answer("It was sent.", "SentActivity"),
             202: Answer("It was sent, and the channel gave no id.", "Accepted"),
         },
-        errors=(*_CALLS, *_FINDS_CONVERSATION),
+        errors=(*_SENDS, *_FINDS_CONVERSATION),
         calls_connector=True,
-        problems=(
-            *_FROM_CONNECTOR,
-            "AmbiguousConversation",
-            "BotNotInConversationRoster",
-            "ConversationNotFound",
-            "UnknownConversation",
-        ),
+        problems=(*_OF_SENDS, *_OF_CONVERSATION),
         examples={
             "text": Example(
                 "A text",
@@ -565,6 +650,298 @@ OPERATIONS: dict[str, Operation] = {
                 invalid(**{"(body)": "a message needs text, attachments or channelData"}),
                 {"type": "message"},
                 {"conversationId": CONVERSATION},
+            ),
+        },
+    ),
+    "UpdateActivity": Operation(
+        tag="Conversations",
+        summary="Edit an activity that was sent",
+        description="Puts another one in its place, where the channel can do that, with one call."
+        " Nobody is asked whether they want it, as it is no new message.",
+        body=("Activity",),
+        parameters=(CHANNEL,),
+        answers={200: Answer("It was edited; this is its id from now on.", "SentActivity")},
+        errors=(*_WRITES, *_CHANGES),
+        calls_connector=True,
+        problems=_OF_CHANGES,
+        examples={
+            "text": Example(
+                "Another text",
+                200,
+                {"id": ACTIVITY},
+                {"text": "The article on **Lighthouses** was corrected.", "textFormat": "markdown"},
+                _OF_ACTIVITY,
+            ),
+            "empty": Example(
+                "A message that says nothing",
+                400,
+                invalid(**{"(body)": "a message needs text, attachments or channelData"}),
+                {"type": "message"},
+                _OF_ACTIVITY,
+            ),
+        },
+    ),
+    "DeleteActivity": Operation(
+        tag="Conversations",
+        summary="Recall an activity that was sent",
+        description="Deletes it, where the channel can do that, with one call.",
+        parameters=(CHANNEL,),
+        answers={204: Answer("It is gone.", None)},
+        errors=(*_READS, *_CHANGES),
+        calls_connector=True,
+        problems=_OF_CHANGES,
+        examples={
+            "recall": Example("Recall it", 204, parameters=_OF_ACTIVITY),
+        },
+    ),
+    "SendAlert": Operation(
+        tag="Alerts",
+        summary="Send an alert to many people",
+        description="To `recipients`, or to an `audience`: all whom everything that is given of it"
+        " fits, an empty one everybody. It is answered at once, whatever the size; or, with"
+        " `dryRun`, with whom it would reach if it were sent now: then it looks at everybody first,"
+        " and nothing is sent or kept. Who wants no alerts, or none on its `topic`, gets none. In"
+        " any text of an activity `${name}` is the person's name, `${topic}` the alert's, and a"
+        " path of names, with dots between them, leads into `data`; `\\${` is a literal `${`. The"
+        " same request with the same `id` is one alert.",
+        body=("AlertRequest",),
+        parameters=(IDEMPOTENCY_KEY,),
+        answers={
+            200: Answer("Whom it would reach: this was a dry run.", "Reach"),
+            202: Answer(
+                "It is sent from now on, or when its time comes.", "AcceptedAlert", ("Location",)
+            ),
+        },
+        errors=(*_WRITES, *_ONCE, errors.AlertExistsError),
+        problems=("AlertExists", "IdempotencyKeyReused"),
+        examples={
+            "toWhomItInterests": Example(
+                "To whom it interests, in their language",
+                202,
+                _ACCEPTED_ALERT,
+                _NEW_ALERT,
+                {"Idempotency-Key": "d9f1a1de-0d53-4f0c-8c3b-6a3a4b3c9a17"},
+            ),
+            "toRecipients": Example(
+                "To people by name, later",
+                202,
+                {**_ACCEPTED_ALERT, "status": "scheduled"},
+                {
+                    "id": ALERT,
+                    "recipients": [{"channelId": "msteams", "userId": USER}],
+                    "topicName": "News Alert",
+                    "activity": {
+                        "attachments": [
+                            {
+                                "contentType": "application/vnd.microsoft.card.adaptive",
+                                "content": CARD,
+                            }
+                        ],
+                    },
+                    "sendAt": SOON,
+                    "expiresAt": "2099-01-01T12:00:00Z",
+                },
+            ),
+            "dryRun": Example(
+                "Whom it would reach",
+                200,
+                {
+                    "total": 1,
+                    "suppressed": 0,
+                    "byChannel": {"msteams": 1},
+                    "byLocale": {"en-GB": 1},
+                },
+                {**_NEW_ALERT, "dryRun": True},
+            ),
+            "noValue": Example(
+                "A placeholder without a value",
+                400,
+                invalid(**{"activity.text": "has ${data.title}, which has no value"}),
+                {"audience": {}, "activity": {"text": "Read ${data.title}"}},
+            ),
+        },
+    ),
+    "ListAlerts": Operation(
+        tag="Alerts",
+        summary="List alerts",
+        description="In pages, the newest of a page first, without their counts: go on until there"
+        " is no `continuationToken`, even when a page is empty.",
+        query=AlertQuery,
+        answers={200: Answer("A page.", "AlertPage")},
+        errors=_READS,
+        examples={
+            "all": Example(
+                "All of them", 200, {"alerts": [DONE_ALERT]}, parameters={"pageSize": "1000"}
+            ),
+            "noToken": Example(
+                "A token of nobody's",
+                400,
+                invalid(continuationToken="is not one that this list gave"),
+                parameters={"continuationToken": "next"},
+            ),
+        },
+    ),
+    "GetAlert": Operation(
+        tag="Alerts",
+        summary="Tell how far an alert is",
+        description="Its deliveries, counted by status. For as long as its audience is being read,"
+        " `total` is an estimate (`isEstimate`).",
+        answers={200: Answer("How far it is.", "AlertProgress")},
+        errors=(*_READS, errors.UnknownAlertError),
+        problems=("UnknownAlert",),
+        examples={
+            "sending": Example(
+                "One that is being sent",
+                200,
+                progress(
+                    {
+                        "id": ALERT,
+                        "status": "sending",
+                        "version": 1,
+                        "recipients": 2,
+                        "createdAt": TIME,
+                        "updatedAt": TIME,
+                        "startedAt": TIME,
+                    },
+                    share=0.5,
+                    total=2,
+                    counts={"sending": 1, "suppressed": 1},
+                )
+                | {"ratePerSecond": RATE, "estimatedEnd": TIME},
+                parameters=_OF_ALERT,
+            ),
+            "done": Example("One that is done", 200, _DONE, parameters=_OF_ALERT),
+        },
+    ),
+    "ListAlertDeliveries": Operation(
+        tag="Alerts",
+        summary="List the deliveries of an alert",
+        description="Page by page of its audience: go on until there is no `continuationToken`,"
+        " even when a page is empty.",
+        query=AlertDeliveryQuery,
+        answers={200: Answer("A page.", "DeliveryPage")},
+        errors=(*_READS, errors.UnknownAlertError),
+        problems=("UnknownAlert",),
+        examples={
+            "sent": Example(
+                "What was sent",
+                200,
+                {"deliveries": [ALERT_DELIVERY]},
+                parameters={**_OF_ALERT, "status": "sent", "pageSize": "1000"},
+            ),
+            "noToken": Example(
+                "A token of nobody's",
+                400,
+                invalid(continuationToken="is not one that this list gave"),
+                parameters={**_OF_ALERT, "continuationToken": "next"},
+            ),
+        },
+    ),
+    "CancelAlert": Operation(
+        tag="Alerts",
+        summary="Cancel an alert",
+        description="Nothing more is sent of it within two seconds, which the answer waits for:"
+        " it tells what went out. One that has ended stays as it is.",
+        answers={200: Answer("What went out of it.", "AlertProgress")},
+        errors=(*_READS, errors.UnknownAlertError),
+        problems=("UnknownAlert",),
+        examples={
+            "beforeItsTime": Example(
+                "One that was to be sent later",
+                200,
+                progress(
+                    {
+                        "id": ALERT,
+                        "status": "cancelled",
+                        "version": 1,
+                        "recipients": 1,
+                        "createdAt": TIME,
+                        "updatedAt": TIME,
+                        "sendAt": TIME,
+                        "endedAt": TIME,
+                    },
+                    share=1.0,
+                    total=1,
+                    counts={"cancelled": 1},
+                ),
+                parameters=_OF_ALERT,
+            ),
+        },
+    ),
+    "RetryAlert": Operation(
+        tag="Alerts",
+        summary="Put what failed of an alert back on its queues",
+        description="Messages, edits and recalls of them; nothing else is sent again.",
+        answers={202: Answer("It goes on.", "AlertProgress")},
+        errors=(*_READS, errors.UnknownAlertError, errors.AlertOverError),
+        problems=("AlertOver", "UnknownAlert"),
+        examples={
+            "again": Example(
+                "Try it again",
+                202,
+                _again(
+                    progress(DONE_ALERT, share=1.0, total=1, counts={"permanent-failure": 1}),
+                    ratePerSecond=RATE,
+                    estimatedEnd=TIME,
+                ),
+                parameters=_OF_ALERT,
+            ),
+        },
+    ),
+    "EditAlert": Operation(
+        tag="Alerts",
+        summary="Have an alert say something else",
+        description="Where it was delivered, and where it is still to be sent. The body is an"
+        " activity, or `activity` or `activities` by locale, with `data`; without `data` that of"
+        " the alert stays. Of several edits the last one wins.",
+        body=("AlertEdit",),
+        answers={202: Answer("It is edited from now on.", "AlertProgress")},
+        errors=(*_WRITES, errors.UnknownAlertError, errors.AlertOverError),
+        problems=("AlertRecalled", "UnknownAlert"),
+        examples={
+            "activity": Example(
+                "Another text for everybody",
+                202,
+                _again(_DONE, version=2, current=0, estimatedEnd=TIME),
+                {"text": "The article on **${topic}** was corrected."},
+                _OF_ALERT,
+            ),
+            "activities": Example(
+                "Other texts, and another value in them",
+                202,
+                _again(_DONE, version=2, current=0, estimatedEnd=TIME),
+                {
+                    "activities": {
+                        "en": {"text": "Corrected: ${article.title}"},
+                        "de": {"text": "Berichtigt: ${article.title}"},
+                    },
+                    "data": {"article": {"title": "Who kept the light?"}},
+                },
+                _OF_ALERT,
+            ),
+            "empty": Example(
+                "A message that says nothing",
+                400,
+                invalid(**{"(body)": "a message needs text, attachments or channelData"}),
+                {"type": "message"},
+                _OF_ALERT,
+            ),
+        },
+    ),
+    "RecallAlert": Operation(
+        tag="Alerts",
+        summary="Recall an alert",
+        description="Deletes it where it was delivered, and nothing more is sent of it. What is"
+        " known of it is kept as long as other records.",
+        answers={202: Answer("It is recalled from now on.", "AlertProgress")},
+        errors=(*_READS, errors.UnknownAlertError),
+        problems=("UnknownAlert",),
+        examples={
+            "recall": Example(
+                "Recall it",
+                202,
+                _again(_DONE, status="recalled", version=2, current=0, recalled=0),
+                parameters=_OF_ALERT,
             ),
         },
     ),
@@ -746,7 +1123,7 @@ OPERATIONS: dict[str, Operation] = {
                 "What failed since a moment",
                 200,
                 {"deliveries": [FAILED_DELIVERY]},
-                parameters={"since": "2026-01-31T08:00:00Z", "pageSize": "1000"},
+                parameters={"since": EARLIER, "pageSize": "1000"},
             ),
             "noTime": Example(
                 "Since a moment that is none",
@@ -822,6 +1199,45 @@ QUEUES: dict[str, Queue] = {
                     "activity": {"text": "It shipped."},
                 },
             ),
+        },
+    ),
+    "SendAlertFromQueue": Queue(
+        "Sends an alert to many people, as over HTTP. Its `id`, or the queue's own where it brings"
+        " none, is the alert's. A dry run has nobody to answer to here, and fails.",
+        "AlertRequest",
+        {"toWhomItInterests": ("To whom it interests, in their language", _NEW_ALERT)},
+    ),
+    "UpdateActivityFromQueue": Queue(
+        "Edits an activity that was sent: puts another one in its place. Its `id` is its own, not"
+        " that of the message which was sent.",
+        "UpdateRequest",
+        {
+            "edit": (
+                "Another text",
+                {
+                    "id": f"{ORDER}-edit",
+                    "conversationId": CONVERSATION,
+                    "activityId": ACTIVITY,
+                    "activity": {"text": "It arrives tomorrow."},
+                    "expiresAt": "2099-01-01T12:00:00Z",
+                },
+            )
+        },
+    ),
+    "DeleteActivityFromQueue": Queue(
+        "Recalls an activity that was sent. What is gone already is as it was wanted. Its `id` is"
+        " its own, not that of the message which was sent.",
+        "DeleteRequest",
+        {
+            "recall": (
+                "Recall it",
+                {
+                    "id": f"{ORDER}-recall",
+                    "conversationId": CONVERSATION,
+                    "activityId": ACTIVITY,
+                    "channelId": "msteams",
+                },
+            )
         },
     ),
     "StartConversationFromQueue": Queue(

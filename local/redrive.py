@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.environment import StartError, prepare_environment
 from shared.errors import AppError
-from shared.queues import CACHE_ACCOUNT, SEND_ACTIVITY, START_CONVERSATION
+from shared.queues import QUEUES
 from shared.services import Services
 from shared.settings import Settings
 
@@ -21,7 +21,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "redrive", help="put what failed back on its queue", description=__doc__
     )
-    parser.add_argument("queue", choices=(SEND_ACTIVITY, START_CONVERSATION, CACHE_ACCOUNT))
+    parser.add_argument("queue", choices=QUEUES)
     parser.add_argument(
         "--most", type=int, metavar="N", help="put back so many messages at most (all)"
     )

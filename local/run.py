@@ -24,12 +24,12 @@ from azure.storage.queue import (
 from local.azurite import azurite
 from local.playground import Playground, playground
 from local.processes import ProcessError, leaving_on_signals, running
+from shared.queues import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
 DELIVERY_SECONDS = 60.0
 POLL_SECONDS = 0.1
 INTERRUPTED = 130
-QUEUES = ("start-conversation", "send-activity", "cache-account")
 
 
 class NotDeliveredError(Exception):
@@ -177,6 +177,10 @@ Open {app.chat.url} to see it. In the chat, write "interests", "follow Lighthous
 or "stop". Send the next message yourself:
 
     curl {app.url}/conversations/{conversation_id}/activities -d '{{"text": "Hello!"}}'
+
+or an alert to everybody the bot knows:
+
+    .venv/bin/python -m local alert --url {app.url} --text "Hello!" --follow
 
 The app is at {app.url}, its user is {app.chat.ids.user_id}. Its queues are in
 

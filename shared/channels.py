@@ -52,6 +52,8 @@ _KNOWN = {
     "sms": _NO_GROUPS,
 }
 
+KNOWN_CHANNELS = tuple(_KNOWN)
+
 
 def channel(channel_id: str) -> Channel:
     """Return what is known of a channel; an unknown one is taken to be able to do everything."""

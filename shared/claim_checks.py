@@ -6,6 +6,7 @@ takes 64 KiB.
 
 import logging
 import uuid
+from datetime import datetime
 
 from shared.errors import StorageUnavailableError
 from shared.storage import Storage, Table
@@ -22,8 +23,11 @@ class ClaimChecks:
         """Take the storage."""
         self._table = Table(storage, "bodies")
 
-    def keep(self, text: str) -> str:
-        """Keep a text; return the key that it is fetched by."""
+    def keep(self, text: str, *, until: datetime | None = None) -> str:
+        """Keep a text; return the key that it is fetched by.
+
+        It is kept for as long as records are, and ``until`` that time at least.
+        """
         key = uuid.uuid4().hex
         content = text.encode()
         parts = [
@@ -31,7 +35,8 @@ class ClaimChecks:
         ]
         for number, part in enumerate(parts):
             row = {"PartitionKey": key, "RowKey": f"{number:04}", "part": part}
-            self._table.put({**row, "parts": len(parts)})
+            kept = {"until": until} if until else {}
+            self._table.put({**row, **kept, "parts": len(parts)})
         return key
 
     def fetch(self, key: str) -> str | None:

@@ -38,9 +38,9 @@ _logger = logging.getLogger(__name__)
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
-    "Content-Type": "application/json; charset=utf-8",
     "User-Agent": USER_AGENT,
 }
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 _CONNECT_SECONDS = 5
 _LONGEST_ANSWER_BYTES = 1024 * 1024
 _LONGEST_ID = 1024
@@ -116,26 +116,42 @@ class ConnectorClient:
         self, service_url: str, conversation_id: str, activity: Mapping[str, Any]
     ) -> str | None:
         """Send an activity; return its id, None where the channel gives none."""
-        return _id(self._call("POST", service_url, (conversation_id, "activities"), activity))
+        return _id(self._call("POST", service_url, _activities(conversation_id), activity))
+
+    def update_activity(
+        self,
+        service_url: str,
+        conversation_id: str,
+        activity_id: str,
+        activity: Mapping[str, Any],
+    ) -> str | None:
+        """Put an activity in the place of one that was sent; return the id it has now, if told."""
+        path = _activity(conversation_id, activity_id)
+        return _id(self._call("PUT", service_url, path, activity))
+
+    def delete_activity(self, service_url: str, conversation_id: str, activity_id: str) -> None:
+        """Delete an activity that was sent."""
+        self._call("DELETE", service_url, _activity(conversation_id, activity_id))
 
     def _call(
-        self, method: str, service_url: str, path: tuple[str, ...], body: Mapping[str, Any]
+        self,
+        method: str,
+        service_url: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
+        """Make a call; each part of the path below the conversations is encoded already."""
         base = self._trusted.require(service_url)
-        if not {".", ".."}.isdisjoint(path):
-            # However it is encoded, it would lead up the path, to something else.
-            raise InvalidRequestError(FieldError("conversationId", "is no id"))
-        # Conversation ids hold ":", ";", "@" and more: each part is percent-encoded whole.
-        parts = ("v3", "conversations", *(quote(part, safe="") for part in path))
         token = self._tokens.token()
+        headers = _HEADERS if body is None else _HEADERS | _JSON
         # requests hands urllib3's own Timeout through; its type does not say so.
         timeout: Any = urllib3.Timeout(total=self._timeout_seconds, connect=_CONNECT_SECONDS)
         try:
             response = self._session.request(
                 method,
-                "/".join((base, *parts)),
-                headers=_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
-                data=json_text.encode(body),
+                "/".join((base, "v3", "conversations", *path)),
+                headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
+                data=None if body is None else json_text.encode(body),
                 stream=True,
                 timeout=timeout,
             )
@@ -155,6 +171,22 @@ class ConnectorClient:
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             _logger.error("The Connector does not accept the bot's token: %s", described.code)
         raise connector_error(response.status_code, described)
+
+
+def _activities(conversation_id: str) -> tuple[str, ...]:
+    return _part("conversationId", conversation_id), "activities"
+
+
+def _activity(conversation_id: str, activity_id: str) -> tuple[str, ...]:
+    return *_activities(conversation_id), _part("activityId", activity_id)
+
+
+def _part(field: str, value: str) -> str:
+    """Return an id as one part of a path: they hold ":", ";", "@" and more."""
+    if value in (".", ".."):
+        # However it is encoded, it would lead up the path, to something else.
+        raise InvalidRequestError(FieldError(field, "is no id"))
+    return quote(value, safe="")
 
 
 def _read_object(response: requests.Response) -> Mapping[str, Any]:

@@ -201,6 +201,17 @@ TABLE: tuple[Row, ...] = (
 )
 
 
+def unsupported(error: ConnectorError, channel_id: str, refusal: type[AppError]) -> AppError:
+    """Return an error as this refusal where the channel has no such operation, else as it is."""
+    # "Web Chat does not support" it.
+    if error.answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+        return error
+    refused = refusal(f"Channel {channel_id} answered that it cannot do this")
+    refused.was_attempt = True
+    refused.correlation_id = error.correlation_id
+    return refused
+
+
 def connector_error(
     said: int | Silence, answer: ConnectorAnswer | None = None
 ) -> ConnectorError | BotCredentialError:

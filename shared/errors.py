@@ -11,10 +11,15 @@
       UnknownConversationError         404
         ConversationNotStartedError
       AmbiguousConversationError       409
+      UnknownAlertError                404
+      AlertExistsError                 409  another alert has this id
+      AlertOverError                   409  cancelled or recalled, so this is no use any more
+      CancelledError                   409  its alert was cancelled before it was sent
       SuppressedError                  403  not sent, as the person wants it
       ExpiredError                     410  its time is over
       AccountChangedError              412
       ConversationNotSupportedError    422  GroupConversationNotSupportedError likewise
+      ActivityChangeNotSupportedError  422
       ConversationStartingError        409  again soon
       HeldBackError                    429  the Connector is left alone for now; again later
       IdempotencyKeyInUseError         409  again soon
@@ -179,6 +184,35 @@ class AmbiguousConversationError(AppError):
     code = "AmbiguousConversation"
 
 
+class UnknownAlertError(AppError):
+    """There is no alert of this id, or no more."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "UnknownAlert"
+
+
+class AlertExistsError(AppError):
+    """An alert of this id says something else."""
+
+    status = HTTPStatus.CONFLICT
+    code = "AlertExists"
+
+
+class AlertOverError(AppError):
+    """The alert was cancelled or recalled, so what is asked for is of no use any more."""
+
+    status = HTTPStatus.CONFLICT
+    code = "AlertOver"
+
+
+class CancelledError(AppError):
+    """The alert that a message belongs to was cancelled, or recalled, before it was sent."""
+
+    status = HTTPStatus.CONFLICT
+    code = "Cancelled"
+    on_queue = OnQueue.DROP
+
+
 class SuppressedError(AppError):
     """The person does not want this message, or cannot be reached; it is not sent."""
 
@@ -214,6 +248,13 @@ class GroupConversationNotSupportedError(AppError):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "GroupConversationNotSupported"
+
+
+class ActivityChangeNotSupportedError(AppError):
+    """The channel does not let bots edit, or recall, what they sent."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "ActivityChangeNotSupported"
 
 
 class ConversationStartingError(AppError):

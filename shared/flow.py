@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import json_text
-from shared.deliveries import MOST_ATTEMPTS, Delivery, Failure, Status
+from shared.alert_steps import recount
+from shared.deliveries import MOST_ATTEMPTS, Delivery, Failure, Status, place_in_alert
 from shared.errors import (
     AppError,
+    CancelledError,
     ExpiredError,
     FieldError,
     InvalidRequestError,
@@ -27,8 +29,9 @@ from shared.models import parse
 from shared.outcomes import Outcome, outcome_of, report
 from shared.queues import (
     BODY,
+    CACHE_ACCOUNT,
     FLOW,
-    SEND_ACTIVITY,
+    START_CONVERSATION,
     Flow,
     Handled,
     QueuedMessage,
@@ -107,6 +110,8 @@ class _Process:
         if noted is None:
             json_text.require_depth(body)
             own_id = body.get("id")
+            if isinstance(own_id, str) and place_in_alert(own_id) is not None:
+                raise InvalidRequestError(FieldError("id", "is as those of an alert's messages"))
             # Its id is the caller's, so it is read as all that callers give.
             flow = parse(
                 Flow,
@@ -173,14 +178,15 @@ class _Process:
     def _settle_error(self, message: QueuedMessage, error: AppError) -> None:
         if error.was_attempt:
             message.flow = message.flow.after_call()
+        message.flow = message.flow.without_reference()
         delay_seconds = self._delay_seconds(error, message.flow.returns)
         match error.on_queue:
             case OnQueue.DONE:
                 _logger.info("Done with already on %s: %s", message.queue, error.code)
             case OnQueue.DROP:
-                expired = isinstance(error, ExpiredError)
-                self._record(message, Status.EXPIRED if expired else Status.SUPPRESSED, error)
-                self._report(message, Outcome.EXPIRED if expired else Outcome.SUPPRESSED, error)
+                status, outcome = _dropped(error)
+                self._record(message, status, error)
+                self._report(message, outcome, error)
             case OnQueue.COUNT | OnQueue.WAIT | OnQueue.PAUSE_EVERYTHING if self._may_return(
                 message, error, delay_seconds
             ):
@@ -245,6 +251,9 @@ class _Process:
             self._services.deliveries.record(delivery)
         else:
             self._services.deliveries.settle(message.claim, delivery)
+        flow = message.flow
+        if flow.alert is not None and flow.retried_at is not None and delivery.status.is_final:
+            recount(flow.change.delivery_id if flow.change else flow.id, self._services)
 
     def _delivery(self, message: QueuedMessage, status: Status, error: AppError | None) -> Delivery:
         claimed = message.claim.delivery if message.claim else None
@@ -263,6 +272,8 @@ class _Process:
             ambiguous=message.flow.ambiguous
             or bool((claimed and claimed.ambiguous) or (error and error.is_ambiguous)),
             posting=message.flow.posting,
+            alert_id=message.flow.alert,
+            alert_version=message.alert_version,
         )
 
     def _delay_seconds(self, error: AppError, returns: int) -> float:
@@ -286,6 +297,7 @@ class _Process:
             code=error.code if error else None,
             attempt=message.flow.attempts,
             correlationId=error.correlation_id if error else None,
+            alertId=message.flow.alert,
             milliseconds=message.call_milliseconds,
             traceparent=message.flow.traceparent,
         )
@@ -298,9 +310,20 @@ def _as_it_came(text: str) -> object:
         return text
 
 
+def _dropped(error: AppError) -> tuple[Status, Outcome]:
+    match error:
+        case ExpiredError():
+            return Status.EXPIRED, Outcome.EXPIRED
+        case CancelledError():
+            return Status.CANCELLED, Outcome.CANCELLED
+        case _:
+            return Status.SUPPRESSED, Outcome.SUPPRESSED
+
+
 def _expires_at(message: QueuedMessage) -> datetime | None:
-    # Only what is sent expires; elsewhere this is a field that nobody knows.
-    sent = message.body if message.queue == SEND_ACTIVITY else message.flow.then or {}
+    # A start expires with what waits for it; where nothing is sent, nobody knows the field.
+    waits = message.queue in (START_CONVERSATION, CACHE_ACCOUNT)
+    sent = message.flow.then or {} if waits else message.body
     try:
         expires_at = datetime.fromisoformat(sent.get("expiresAt") or "")
     except (TypeError, ValueError):

@@ -15,7 +15,7 @@ from shared.errors import (
     StorageUnavailableError,
 )
 from shared.pacing import DISABLED, Lane
-from shared.queues import QueuedMessage
+from shared.queues import DELETE_ACTIVITY, UPDATE_ACTIVITY, QueuedMessage
 from shared.services import Services
 
 _logger = logging.getLogger(__name__)
@@ -64,6 +64,9 @@ def _without_conversation(
 ) -> AppError:
     """Forget a one-to-one conversation, so that it is started again; the person stays."""
     user_id, conversation_id = destination.user_id, destination.conversation_id
+    if message.queue in (UPDATE_ACTIVITY, DELETE_ACTIVITY):
+        # What was sent into it is in no other.
+        return error
     if user_id is None or conversation_id is None or "conversation" in message.flow.healed:
         return error
     if _is_forgotten(destination, services):
@@ -125,6 +128,9 @@ def _mark(error: ConnectorError, destination: Destination, services: Services) -
 
     def out_of_reach(stored: StoredAccount | None) -> Account:
         account = _account(stored, destination.channel_id, user_id)
+        if account.has_left(destination.conversation_id or ""):
+            # What was sent there may still be changed, but nothing is told of where they are now.
+            return account
         if error.on_queue is OnQueue.MARK_BLOCKED:
             return replace(account, blocked=True, probe_at=probe_at)
         return replace(account, installed=False, probe_at=probe_at)

@@ -190,6 +190,16 @@ class IdempotencyKeys:
             _logger.warning("A claim could not be given back and will run out: %s", error)
 
 
+def id_for_key(function: str, request: Request) -> str | None:
+    """Return the id that an Idempotency-Key gives to what is made with it; None without one.
+
+    It is the same each time, so that what is made is found by it even when the answer was lost. It
+    tells nothing of the key.
+    """
+    secret = request.headers.get(_HEADER)
+    return derived_key(secret, f"id {function}").hex()[:32] if secret is not None else None
+
+
 def _is_final(error: AppError, *, give_up_ambiguous: bool) -> bool:
     """Tell whether the same request would be answered the same again, or must not be made again."""
     if error.is_ambiguous and give_up_ambiguous:

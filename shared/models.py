@@ -130,6 +130,13 @@ class Activity(OpenModel):
         return self
 
 
+class Recipient(WireModel):
+    """A person on a channel."""
+
+    channel_id: ChannelId
+    user_id: Identifier
+
+
 def parse(model: type[_Model], value: Mapping[str, Any], *, within: str = "") -> _Model:
     """Return ``value`` as the model; raise InvalidRequestError naming each field that is wrong.
 

@@ -27,6 +27,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     SUPPRESSED = "suppressed"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 def report(

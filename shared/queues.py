@@ -18,7 +18,16 @@ from shared import json_text
 from shared.claim_checks import ClaimChecks
 from shared.deliveries import Claim, Destination
 from shared.errors import AppError, InvalidRequestError
-from shared.models import Identifier, OpenModel, Timestamp, parse
+from shared.models import (
+    ChannelAccount,
+    Identifier,
+    Locale,
+    Name,
+    OpenModel,
+    ServiceUrl,
+    Timestamp,
+    parse,
+)
 from shared.storage import Queue, Storage, text_of
 
 if TYPE_CHECKING:
@@ -30,6 +39,14 @@ CACHE_ACCOUNT: Final = "cache-account"
 SEND_ALERT: Final = "send-alert"
 UPDATE_ACTIVITY: Final = "update-activity"
 DELETE_ACTIVITY: Final = "delete-activity"
+QUEUES: Final = (
+    START_CONVERSATION,
+    SEND_ACTIVITY,
+    CACHE_ACCOUNT,
+    SEND_ALERT,
+    UPDATE_ACTIVITY,
+    DELETE_ACTIVITY,
+)
 
 FLOW: Final = "_flow"
 BODY: Final = "_body"
@@ -41,6 +58,54 @@ _LONGEST_DELAY_SECONDS = 6 * 24 * 60 * 60
 Healing = Literal["conversation", "host"]
 
 
+class Reference(OpenModel):
+    """Where a person was reached, and how they read, when an alert came upon their account.
+
+    It spares the look-up of the account, and is good for the first try alone: whatever was wrong
+    then may have been wrong with it. ``key`` is the person's own, in base64.
+    """
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    conversation_id: Identifier
+    service_url: ServiceUrl | None = None
+    bot: ChannelAccount | None = None
+    tenant_id: Identifier | None = None
+    name: Name | None = None
+    locale: Locale | None = None
+    key_id: Identifier
+    key: str
+
+
+class Step(OpenModel):
+    """How far an alert is: what is next to be done about it, and at which of its pages.
+
+    ``after`` is where that page of the audience begins, ``version`` what a change is about. The
+    pages are gone through once more (``is_last``) for those who were being sent to meanwhile.
+    That begins at the page ``open_from``, the first of which not all had ended. ``looks`` is how
+    often it was looked whether all have.
+    """
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    kind: Literal["read", "close", "change", "retry"]
+    page: NonNegativeInt = 0
+    after: str = ""
+    version: NonNegativeInt = 0
+    is_last: bool = False
+    looks: NonNegativeInt = 0
+    open_from: NonNegativeInt | None = None
+
+
+class AlertChange(OpenModel):
+    """Which delivery of an alert is edited or recalled, and to which version of the alert."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    delivery_id: Identifier
+    version: NonNegativeInt
+
+
 class Flow(OpenModel):
     """What we note about a message on its way.
 
@@ -50,6 +115,8 @@ class Flow(OpenModel):
     the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
     it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
     most once.
+    ``alert`` is the id of the alert that the message is a part of; ``reference``, ``step`` and
+    ``change`` are what else there is to know of it, depending on the queue.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
     who want no alerts; ``is_probe`` what was let through to see whether who is out of reach still
     is; ``ambiguous`` what may have been sent before, as nobody can know. ``traceparent`` is that of
@@ -67,6 +134,10 @@ class Flow(OpenModel):
     healed: list[Healing] = Field(default_factory=list)
     then: dict[str, Any] | None = None
     started: bool = False
+    alert: Identifier | None = None
+    reference: Reference | None = None
+    step: Step | None = None
+    change: AlertChange | None = None
     is_reply: bool = False
     is_probe: bool = False
     ambiguous: bool = False
@@ -88,6 +159,10 @@ class Flow(OpenModel):
         """Return what is noted once one more call was made."""
         return self.model_copy(update={"attempts": self.attempts + 1})
 
+    def without_reference(self) -> "Flow":
+        """Return what is noted for the next try, which looks everything up."""
+        return self.model_copy(update={"reference": None}) if self.reference else self
+
     def after_healing(self, healed: Healing) -> "Flow":
         """Return what is noted once something was mended."""
         return self.model_copy(update={"healed": [*self.healed, healed], "started": False})
@@ -103,6 +178,7 @@ class Flow(OpenModel):
                 "healed": [],
                 "started": False,
                 "is_probe": False,
+                "reference": None,
             }
         )
 
@@ -111,7 +187,8 @@ class Flow(OpenModel):
 class QueuedMessage:
     """A message that was taken from a queue: its body, and what we noted about it.
 
-    What is found out while it is handled is set here: where it goes, and the claim on its call.
+    What is found out while it is handled is set here: where it goes, the claim on its call, and
+    which version of its alert it said.
     """
 
     queue: str
@@ -119,6 +196,7 @@ class QueuedMessage:
     flow: Flow
     destination: Destination | None = None
     claim: Claim | None = None
+    alert_version: int | None = None
     call_milliseconds: int | None = None
 
     @property
@@ -161,7 +239,8 @@ class Queues:
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
-        self.send(START_CONVERSATION, start, message.flow.model_copy(update={"then": message.body}))
+        noted = message.flow.without_reference().model_copy(update={"then": message.body})
+        self.send(START_CONVERSATION, start, noted)
 
     def follow_up(self, flow: Flow) -> None:
         """Put what waited for a start back on its queue, if anything did."""
@@ -189,17 +268,18 @@ class Queues:
             text = json_text.to_text({"message": {BODY: key}, "failure": failure})
         Queue(self._storage, f"{queue}-poison").send(text)
 
-    def put_back(self, queue: str, message: object) -> Flow | None:
+    def put_back(self, queue: str, message: object, *, delay_seconds: float = 0) -> Flow | None:
         """Put what failed back on its queue, to be tried anew; return what is noted about it now.
 
         What has no notes of ours goes as it is. It fails again, with the reason.
         """
         flow = _noted(message)
         if flow is None or not isinstance(message, dict):
-            self._put(queue, _to_text(message))
+            self._put(queue, _to_text(message), delay_seconds=delay_seconds)
             return None
         anew = flow.anew()
-        self.send(queue, {name: each for name, each in message.items() if name != FLOW}, anew)
+        body = {name: each for name, each in message.items() if name != FLOW}
+        self.send(queue, body, anew, delay_seconds=delay_seconds)
         return anew
 
     def count_failed(self, queue: str) -> int:

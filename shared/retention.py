@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from shared.continuation_tokens import read_token, write_token
-from shared.queues import CACHE_ACCOUNT, SEND_ACTIVITY, START_CONVERSATION
+from shared.queues import QUEUES
 from shared.services import Services
 from shared.storage import Queue, Row, Table, version_of
 
@@ -47,8 +47,10 @@ def remove_old_rows(
         "bodies": max(kept_for, 2 * _A_DAY),
         "idempotency": _A_DAY,
         "leases": _A_DAY,
+        "alerts": kept_for,
+        "pages": kept_for,
     }
-    for queue in (START_CONVERSATION, SEND_ACTIVITY, CACHE_ACCOUNT):
+    for queue in QUEUES:
         _empty(f"{queue}-poison", now - kept_for, services, deadline, clock)
     for name, age in ages.items():
         if not _look_through(name, now - age, services, deadline, clock):

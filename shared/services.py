@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from shared.accounts import AccountCache
+from shared.alerts import AlertPages, Alerts
 from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
 from shared.auth.tokens import BotTokens, NoTokens
 from shared.claim_checks import ClaimChecks
@@ -39,6 +40,8 @@ class Services:
     queues: Queues
     deliveries: Deliveries
     failures: Failures
+    alerts: Alerts
+    alert_pages: AlertPages
     pacer: Pacer
     conversation_limits: ConversationLimits
     idempotency_keys: IdempotencyKeys
@@ -78,6 +81,10 @@ class Services:
                 give_up_ambiguous=settings.give_up_ambiguous,
             ),
             failures=failures,
+            alerts=Alerts(
+                storage, app_id, claim_checks, kept_days=settings.delivery_retention_days
+            ),
+            alert_pages=AlertPages(storage, app_id),
             pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
             conversation_limits=ConversationLimits(),
             idempotency_keys=IdempotencyKeys(

@@ -8,10 +8,11 @@ import base64
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
@@ -26,6 +27,9 @@ Row = Mapping[str, Any]
 
 # Too large, or not what storage takes: it would be the same the next time.
 _REFUSED = (400, 413)
+MOST_ROWS_AT_ONCE = 100
+"""So many rows of one partition can be written together."""
+
 # Whoever asks for our health wants an answer now.
 _CHECK_BOUNDS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 0}
 
@@ -158,7 +162,7 @@ class Table:
                 return None
 
     def partition(self, partition_key: str) -> list[Row]:
-        """Return all rows of a partition; for partitions of a few rows only."""
+        """Return all rows of a partition; for partitions of some hundred rows at most."""
         from azure.core.exceptions import ResourceNotFoundError
 
         with _translated_errors():
@@ -199,6 +203,25 @@ class Table:
                 )
             except ResourceExistsError:
                 return None
+
+    def insert_all(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Write new rows of one partition, all or none; False: one of them is there already."""
+        from azure.core.exceptions import ResourceExistsError
+        from azure.data.tables import TableTransactionError
+
+        writes = [("create", row) for row in rows]
+        with _translated_errors():
+            for is_again in (False, True):
+                try:
+                    self._client.submit_transaction(writes)
+                except TableTransactionError as error:
+                    if error.status_code == HTTPStatus.CONFLICT:
+                        return False
+                    if is_again or error.status_code != HTTPStatus.NOT_FOUND:
+                        raise
+                    with suppress(ResourceExistsError):
+                        self._client.create_table()
+        return True
 
     def put(self, row: dict[str, Any]) -> None:
         """Write a row, whether or not there is one already."""

@@ -53,12 +53,23 @@ def target_person(channel_id: str, user_id: str, services: Services) -> Target:
     return target_account(account, services, user_id=user_id)
 
 
-def target_account(account: Account, services: Services, *, user_id: str | None = None) -> Target:
-    """Return the person of an account, in the conversation that the account has with the bot."""
+def target_account(
+    account: Account,
+    services: Services,
+    *,
+    user_id: str | None = None,
+    conversation_id: str | None = None,
+) -> Target:
+    """Return the person of an account, in the conversation that the account has with the bot.
+
+    ``conversation_id`` names one that they had; ``user_id`` is the id that they were asked for by.
+    """
+    if conversation_id is None and account.conversation is not None:
+        conversation_id = account.conversation.id
     conversation = None
-    if account.conversation is not None:
+    if conversation_id is not None:
         conversation = Conversation(
-            id=account.conversation.id,
+            id=conversation_id,
             channel_id=account.channel_id,
             service_url=account.service_url or services.settings.service_url(account.channel_id),
             bot=account.bot,

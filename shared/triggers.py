@@ -7,7 +7,7 @@ A handler takes a plain request or message and returns or raises; ``http_functio
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -119,6 +119,16 @@ def json_response(
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         mimetype="application/json",
     )
+
+
+def page_response(
+    name: str, members: Sequence[Mapping[str, Any]], token: str | None
+) -> func.HttpResponse:
+    """Return a page of a list, with the token of the next page, if there is one."""
+    page: dict[str, Any] = {name: members}
+    if token is not None:
+        page["continuationToken"] = token
+    return json_response(page)
 
 
 def no_content() -> func.HttpResponse:

@@ -138,9 +138,15 @@ class QueueTurn:
         return answer
 
     def _due_slot(self, claim: Claim) -> Slot:
-        """Wait until the call may be made; raise HeldBackError while the claim is still good."""
+        """Wait until the call may be made; raise HeldBackError while the claim is still good.
+
+        Raises CancelledError for what is sent of an alert that was cancelled meanwhile.
+        """
+        flow = self._message.flow
         try:
             slot = self._services.pacer.wait(self._slot)
+            if flow.alert is not None and flow.change is None:
+                self._services.alerts.under_way(flow.alert)
         except StorageUnavailableError as error:
             # No call was made, and the record shall say so.
             raise HeldBackError("storage does not tell the pace", _MOMENT_SECONDS) from error
@@ -160,6 +166,7 @@ class QueueTurn:
             recreated="conversation" in flow.healed,
             posting=flow.posting,
             ambiguous=flow.ambiguous,
+            alert_id=flow.alert,
         )
 
 

@@ -27,33 +27,57 @@ def require_welcome(
         if services.opt_outs.include(channel_id, user_id):
             raise SuppressedError("The person wanted no alerts, and to be forgotten")
         return
-    preferences = account.preferences
-    if preferences.get("muted"):
-        raise SuppressedError("The person wants no alerts")
-    muted_topics = preferences.get("mutedTopics") or ()
-    if topic is not None and topic.casefold() in {each.casefold() for each in muted_topics}:
-        raise SuppressedError("The person wants no alerts on this topic")
+    wish = wish_against(account, topic)
+    if wish is not None:
+        raise SuppressedError(wish)
     if not account.is_out_of_reach:
         return
     if message is not None and (message.flow.is_probe or _takes_probe(account, services)):
         message.flow = message.flow.model_copy(update={"is_probe": True})
         return
+    raise SuppressedError(hindrance(account))
+
+
+def reason_against(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person gets no message on this topic.
+
+    None: they may get it, if only to see whether they can be reached again.
+    """
+    wish = wish_against(account, topic)
+    if wish is None and account.is_out_of_reach and not _is_probe_due(account, datetime.now(UTC)):
+        return hindrance(account)
+    return wish
+
+
+def wish_against(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person wants no message on this topic; None: they may get it."""
+    preferences = account.preferences
+    if preferences.get("muted"):
+        return "The person wants no alerts"
+    muted_topics = preferences.get("mutedTopics") or ()
+    if topic is not None and topic.casefold() in {each.casefold() for each in muted_topics}:
+        return "The person wants no alerts on this topic"
+    return None
+
+
+def hindrance(account: Account) -> str:
+    """Return in a sentence why a person cannot be reached."""
     if account.blocked:
-        raise SuppressedError("The person has blocked the bot")
-    raise SuppressedError("The person has not installed the bot, or not any more")
+        return "The person has blocked the bot"
+    return "The person has not installed the bot, or not any more"
 
 
 def _takes_probe(account: Account, services: Services) -> bool:
     """Tell whether a message is let through to see whether the person can be reached again."""
     now = datetime.now(UTC)
-    if account.probe_at is None or account.probe_at > now:
+    if not _is_probe_due(account, now):
         return False
     is_mine = False
 
     def probed(stored: StoredAccount | None) -> Account:
         nonlocal is_mine
         current = stored.account if stored else account
-        is_mine = current.probe_at is not None and current.probe_at <= now
+        is_mine = _is_probe_due(current, now)
         if not is_mine:
             return current
         days = services.settings.blocked_probe_days
@@ -61,3 +85,7 @@ def _takes_probe(account: Account, services: Services) -> bool:
 
     services.accounts.change(account.channel_id, account.user_id, probed)
     return is_mine
+
+
+def _is_probe_due(account: Account, now: datetime) -> bool:
+    return account.probe_at is not None and account.probe_at <= now

@@ -23,12 +23,14 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from CacheAccount.request import account_patch
+from DeleteActivity.request import DeleteRequest
 from local import openapi_document
 from local import openapi_table as table
 from local.environment import StartError
 from local.functions import Function
 from local.openapi import FILE
 from SendActivity.request import SendRequest
+from SendAlert.request import AlertRequest, EditRequest
 from shared import errors
 from shared.errors import AppError, InvalidRequestError
 from shared.models import Activity, parse
@@ -38,7 +40,9 @@ from tests.flows.running_app import APP_ID, QUEUES, AppStorage, new_tenant, new_
 from tests.local.host_process import PROJECT, Answer
 from tests.support.connector import StubConnector
 from tests.support.identity import StubIdentity
+from tests.support.waiting import until
 from tests.test_function_app import HTTP_FUNCTIONS, QUEUE_FUNCTIONS
+from UpdateActivity.request import UpdateRequest
 
 DOCUMENT = yaml.safe_load(FILE.read_text())
 README = (PROJECT / "README.md").read_text()
@@ -232,6 +236,7 @@ def test_every_example_of_a_problem_is_given_somewhere():
 MEMBER = {"id": "29:1-alex"}
 PERSON = {"channelId": "msteams", "userId": "29:1-alex"}
 SAYS = {"text": "News"}
+SENT = {"conversationId": "a", "activityId": "1"}
 
 
 def account(body: dict[str, Any]) -> object:
@@ -240,6 +245,14 @@ def account(body: dict[str, Any]) -> object:
 
 def activity(body: dict[str, Any]) -> object:
     return parse(Activity, body)
+
+
+def update(body: dict[str, Any]) -> object:
+    return parse(UpdateRequest, body)
+
+
+def delete(body: dict[str, Any]) -> object:
+    return parse(DeleteRequest, body)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +293,51 @@ def activity(body: dict[str, Any]) -> object:
             {"recipient": PERSON, "activity": SAYS, "more": 1},
             False,
         ),
+        ("UpdateRequest", update, {**SENT, "activity": SAYS, "id": "1"}, True),
+        ("UpdateRequest", update, SENT, False),
+        ("UpdateRequest", update, {**SENT, "activity": {}}, False),
+        ("UpdateRequest", update, {**SENT, "activity": SAYS, "topic": "x"}, False),
+        ("DeleteRequest", delete, {**SENT, "channelId": "slack"}, True),
+        ("DeleteRequest", delete, {"conversationId": "a"}, False),
+        ("DeleteRequest", delete, {"activityId": "1"}, False),
+        ("DeleteRequest", delete, {**SENT, "activity": SAYS}, False),
+        ("AlertRequest", AlertRequest.from_json, {"audience": {}, "activity": SAYS}, True),
+        (
+            "AlertRequest",
+            AlertRequest.from_json,
+            {"recipients": [PERSON], "activities": {"en": SAYS}, "data": {"a": 1}},
+            True,
+        ),
+        ("AlertRequest", AlertRequest.from_json, {"activity": SAYS}, False),
+        ("AlertRequest", AlertRequest.from_json, {"audience": {}}, False),
+        ("AlertRequest", AlertRequest.from_json, {"audience": {}, "activities": {}}, False),
+        ("AlertRequest", AlertRequest.from_json, {"recipients": [], "activity": SAYS}, False),
+        (
+            "AlertRequest",
+            AlertRequest.from_json,
+            {"recipients": [PERSON], "audience": {}, "activity": SAYS},
+            False,
+        ),
+        (
+            "AlertRequest",
+            AlertRequest.from_json,
+            {"audience": {}, "activity": SAYS, "activities": {"en": SAYS}},
+            False,
+        ),
+        (
+            "AlertRequest",
+            AlertRequest.from_json,
+            {"audience": {"interest": "x"}, "activity": SAYS},
+            False,
+        ),
+        ("AlertRequest", AlertRequest.from_json, {"audience": {}, "activity": {}}, False),
+        ("AlertEdit", EditRequest.from_json, SAYS, True),
+        ("AlertEdit", EditRequest.from_json, {"activity": SAYS}, True),
+        ("AlertEdit", EditRequest.from_json, {"activities": {"en": SAYS}, "data": {}}, True),
+        ("AlertEdit", EditRequest.from_json, {}, False),
+        ("AlertEdit", EditRequest.from_json, {"activities": {}}, False),
+        ("AlertEdit", EditRequest.from_json, {"activity": SAYS, "text": "News"}, False),
+        ("AlertEdit", EditRequest.from_json, {"activity": SAYS, "topic": "x"}, False),
         ("AccountMessage", account, PERSON, True),
         ("AccountMessage", account, {**PERSON, "locale": None}, True),
         ("AccountMessage", account, {"channelId": "msteams"}, False),
@@ -311,7 +369,18 @@ def test_an_example_is_as_its_schema_says(operation, name):
         assert problems_with(answer, content["schema"]) == []
 
 
-@pytest.mark.parametrize("schema", ["SendRequest", "StartMessage", "AccountMessage", "PoisonEntry"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "SendRequest",
+        "AlertRequest",
+        "UpdateRequest",
+        "DeleteRequest",
+        "StartMessage",
+        "AccountMessage",
+        "PoisonEntry",
+    ],
+)
 def test_a_message_is_as_its_schema_says(schema):
     told = DOCUMENT["components"]["schemas"][schema]
 
@@ -329,6 +398,8 @@ UNFORESEEABLE = (
     (re.compile(r"activity-\d+"), table.ACTIVITY),
     (re.compile(r"19:group-\d+@thread\.v2"), table.GROUP),
     (re.compile(r"(?<=posting\": \")[0-9a-f-]{36}"), table.POSTING),
+    (re.compile(r"(?<=:0:)[0-9a-f]{32}"), table.MEMBER),
+    (re.compile(r"(?<=ratePerSecond\": )\d+\.\d+"), str(table.RATE)),
     (re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0\d"), table.TRACE),
 )
 
@@ -353,6 +424,8 @@ class World:
         self.user = new_user()
         self.conversation = f"a:{uuid4().hex}"
         self.order = f"order-{uuid4().hex}"
+        self.alert = f"alert-{uuid4().hex}"
+        self.topic = f"topic-{uuid4().hex}"
         self.service_url = f"{app.connector.url}/teams/"
         self._names = {
             table.USER: self.user,
@@ -360,8 +433,10 @@ class World:
             table.OBJECT_ID: str(uuid4()),
             table.TENANT: new_tenant(),
             table.ORDER: self.order,
+            table.ALERT: self.alert,
+            table.TOPIC: self.topic,
             table.SERVICE_URL: self.service_url,
-            "2026-01-31T08:00:00Z": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
+            table.EARLIER: (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
         }
         app.connector.set_conversation_id(self.user, self.conversation)
 
@@ -377,6 +452,10 @@ class World:
             text = text.replace(old, new)
         return json.loads(text)
 
+    def let_be(self, told: str, seconds: float) -> None:
+        """Have a time of the document be so many seconds from now."""
+        self._names[told] = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
     def cache_whole_account(self, **changes: Any) -> None:
         body = self.ours(OPERATIONS["CacheAccount"].bodies["whole"]["value"])
         self.cache(self.user, {**body, **changes})
@@ -384,6 +463,12 @@ class World:
     def cache(self, user: str, body: dict[str, Any], channel_id: str = "msteams") -> None:
         answer = self.app.put(f"/api/accounts/{channel_id}/{quote(user, safe='')}", body)
         assert answer.status in (200, 201), answer.body
+
+    def send_alert(self, **changes: Any) -> None:
+        """Send the alert of the document, with changes."""
+        body = self.ours(OPERATIONS["SendAlert"].bodies["toWhomItInterests"]["value"])
+        answer = self.app.post("/api/alerts", {**body, **changes})
+        assert answer.status == 202, answer.body
 
     def queue(self, queue: str, name: str) -> None:
         self.app.enqueue(queue, self.ours(DOCUMENT["x-queues"][queue]["examples"][name]["value"]))
@@ -480,6 +565,60 @@ def failed(world: World) -> None:
     world.app.storage.take_poison("send-activity")
 
 
+def with_interest(world: World) -> None:
+    world.cache_whole_account(preferences={"interests": [world.topic]})
+
+
+def soon(world: World) -> None:
+    world.cache_whole_account()
+    world.let_be(table.SOON, seconds=3)
+
+
+def alerted(world: World) -> None:
+    with_interest(world)
+    world.send_alert()
+    world.app.settle()
+
+
+def alerted_in_vain(world: World) -> None:
+    refuse(413, "MessageSizeTooBig")(world)
+    alerted(world)
+    world.app.storage.take_poison("send-activity")
+
+
+def alerting(world: World) -> None:
+    """Of two people one is being sent to, and the other wants no alerts."""
+    other = new_user()
+    world.cache_whole_account()
+    world.cache(other, {**account_of(world), "preferences": {"muted": True}})
+    to = [{"channelId": "msteams", "userId": each} for each in (world.user, other)]
+    world.app.connector.block(times=1)
+    world.send_alert(recipients=to, audience=None, topic=None, data=None, activities=TEXTS)
+    world.app.connector.wait_for_waiting(1)
+    until(lambda: world.app.get(f"/api/alerts/{world.alert}").json()["counts"]["suppressed"])
+
+
+def account_of(world: World) -> dict[str, Any]:
+    return {"bot": table.BOT, "serviceUrl": world.service_url}
+
+
+TEXTS = {"en": {"text": "News"}}
+
+
+def with_alert_later(world: World) -> None:
+    # What begins in less than five seconds may have begun.
+    world.let_be(table.LATER, seconds=8)
+    to = [{"channelId": "msteams", "userId": world.user}]
+    send_at = world.ours(table.LATER)
+    world.send_alert(recipients=to, audience=None, topic=None, sendAt=send_at)
+
+
+def alerted_and_held(world: World) -> None:
+    """The alert has ended, and what is asked of the Connector next takes a while."""
+    alerted(world)
+    world.app.connector.block(times=1)
+
+
 def refuse(status: int, code: str, **headers: str) -> Callable[[World], None]:
     def refused(world: World) -> None:
         world.app.connector.fail(status, code, headers={"MS-CV": table.CORRELATION, **headers})
@@ -493,6 +632,19 @@ BEFORE: dict[tuple[str, str] | str, Callable[[World], None]] = {
     "GetConversation": with_conversation,
     "SendActivity": with_conversation,
     ("SendActivity", "typing"): without_activity_id,
+    "UpdateActivity": with_conversation,
+    "DeleteActivity": with_conversation,
+    "SendAlert": with_interest,
+    ("SendAlert", "toRecipients"): soon,
+    "ListAlerts": alerted,
+    "GetAlert": alerted,
+    ("GetAlert", "sending"): alerting,
+    "ListAlertDeliveries": alerted,
+    "CancelAlert": with_alert_later,
+    "RetryAlert": alerted_in_vain,
+    "EditAlert": alerted_and_held,
+    ("EditAlert", "empty"): alerted,
+    "RecallAlert": alerted_and_held,
     "ReceiveActivity": signed,
     "CacheAccount": unknown,
     ("CacheAccount", "part"): with_conversation,
@@ -523,10 +675,11 @@ def check(world: World, operation: Operation, answer: Answer, status: int, told:
     assert answer.headers["Content-Type"].partition(";")[0] == media_type
     body = answer.json()
     assert problems_with(body, content["schema"]) == []
-    for page in ("deliveries", "accounts"):
+    for page in ("deliveries", "accounts", "alerts"):
         if page in body:
-            # Others fail, too.
-            body = {page: [each for each in body[page] if each.get("id") in (world.order, None)]}
+            # There are others, too.
+            own = (world.order, world.alert)
+            body = {page: [each for each in body[page] if each.get("id", own[0]).startswith(own)]}
     expected = alike(told)
     if status >= 400:
         # Other words before Python 3.13.
@@ -542,6 +695,7 @@ def test_an_example_is_answered_as_it_says(world, operation, name):
     answer = world.call(it, name)
 
     check(world, it, answer, *it.expected(name))
+    world.app.connector.release()
     if "Location" in it.response(answer.status).get("headers", ()):
         assert world.app.get(answer.headers["Location"]).status == 200
     world.app.settle()
@@ -573,14 +727,44 @@ def forgotten(world: World) -> None:
 
 def with_used_key(world: World) -> None:
     world.headers["Idempotency-Key"] = str(uuid4())
-    other = {"members": [{"id": world.user}], "text": "Something else"}
-    for path in ("/api/conversations", f"/api/conversations/{world.conversation}/activities"):
-        answer = world.app.host.request("POST", path, json.dumps(other).encode(), world.headers)
+    others = {
+        "conversations": {"members": [{"id": world.user}]},
+        f"conversations/{world.conversation}/activities": {"text": "Something else"},
+        "alerts": {"audience": {}, "activity": {"text": "Something else"}, "dryRun": True},
+    }
+    with_conversation(world)
+    for path, other in others.items():
+        body = json.dumps(other).encode()
+        answer = world.app.host.request("POST", f"/api/{path}", body, world.headers)
         assert answer.status < 300, answer.body
+
+
+def with_another_alert(world: World) -> None:
+    world.send_alert(activities=TEXTS)
+    world.app.settle()
+
+
+def cancelled(world: World) -> None:
+    with_alert_later(world)
+    assert act_on_alert(world, "POST", "/cancel").status == 200
+
+
+def recalled(world: World) -> None:
+    alerted(world)
+    assert act_on_alert(world, "DELETE").status == 202
+    world.app.settle()
+
+
+def act_on_alert(world: World, method: str, action: str = "") -> Answer:
+    return world.app.host.request(method, f"/api/alerts/{world.alert}{action}")
 
 
 TROUBLE: dict[str, Callable[[World], None]] = {
     "AccountChanged": with_another_version,
+    "ActivityChangeNotSupported": refuse(405, "MethodNotAllowed"),
+    "AlertExists": with_another_alert,
+    "AlertOver": cancelled,
+    "AlertRecalled": recalled,
     "AmbiguousConversation": on_two_channels,
     "BotCredentialError": refuse(401, "Unauthorized"),
     "BotNotInConversationRoster": refuse(403, "BotNotInConversationRoster"),
@@ -595,16 +779,18 @@ TROUBLE: dict[str, Callable[[World], None]] = {
     "Throttled": refuse(429, "TooManyRequests", **{"Retry-After": "30"}),
     "Unauthorized": unknown,
     "UnknownAccount": unknown,
+    "UnknownAlert": unknown,
     "UnknownConversation": unknown,
     "UnknownDelivery": unknown,
 }
+CALLING = ("StartConversation", "SendActivity", "UpdateActivity", "DeleteActivity")
 ABOUT_NOBODY = {code for code in TROUBLE if code.startswith("Unknown")} | {"Unauthorized"}
 
 
 @pytest.mark.parametrize(("operation", "code"), PROBLEMS)
 def test_a_problem_is_answered_as_it_says(world, operation, code):
     it = OPERATIONS[operation]
-    if code not in ABOUT_NOBODY and operation in ("StartConversation", "SendActivity"):
+    if code not in ABOUT_NOBODY and operation in CALLING:
         BEFORE[operation](world)
     if code == "IdempotencyKeyInUse":
         answer = answer_while_under_way(world, it)
@@ -667,12 +853,17 @@ def test_it_says_where_the_host_asks_for_a_key():
 # The queues
 
 
+TO_SOMEBODY_KNOWN = ("send-activity", "send-alert", "update-activity", "delete-activity")
+
+
 @pytest.mark.parametrize(("queue", "name"), MESSAGES)
 def test_a_message_does_what_it_says(world, queue, name):
-    if queue == "send-activity" or name == "uninstalled":
+    if queue in TO_SOMEBODY_KNOWN or name == "uninstalled":
         # A queue tells the time of a message in whole seconds.
         earlier = datetime.now(UTC) - timedelta(minutes=1)
-        world.cache_whole_account(observedAt=earlier.isoformat())
+        world.cache_whole_account(
+            observedAt=earlier.isoformat(), preferences={"interests": [world.topic]}
+        )
     if queue == "start-conversation":
         without_conversation(world)
 
@@ -683,8 +874,13 @@ def test_a_message_does_what_it_says(world, queue, name):
         cached = world.app.get(f"/api/accounts/msteams/{quote(world.user, safe='')}")
         assert cached.status == 200
         assert ("installed" in cached.json()) == (name == "uninstalled")
+    elif queue == "send-alert":
+        alert = world.app.get(f"/api/alerts/{world.alert}").json()
+        assert (alert["status"], alert["counts"]["sent"]) == ("done", 1)
+        assert len(world.app.calls) == 1
     else:
-        assert world.app.get(f"/api/deliveries/{world.order}").json()["status"] == "sent"
+        message = world.ours(DOCUMENT["x-queues"][queue]["examples"][name]["value"])
+        assert world.app.get(f"/api/deliveries/{message['id']}").json()["status"] == "sent"
         assert len(world.app.calls) == 1
 
 
@@ -717,22 +913,34 @@ def test_the_calls_of_the_readme_work(world):
             "conversation": {"id": chat},
         },
     )
-    address = f"http://127.0.0.1:{world.app.host.port}/api"
+    with_interest(world)
     script = "".join(blocks("sh", " $APP/"))
-    script = re.sub("^APP=.*", f"APP={address}", script, flags=re.MULTILINE)
-    script = script.replace("curl -i", "curl -s -w '\\n%{http_code} %{method} %{url}\\n'")
+    commands = re.findall(r"^curl .*?(?=^curl |^#|\Z)", script, re.DOTALL | re.MULTILINE)
+    assert len(commands) == script.count("curl ") >= 2
 
-    done = subprocess.run(
-        ["bash", "-euc", world.ours(script)], capture_output=True, text=True, check=True
-    )
+    for command in commands:
+        body, status, method, path = made_of(world.ours(command), world.app)
+        # What comes next finds it done.
+        world.app.settle()
 
-    answers = re.findall(r"^(\{.*\})\n(\d+) (\w+) (\S+)$", done.stdout, re.MULTILINE)
-    assert len(answers) == script.count("curl ") >= 2
-    for body, status, method, url in answers:
-        it = operation_of(method, url.removeprefix(address.removesuffix("/api")))
-        assert int(status) < 300, body
-        content = it.response(int(status))["content"]["application/json"]
+        it = operation_of(method, path)
+        assert status < 300, body
+        content = it.response(status)["content"]["application/json"]
         assert problems_with(json.loads(body), content["schema"]) == []
+    alert = world.app.get(f"/api/alerts/{world.alert}").json()
+    assert (alert["status"], alert["recalled"]) == ("recalled", 1)
+
+
+def made_of(command: str, app: ListeningApp) -> tuple[str, int, str, str]:
+    """What a call of curl is answered: the body and the status; and its method and path."""
+    server = f"http://127.0.0.1:{app.host.port}"
+    told = command.replace("curl -i", "curl -s -w '\\n%{http_code} %{method} %{url}'")
+    done = subprocess.run(
+        ["bash", "-euc", f"APP={server}/api\n{told}"], capture_output=True, text=True, check=True
+    )
+    body, _, call = done.stdout.rpartition("\n")
+    status, method, url = call.split()
+    return body, int(status), method, url.removeprefix(server)
 
 
 def operation_of(method: str, path: str) -> Operation:

@@ -64,7 +64,8 @@ param appSettings object
 // 24 messages of a queue at once (host.json: batchSize 16 and newBatchThreshold 8), each on a thread
 // that mostly waits for the network: one instance keeps the pace, and the other threads are room
 // for the host. More instances help only with more tenants, or when the Connector is slow; they
-// share one pace, whose cost grows with their number.
+// share one pace, whose cost grows with their number. A step of an alert takes one thread, and some
+// of its own to put messages on a queue; there are few steps at a time.
 var threads = 32
 
 // For an instance of the HTTP functions, which are alone on it: half of the threads, so that one

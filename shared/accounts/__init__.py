@@ -12,6 +12,6 @@ An account that was made under the object id, before the other was known, is joi
 """
 
 from shared.accounts.account import Account, OneToOne
-from shared.accounts.cache import AccountCache, StoredAccount
+from shared.accounts.cache import AccountCache, Scanned, StoredAccount
 
-__all__ = ["Account", "AccountCache", "OneToOne", "StoredAccount"]
+__all__ = ["Account", "AccountCache", "OneToOne", "Scanned", "StoredAccount"]

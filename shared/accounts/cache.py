@@ -31,6 +31,14 @@ class StoredAccount:
     is_new: bool = False
 
 
+@dataclass(frozen=True)
+class Scanned:
+    """A row that a scan has come by: its key, and its account, if it has one."""
+
+    key: str
+    account: Account | None
+
+
 class AccountCache:
     """Finds, changes and forgets accounts."""
 
@@ -101,6 +109,26 @@ class AccountCache:
         )
         return [from_row(row) for row in rows], write_token(next_token)
 
+    def scan(
+        self, size: int, *, after: str = "", up_to: str | None = None
+    ) -> tuple[list[Scanned], bool]:
+        """Return the next accounts in the order of their keys, and whether there may be more.
+
+        ``after`` is the key of the last one before; what is ``up_to`` a key is looked at alone. The
+        keys are hashes, so they are spread evenly: a key tells what part of all is behind it.
+        """
+        query, keys = "PartitionKey gt @after", {"after": after}
+        if up_to is not None:
+            query, keys = f"{query} and PartitionKey le @upTo", {**keys, "upTo": up_to}
+        rows: list[Row] = []
+        token: Any = None
+        while not rows:
+            # Storage may return nothing, and go on all the same.
+            rows, token = self._table.page(query, keys, size=size, token=token)
+            if token is None:
+                break
+        return [Scanned(row["PartitionKey"], self._own(row)) for row in rows], token is not None
+
     def delete(self, channel_id: str, user_id: str) -> None:
         """Forget a person, under both ids; all that stays is that they said stop, if they did.
 
@@ -121,6 +149,10 @@ class AccountCache:
             for each in ids:
                 self._delete_row_of(stored.account.user_id, channel_id, each)
         self._delete_row_of(own_id, channel_id, user_id)
+
+    def _own(self, row: Row) -> Account | None:
+        """Return the account of a row; rows that only point to an account have no appId."""
+        return from_row(row) if row.get("appId") == self._app_id else None
 
     def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, str]:
         """Return what is cached of a person, and the id that their account stands under."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from shared.personal_keys import PersonalKey
 
@@ -62,7 +63,8 @@ class Delivery:
 
     ``posting`` names the act by which the message was put on a queue, at first or after it had
     failed. ``attempts`` counts the calls that were made for it. ``owner`` has the claim on making
-    the call, ``until`` then.
+    the call, ``until`` then. ``alert_version`` is that of what the person sees of an alert, which
+    was ``recalled`` where they see nothing any more.
     """
 
     id: str
@@ -81,3 +83,32 @@ class Delivery:
     owner: str | None = None
     until: datetime | None = None
     failed_on: str | None = None
+    alert_id: str | None = None
+    alert_version: int | None = None
+    recalled: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in an answer."""
+        destination = self.destination
+        recipient = None
+        if destination is not None and destination.user_id is not None:
+            recipient = {"channelId": destination.channel_id, "userId": destination.user_id}
+        body = {
+            "id": self.id,
+            "alertId": self.alert_id,
+            "status": self.status.value,
+            "channelId": destination.channel_id if destination else None,
+            "recipient": recipient,
+            "conversationId": destination.conversation_id if destination else None,
+            "attempts": self.attempts,
+            "code": self.code,
+            "detail": self.detail,
+            "correlationId": self.correlation_id,
+            "activityId": self.activity_id,
+            "recreated": self.recreated or None,
+            "ambiguous": self.ambiguous or None,
+            "recalled": self.recalled or None,
+            "createdAt": self.created_at.isoformat(),
+            "updatedAt": self.updated_at.isoformat(),
+        }
+        return {name: value for name, value in body.items() if value is not None}

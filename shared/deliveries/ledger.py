@@ -2,14 +2,14 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failures, day_of
-from shared.deliveries.rows import from_row, to_properties
+from shared.deliveries.rows import from_row, keys_of, partition_of_page, to_properties
 from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
@@ -19,12 +19,11 @@ from shared.errors import (
     UnknownDeliveryError,
 )
 from shared.personal_keys import PersonalKeys
-from shared.storage import Row, Storage, Table, key_of, version_of
+from shared.storage import MOST_ROWS_AT_ONCE, Row, Storage, Table, version_of
 
 MOST_ATTEMPTS = 6
 """So many calls are made for a message, those that ended with the process too."""
 
-_ROW_KEY = "delivery"
 _TRIES = 10
 _PAUSE_SECONDS = 0.5
 
@@ -63,12 +62,17 @@ class Deliveries:
         self._clock = clock
         self._sleep = sleep
 
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery; None when there is none."""
+        row = self._row(delivery_id)
+        return from_row(row, self._keys.find) if row is not None else None
+
     def find(self, delivery_id: str) -> Delivery:
         """Return a delivery; raise UnknownDeliveryError when there is none."""
-        row = self._row(delivery_id)
-        if row is None:
+        delivery = self.get(delivery_id)
+        if delivery is None:
             raise UnknownDeliveryError("There is no delivery of this id, or no more")
-        return from_row(row, self._keys.find)
+        return delivery
 
     def claim(self, delivery: Delivery, *, seconds: float, is_new: bool) -> Claim:
         """Claim the right to make the call for a delivery, for so many seconds.
@@ -172,6 +176,40 @@ class Deliveries:
                 return
         raise StorageUnavailableError("The delivery is being changed by too many at once")
 
+    def record_all(self, results: Sequence[Delivery]) -> None:
+        """Record what became of deliveries of one page of an alert; for none a call was made."""
+        for start in range(0, len(results), MOST_ROWS_AT_ONCE):
+            some = results[start : start + MOST_ROWS_AT_ONCE]
+            if not self._table.insert_all([self._row_of(each) for each in some]):
+                for each in some:
+                    self.record(each)
+
+    def page(self, alert_id: str, page: int) -> list[Delivery]:
+        """Return what is recorded of the deliveries of a page of an alert, but for the recipients.
+
+        They are sealed with a key for each of them; see ``with_recipients``.
+        """
+        rows = self._table.partition(partition_of_page(self._app_id, alert_id, page))
+        return [from_row(row) for row in rows]
+
+    def with_recipients(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Return deliveries with their recipients, where these are recorded and not forgotten."""
+        found = [(each, self.get(each.id)) for each in deliveries]
+        return [
+            replace(each, destination=known.destination) if known else each for each, known in found
+        ]
+
+    def note_change(self, delivery_id: str, alert_version: int, *, recalled: bool) -> None:
+        """Note that a person sees this version of an alert by now, or nothing of it any more."""
+        for _ in range(_TRIES):
+            row = self._row(delivery_id)
+            if row is None:
+                return
+            changed = {**row, "alertVersion": alert_version, "recalled": recalled}
+            if self._table.replace(changed, version_of(row)) is not None:
+                return
+        raise StorageUnavailableError("The delivery is being changed by too many at once")
+
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
         """Return what is wanted as it follows what is recorded; raise when it must not."""
         ambiguous = known.ambiguous
@@ -195,6 +233,7 @@ class Deliveries:
             recreated=known.recreated or wanted.recreated,
             ambiguous=ambiguous or wanted.ambiguous,
             destination=wanted.destination or known.destination,
+            alert_id=wanted.alert_id or known.alert_id,
         )
 
     def _forget_failure(self, known: Delivery) -> None:
@@ -211,17 +250,11 @@ class Deliveries:
             raise ForgottenRecipientError("The recipient was forgotten after this had failed")
 
     def _row(self, delivery_id: str) -> Row | None:
-        return self._table.get(self._key(delivery_id), _ROW_KEY)
+        keys = keys_of(self._app_id, delivery_id)
+        return self._table.get(keys["PartitionKey"], keys["RowKey"])
 
     def _row_of(self, delivery: Delivery) -> dict[str, Any]:
-        return {
-            "PartitionKey": self._key(delivery.id),
-            "RowKey": _ROW_KEY,
-            **to_properties(delivery),
-        }
-
-    def _key(self, delivery_id: str) -> str:
-        return key_of(self._app_id, delivery_id)
+        return {**keys_of(self._app_id, delivery.id), **to_properties(delivery)}
 
 
 def _is_done(known: Delivery, wanted: Delivery) -> bool:

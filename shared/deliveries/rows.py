@@ -1,6 +1,7 @@
 """Deliveries as they stand in Table storage."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,45 @@ from shared import json_text
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.personal_keys import PersonalKey
 from shared.seals import seal, unseal
-from shared.storage import Row
+from shared.storage import Row, key_of
+
+_ROW_KEY = "delivery"
+_OF_ALERT = re.compile(r"(?P<alert>.+):(?P<page>\d+):(?P<member>[\da-f]{32}|r\d+)", re.DOTALL)
 
 FindKey = Callable[[str], PersonalKey | None]
+
+
+def id_in_alert(alert_id: str, page: int, member: str) -> str:
+    """Return the id of the delivery of an alert to a member of a page of its audience.
+
+    The member is the id of the person's key, or ``r`` and their number among the recipients.
+    """
+    return f"{alert_id}:{page}:{member}"
+
+
+def keys_of(app_id: str, delivery_id: str) -> dict[str, str]:
+    """Return the keys of the row of a delivery: by its id, or by the page of its alert."""
+    of_alert = _OF_ALERT.fullmatch(delivery_id)
+    if of_alert is None:
+        return {"PartitionKey": key_of(app_id, delivery_id), "RowKey": _ROW_KEY}
+    page = partition_of_page(app_id, of_alert["alert"], int(of_alert["page"]))
+    return {"PartitionKey": page, "RowKey": of_alert["member"]}
+
+
+def place_in_alert(delivery_id: str) -> tuple[str, int] | None:
+    """Return the alert, and the page of its audience, that the id of a delivery is of; if any."""
+    of_alert = _OF_ALERT.fullmatch(delivery_id)
+    return (of_alert["alert"], int(of_alert["page"])) if of_alert is not None else None
+
+
+def member_of(delivery_id: str) -> str:
+    """Return which member of the page of its alert a delivery is to."""
+    return delivery_id.rpartition(":")[2]
+
+
+def partition_of_page(app_id: str, alert_id: str, page: int) -> str:
+    """Return the key of the partition that has the deliveries of a page of an alert."""
+    return key_of(app_id, alert_id, str(page))
 
 
 def to_properties(delivery: Delivery) -> dict[str, Any]:
@@ -31,6 +68,9 @@ def to_properties(delivery: Delivery) -> dict[str, Any]:
         "owner": delivery.owner,
         "until": delivery.until,
         "failedOn": delivery.failed_on,
+        "alertId": delivery.alert_id,
+        "alertVersion": delivery.alert_version,
+        "recalled": delivery.recalled or None,
         **(_of_destination(delivery.destination) if delivery.destination else {}),
     }
     return {name: value for name, value in properties.items() if value is not None}
@@ -55,6 +95,9 @@ def from_row(row: Row, find_key: FindKey | None = None) -> Delivery:
         owner=row.get("owner"),
         until=row.get("until"),
         failed_on=row.get("failedOn"),
+        alert_id=row.get("alertId"),
+        alert_version=row.get("alertVersion"),
+        recalled=row.get("recalled", False),
     )
 
 

@@ -47,11 +47,14 @@ CREDENTIAL: Final = Lane("*")
 class LaneState:
     """What stands in the row of a lane.
 
-    With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until`` is when the next
-    probe is due; without, it is over then. The last probe was let through at ``probed_at``.
+    ``next_slot_at`` is the first slot that is free; ``next_alert_at`` is when what comes next of an
+    alert may be due. With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until``
+    is when the next probe is due; without, it is over then. The last probe was let through at
+    ``probed_at``.
     """
 
     next_slot_at: datetime | None = None
+    next_alert_at: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str | None = None
     probe_seconds: float | None = None
@@ -64,6 +67,11 @@ class LaneState:
         if self.probe_seconds is not None:
             return True
         return self.paused_until is not None and self.paused_until > now
+
+    def alert_at(self, now: datetime) -> datetime:
+        """Return when what comes next of an alert may be due: after all that is known to be."""
+        times = (now, self.next_alert_at, self.next_slot_at, self.paused_until)
+        return max(time for time in times if time is not None)
 
     def is_probe_due(self, now: datetime) -> bool:
         """Tell whether a call shall be let through to see whether the pause may end."""
@@ -178,6 +186,7 @@ class LaneRow:
 def _to_row(state: LaneState, key: str) -> dict[str, Any]:
     properties = {
         "nextSlotAt": state.next_slot_at,
+        "nextAlertAt": state.next_alert_at,
         "pausedUntil": state.paused_until,
         "pauseReason": state.pause_reason,
         "probeSeconds": state.probe_seconds,
@@ -192,6 +201,7 @@ def _to_row(state: LaneState, key: str) -> dict[str, Any]:
 def _from_row(row: Row) -> LaneState:
     return LaneState(
         next_slot_at=row.get("nextSlotAt"),
+        next_alert_at=row.get("nextAlertAt"),
         paused_until=row.get("pausedUntil"),
         pause_reason=row.get("pauseReason"),
         probe_seconds=row.get("probeSeconds"),

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -41,6 +41,9 @@ _SHORTEST_RETURN = timedelta(seconds=0.5)
 _SHORTEST_HTTP_RETURN_SECONDS = 1.0
 _DEFAULT_RETRY_AFTER_SECONDS = 10.0
 _CREDENTIAL_PROBE_SECONDS = 60.0
+# Of a lane's pace alerts leave this much to all else: what people are told one by one shall not
+# wait until everybody has been told something.
+_LEFT_BY_ALERTS = 0.1
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,36 @@ class Pacer:
         if probe is None:
             self._shared(lane).spend_slot()
         return probe or Slot(lane, self._clock())
+
+    def schedule(self, calls: Mapping[Lane, int], *, within: timedelta) -> dict[Lane, datetime]:
+        """Return when the first of an alert's next calls is due in each lane; they are spaced.
+
+        No slots are reserved: each call takes one when it is due. Raises HeldBackError, scheduling
+        none, where not all of them are due ``within`` that time. A lane that is paused is waited
+        for only by those who wait for nothing else.
+        """
+        now = self._clock()
+        shared = {lane: self._shared(lane) for lane in calls}
+        ends: list[datetime] = []
+        ends_of_paused: list[datetime] = []
+        for lane, count in calls.items():
+            gates = [gate.state() for _, gate in self._gates(lane)]
+            first = max(gate.alert_at(now) for gate in gates)
+            is_paused = any(gate.is_paused(now) for gate in gates)
+            end = first + count * self.alert_interval
+            (ends_of_paused if is_paused else ends).append(end)
+        latest = max(ends or ends_of_paused, default=now)
+        if latest > now + within:
+            raise HeldBackError(_TOO_MANY, (latest - within - now).total_seconds())
+        return {
+            lane: each.take_alert(calls[lane] * self.alert_interval)
+            for lane, each in shared.items()
+        }
+
+    @property
+    def alert_interval(self) -> timedelta:
+        """The time between an alert's calls in a lane."""
+        return timedelta(seconds=1 / (self._rate_per_second * (1 - _LEFT_BY_ALERTS)))
 
     def throttled(
         self, lane: Lane, conversation_id: str | None, retry_after_seconds: float | None
@@ -280,6 +313,26 @@ class _SharedLane:
                 return
             self._row.refresh()
             self._require_open(self._row.state, is_http=True)
+
+    def state(self) -> LaneState:
+        """Return what is known of the lane, a second ago at most."""
+        with self._lock:
+            self._row.refresh()
+            return self._row.state
+
+    def take_alert(self, lasts: timedelta) -> datetime:
+        """Return when an alert's next calls are due, which take so long altogether."""
+        first = self._clock()
+
+        def taken(state: LaneState) -> LaneState:
+            nonlocal first
+            first = state.alert_at(self._clock())
+            return replace(state, next_alert_at=first + lasts)
+
+        with self._lock:
+            self._row.refresh()
+            self._row.change(taken)
+        return first
 
     def note(self, change: Callable[[LaneState], LaneState]) -> None:
         """Write what a call told about the lane."""

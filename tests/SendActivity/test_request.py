@@ -60,3 +60,29 @@ def test_a_language_that_is_none_is_refused():
     [field] = fields_of({**TO_ALEX, "activities": {"en_US": {"text": "News"}}})
 
     assert field.startswith("activities.en_US")
+
+
+# Of an alert
+
+
+def test_a_message_of_an_alert_has_all_but_what_is_said():
+    body = {**TO_ALEX, "id": "order-7:0:r1", "topic": "Orders"}
+
+    assert SendRequest.of_alert(body).to_json() == body
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id": "order-7:0:r1"}, "recipient"),
+        ({"conversationId": "a:1"}, "recipient"),
+        ({**TO_ALEX, **NEWS}, "recipient"),
+        ({**TO_ALEX, **BOTH}, "recipient"),
+        ({**TO_ALEX, "topic": 5}, "topic"),
+    ],
+)
+def test_what_a_message_of_an_alert_does_not_have_is_named(body, field):
+    with pytest.raises(InvalidRequestError) as caught:
+        SendRequest.of_alert(body)
+
+    assert [error.field for error in caught.value.field_errors] == [field]

@@ -1,20 +1,33 @@
-from datetime import UTC, datetime
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
 from shared.accounts import Account, OneToOne
+from shared.alerts import Alert, Alerts
 from shared.connector_errors import ConnectorError, ConnectorRejectedError
 from shared.conversations import Conversation
+from shared.deliveries import Status, id_in_alert
 from shared.errors import (
+    CancelledError,
     ConversationNotStartedError,
+    InvalidRequestError,
     RequestTooLargeError,
+    SuppressedError,
+    UnknownAlertError,
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
 from shared.models import ChannelAccount
+from shared.pacing import Lane, Pacer
 from shared.queues import SEND_ACTIVITY, Flow, QueuedMessage, Sent, StartFirst
+from shared.references import reference_to
+from tests.support.builders import unique
+from tests.support.connector import is_send, is_start
+from tests.support.worker import Worker
 
 TO_ALEX = {"recipient": {"channelId": "msteams", "userId": "29:alex"}}
 BOT = ChannelAccount(id="28:bot", name="News")
@@ -287,3 +300,309 @@ def test_nothing_is_started_for_a_send_that_failed(services, know, connector):
 
     with pytest.raises(ConnectorRejectedError):
         send_queued_activity(queued({}), services)
+
+
+# Of an alert
+
+
+@pytest.fixture
+def alert(services):
+    """An alert that greets people by name."""
+    now = datetime.now(UTC)
+    said = {"activities": {"en": {"text": "Hello ${name}"}, "de": {"text": "Hallo ${name}"}}}
+    alert = Alert(
+        unique("alert"), now, now, fingerprint="", content_key=services.alerts.keep(said, None)
+    )
+    services.alerts.create(alert)
+    return alert
+
+
+@pytest.fixture
+def alex(services, know):
+    """The account of Alex, who has told their name and language."""
+    know(name="Alex", locale="de-AT", tenant_id="tenant")
+    return services.accounts.get("msteams", "29:alex").account
+
+
+def of_alert(alert, account=None, **flow):
+    """A message of an alert, with what was taken along of the account when it is given."""
+    delivery_id = id_in_alert(alert.id, 0, "r1")
+    noted = Flow(
+        id=delivery_id,
+        accepted_at=datetime.now(UTC),
+        posting=delivery_id,
+        alert=alert.id,
+        reference=reference_to(account) if account else None,
+        **flow,
+    )
+    return QueuedMessage(SEND_ACTIVITY, {"id": delivery_id, **TO_ALEX, "topic": "news"}, noted)
+
+
+def edited(services, alert, text):
+    """Have an alert say something else from now on."""
+    content_key = services.alerts.keep({"activity": {"text": text}}, None)
+    return services.alerts.change(
+        alert.id,
+        lambda current: replace(current, version=current.version + 1, content_key=content_key),
+    )
+
+
+@pytest.mark.parametrize("takes_along", [True, False])
+def test_a_person_gets_their_share_of_an_alert(services, alert, alex, connector, takes_along):
+    message = of_alert(alert, alex if takes_along else None)
+
+    assert send_queued_activity(message, services) == Sent("activity-1")
+
+    [request] = connector.requests
+    assert request.path == "/amer/v3/conversations/a%3A1/activities"
+    assert request.json == {
+        "type": "message",
+        "text": "Hallo Alex",
+        "summary": "Hallo Alex",
+        "locale": "de",
+        "from": {"id": "28:bot", "name": "News"},
+        "conversation": {"id": "a:1"},
+    }
+    assert message.alert_version == 1
+    assert (message.destination.tenant_id, message.destination.key) == ("tenant", alex.key)
+
+
+def test_what_was_taken_along_spares_the_look_up(services, alert, alex, storage_calls):
+    send_queued_activity(of_alert(alert, alex), services)
+    another = of_alert(alert, alex)
+    another.flow = another.flow.model_copy(update={"id": id_in_alert(alert.id, 0, "r2")})
+    storage_calls()
+
+    send_queued_activity(another, services)
+
+    # Of who sends to one after the other: the claim, and now and then slots.
+    calls = [call for call in storage_calls() if "/lanes" not in call]
+    assert [call.split("(")[0] for call in calls] == ["POST /deliveries"]
+
+
+def test_who_wants_it_no_more_was_asked_when_it_was_taken_along(services, alert, know, connector):
+    know()
+    account = services.accounts.get("msteams", "29:alex").account
+    services.accounts.change(
+        "msteams", "29:alex", lambda stored: replace(stored.account, preferences={"muted": True})
+    )
+
+    with pytest.raises(SuppressedError):
+        send_queued_activity(of_alert(alert), services)
+    assert connector.requests == []
+    assert send_queued_activity(of_alert(alert, account), services) == Sent("activity-1")
+
+
+def test_the_topic_of_an_alert_may_be_muted(services, alert, know, connector):
+    know(preferences={"mutedTopics": ["NEWS"]})
+
+    with pytest.raises(SuppressedError):
+        send_queued_activity(of_alert(alert), services)
+
+    assert connector.requests == []
+
+
+@pytest.mark.parametrize("topic_name", [None, "Orders"])
+def test_a_share_for_a_stranger_waits_for_a_start_that_names_the_topic(services, alert, topic_name):
+    services.alerts.change(alert.id, lambda current: replace(current, topic_name=topic_name))
+
+    handled = send_queued_activity(of_alert(alert), services)
+
+    named = {"topicName": topic_name} if topic_name else {}
+    assert handled == StartFirst({**START_FOR_ALEX.start, **named})
+
+
+@pytest.mark.parametrize("stop", ["cancelled_at", "recalled_at"])
+def test_nothing_is_sent_of_what_was_stopped(services, alert, alex, connector, stop):
+    services.alerts.change(alert.id, lambda current: replace(current, **{stop: datetime.now(UTC)}))
+
+    with pytest.raises(CancelledError):
+        send_queued_activity(of_alert(alert, alex), services)
+
+    assert connector.requests == []
+
+
+def test_nothing_is_sent_of_what_nobody_knows(services, alert, alex):
+    with pytest.raises(UnknownAlertError):
+        send_queued_activity(of_alert(replace(alert, id="nothing"), alex), services)
+
+
+def test_a_message_of_an_alert_says_nothing_of_its_own(services, alert, connector):
+    message = of_alert(alert)
+    message.body = {**message.body, "activity": {"text": "Mine"}}
+
+    with pytest.raises(InvalidRequestError):
+        send_queued_activity(message, services)
+
+    assert connector.requests == []
+
+
+@pytest.fixture
+def meanwhile(services, connector):
+    """Services with which something happens while a message waits for its turn."""
+
+    def arrange(happens):
+        time = {"now": 1000.0}
+
+        def sleep(_seconds):
+            time["now"] += 1
+            happens()
+
+        pacer = Pacer(services.storage, unique("pace"), rate_per_second=1, sleep=sleep)
+        alerts = Alerts(
+            services.storage,
+            services.settings.app_id,
+            services.queues.claim_checks,
+            kept_days=30,
+            clock=lambda: time["now"],
+        )
+        # The next slot is a second away.
+        pacer.reserve(Lane.of(connector.url, "tenant"))
+        return replace(services, pacer=pacer, alerts=alerts)
+
+    return arrange
+
+
+def test_what_is_edited_while_it_waits_its_turn_is_said_as_it_is_then(
+    services, meanwhile, alert, alex, connector
+):
+    waiting = meanwhile(lambda: edited(services, alert, "Edited"))
+    message = of_alert(alert, alex)
+
+    send_queued_activity(message, waiting)
+
+    assert [call.json["text"] for call in connector.requests] == ["Edited"]
+    assert message.alert_version == 2
+
+
+def test_what_is_cancelled_while_it_waits_its_turn_is_not_sent(
+    services, meanwhile, alert, alex, connector
+):
+    def cancel():
+        services.alerts.change(
+            alert.id, lambda current: replace(current, cancelled_at=datetime.now(UTC))
+        )
+
+    with pytest.raises(CancelledError):
+        send_queued_activity(of_alert(alert, alex), meanwhile(cancel))
+
+    assert connector.requests == []
+
+
+def test_what_is_too_large_for_a_person_by_their_own_name_is_not_sent(services, know, connector):
+    know(name="x" * 1000)
+    now = datetime.now(UTC)
+    content_key = services.alerts.keep({"activity": {"text": "${name}" * 60}}, None)
+    large = Alert(unique("alert"), now, now, fingerprint="", content_key=content_key)
+    services.alerts.create(large)
+
+    with pytest.raises(RequestTooLargeError):
+        send_queued_activity(of_alert(large), services)
+
+    assert connector.requests == []
+
+
+# What was taken along is good for the first try alone
+
+
+@pytest.fixture
+def worker(services, queue_reader):
+    return Worker(services, queue_reader)
+
+
+def on_the_wire(message):
+    return {**message.body, "_flow": message.flow.to_json()}
+
+
+def secrets_of(account):
+    """What must not stand in what lies about: the key, and what was taken along."""
+    reference = reference_to(account)
+    assert reference is not None
+    return [reference.key, "conversationId", account.conversation.id]
+
+
+@pytest.mark.parametrize("status", [503, 429, 412])
+def test_what_comes_back_is_looked_up(worker, alert, alex, connector, status):
+    connector.fail(status, "Busy", headers={"Retry-After": "0"})
+    worker.handle(on_the_wire(of_alert(alert, alex)))
+    [back] = worker.waiting[SEND_ACTIVITY].take()
+    assert not any(secret in json.dumps(back) for secret in secrets_of(alex))
+    # They have moved on since.
+    worker.services.accounts.change(
+        "msteams",
+        "29:alex",
+        lambda stored: replace(stored.account, conversations={"28:bot": OneToOne("a:2")}),
+    )
+
+    worker.handle(back)
+
+    assert connector.requests[-1].json["conversation"]["id"] == "a:2"
+
+
+@pytest.mark.parametrize("how", ["the Connector refuses it", "there is nothing to say any more"])
+def test_what_failed_holds_nothing_of_what_was_taken_along(worker, alert, alex, connector, how):
+    message = of_alert(alert, alex)
+    if how == "the Connector refuses it":
+        connector.fail(400, "BadSyntax")
+    else:
+        worker.services.alerts.drop(alert.content_key)
+
+    worker.handle(on_the_wire(message))
+
+    [poisoned] = worker.failures()
+    failed = worker.services.deliveries.find(message.flow.id)
+    kept = worker.services.failures.find(failed.id, failed.failed_on)
+    for text in (json.dumps(poisoned), json.dumps(kept.message)):
+        assert not any(secret in text for secret in secrets_of(alex))
+    assert kept.message["recipient"] == TO_ALEX["recipient"]
+
+
+def test_a_start_for_who_was_reached_before_takes_nothing_along(worker, alert, alex, connector):
+    connector.fail(404, "ConversationNotFound", when=is_send)
+
+    worker.handle(on_the_wire(of_alert(alert, alex)))
+
+    [start] = worker.waiting["start-conversation"].take()
+    assert not any(secret in json.dumps(start) for secret in secrets_of(alex))
+    worker.handle(start, "start-conversation")
+    worker.run()
+    assert [is_start(call) for call in connector.requests] == [False, True, False]
+    assert connector.requests[-1].json["conversation"]["id"] == "a:chat-with-29:alex"
+
+
+def test_the_version_that_was_said_is_recorded(worker, alert, alex):
+    edited(worker.services, alert, "Edited")
+    message = of_alert(alert, alex)
+
+    worker.handle(on_the_wire(message))
+
+    sent = worker.services.deliveries.find(message.flow.id)
+    assert (sent.status, sent.alert_version, sent.alert_id) == (Status.SENT, 2, alert.id)
+    assert sent.destination.user_id == "29:alex"
+
+
+def test_what_was_cancelled_is_recorded_so_and_is_no_failure(worker, alert, alex):
+    worker.services.alerts.change(
+        alert.id, lambda current: replace(current, cancelled_at=datetime.now(UTC))
+    )
+    message = of_alert(alert, alex)
+
+    worker.handle(on_the_wire(message))
+
+    cancelled = worker.services.deliveries.find(message.flow.id)
+    assert (cancelled.status, cancelled.code, cancelled.attempts) == (
+        Status.CANCELLED,
+        "Cancelled",
+        0,
+    )
+    assert worker.failures() == []
+
+
+def test_a_share_that_expired_is_not_sent(worker, alert, alex, connector):
+    message = of_alert(alert, alex)
+    late = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+
+    worker.handle({**on_the_wire(message), "expiresAt": late})
+
+    assert worker.services.deliveries.find(message.flow.id).status is Status.EXPIRED
+    assert connector.requests == []

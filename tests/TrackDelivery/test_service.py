@@ -18,7 +18,7 @@ from tests.support.builders import unique
 from tests.support.connector import is_start
 from tests.support.worker import Worker
 from TrackDelivery.request import FailureQuery
-from TrackDelivery.service import delivery_body, find_delivery, list_failures, retry_delivery
+from TrackDelivery.service import find_delivery, list_failures, retry_delivery
 
 BOT = ChannelAccount(id="28:bot")
 
@@ -69,7 +69,7 @@ def query(**params):
 def test_a_message_that_was_sent_tells_all_of_it(worker, message, user_id, services):
     worker.send(message)
 
-    body = delivery_body(find_delivery("order-7", services))
+    body = find_delivery("order-7", services).to_json()
 
     moments = [datetime.fromisoformat(body.pop(name)) for name in ("createdAt", "updatedAt")]
     assert moments == sorted(moments)
@@ -85,7 +85,7 @@ def test_a_message_that_was_sent_tells_all_of_it(worker, message, user_id, servi
 
 
 def test_a_message_that_failed_says_why(failed, services):
-    body = delivery_body(find_delivery("order-7", services))
+    body = find_delivery("order-7", services).to_json()
 
     assert (body["status"], body["code"]) == ("permanent-failure", "BadSyntax")
     assert body["detail"] == "The Connector answered 400 BadSyntax"
@@ -99,7 +99,7 @@ def test_a_message_to_a_group_has_no_recipient(worker, services, connector):
 
     worker.send({"id": "order-7", "conversationId": "19:group"})
 
-    body = delivery_body(find_delivery("order-7", services))
+    body = find_delivery("order-7", services).to_json()
     assert body["conversationId"] == "19:group"
     assert "recipient" not in body
 
@@ -117,7 +117,7 @@ def test_what_failed_is_listed_until_it_is_put_back(failed, worker, message, ser
 
     [listed], token = list_failures(query(), services)
     assert (listed.id, listed.code, token) == ("order-7", "BadSyntax", None)
-    assert delivery_body(listed)["recipient"] == message["recipient"]
+    assert listed.to_json()["recipient"] == message["recipient"]
 
     retry_delivery("order-7", services)
 
@@ -272,7 +272,7 @@ def test_what_is_no_json_object_would_fail_again(worker, services):
 def test_a_message_without_its_recipient_is_gone(failed, worker, services, user_id):
     erase("msteams", user_id, services)
 
-    assert "recipient" not in delivery_body(find_delivery("order-7", services))
+    assert "recipient" not in find_delivery("order-7", services).to_json()
     with pytest.raises(ForgottenRecipientError):
         retry_delivery("order-7", services)
     assert worker.waits() == 0

@@ -25,7 +25,14 @@ TENANT_ID = "5a4b3c2d-0000-4000-8000-000000007e7a"
 THREADS = 16
 
 SENDING = "send-activity"
-QUEUES = ("start-conversation", SENDING, "cache-account")
+QUEUES = (
+    "start-conversation",
+    SENDING,
+    "cache-account",
+    "send-alert",
+    "update-activity",
+    "delete-activity",
+)
 TABLES = (
     "accounts",
     "bodies",
@@ -106,6 +113,10 @@ class AppStorage:
             for table in self._tables.list_tables()
             for row in self._tables.get_table_client(table.name).list_entities()
         )
+
+    def empty(self, queue: str) -> None:
+        """Throw all messages of a queue away, those that are hidden too."""
+        self._queues.get_queue_client(queue).clear_messages()
 
     def length(self, queue: str) -> int:
         """How many messages are on a queue, those that are being worked on included."""

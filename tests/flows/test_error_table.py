@@ -31,6 +31,8 @@ from tests.support.stub_server import ReceivedRequest
 from tests.support.waiting import until
 
 STARTING = "start-conversation"
+UPDATING = "update-activity"
+DELETING = "delete-activity"
 COMMUNITY = "smba.infra.gcc.teams.microsoft.com"
 A_CODE = "SomethingElse"
 Said = int | Silence
@@ -104,6 +106,15 @@ CASES = [
 TEMPORARY = [412, 502, 503, 504]
 
 
+def expected_of_change(case: tuple[Said, str | None], queue: str) -> Expected:
+    """What becomes of an edit or a recall: no conversation is started again for it."""
+    if case[0] == 404:
+        return Expected(404, queue="sent" if queue == DELETING else FAILS)
+    if case[0] in (405, 501):
+        return Expected(422, "ActivityChangeNotSupported")
+    return CONTRACT[case]
+
+
 def name_of(case: tuple[Said, str | None]) -> str:
     said, code = case
     return " ".join([said.name if isinstance(said, Silence) else str(said), code or ""]).strip()
@@ -119,6 +130,8 @@ each_case_but_one = pytest.mark.parametrize(
 
 class Row:
     """One case on its way: a person in a tenant, and what the Connector says of them."""
+
+    queue = SENDING
 
     def __init__(self, app: RunningApp, case: tuple[Said, str | None], *, is_start: bool) -> None:
         self.user = new_user()
@@ -172,7 +185,7 @@ class Row:
         soon = datetime.now(UTC) + timedelta(seconds=5)
         hopeless = self._case == CHANGES_HOST
         self._app.enqueue(
-            SENDING, self.message(**({"expiresAt": soon.isoformat()} if hopeless else {}))
+            self.queue, self.message(**({"expiresAt": soon.isoformat()} if hopeless else {}))
         )
 
     def call(self) -> Any:
@@ -182,6 +195,25 @@ class Row:
         return self._app.send(f"a:{self.user}", text="News")
 
 
+class Change(Row):
+    """One case of an edit or a recall on its way."""
+
+    def __init__(self, app: RunningApp, case: tuple[Said, str | None], queue: str) -> None:
+        super().__init__(app, case, is_start=False)
+        self.queue = queue
+
+    def message(self, **more: Any) -> dict[str, Any]:
+        edit = {"activity": {"text": "News"}} if self.queue == UPDATING else {}
+        sent = {"conversationId": f"a:{self.user}", "activityId": "7"}
+        return {"id": self.id, **sent, **edit, **more}
+
+    def call(self) -> Any:
+        path = f"/api/conversations/a:{self.user}/activities/7"
+        if self.queue == UPDATING:
+            return self._app.put(path, {"text": "News"})
+        return self._app.host.request("DELETE", path)
+
+
 class Rows:
     """All cases, each of which is over; and the poison that they left."""
 
@@ -189,11 +221,22 @@ class Rows:
         self.sends = {case: Row(app, case, is_start=False) for case in CASES}
         self.starts = {case: Row(app, case, is_start=True) for case in CASES}
         self.always = {status: Row(app, (status, None), is_start=False) for status in TEMPORARY}
+        self.changes = {
+            (case, queue): Change(app, case, queue)
+            for case in CASES
+            for queue in (UPDATING, DELETING)
+            if case != CHANGES_HOST
+        }
         for row in (*self.sends.values(), *self.starts.values()):
             row.let_fail("0")
             row.enqueue()
         for row in self.always.values():
             row.let_fail("0", times=math.inf)
+            row.enqueue()
+        until(app.storage.is_drained, seconds=90)
+        # By themselves, so that the first ones get their turns before their time is over.
+        for row in self.changes.values():
+            row.let_fail("0")
             row.enqueue()
         until(app.storage.is_drained, seconds=90)
         app.connector.release()
@@ -302,6 +345,29 @@ def test_a_start_from_the_queue(app: RunningApp, rows: Rows, case):
     assert {name: account.get(name) for name in expected.account} == expected.account
 
 
+@each_case_but_one
+@pytest.mark.parametrize("queue", [UPDATING, DELETING])
+def test_a_change_from_the_queue(app: RunningApp, rows: Rows, case, queue):
+    expected, row = expected_of_change(case, queue), rows.changes[case, queue]
+
+    delivery = app.delivery(row.id)
+
+    assert (delivery["status"], delivery["attempts"]) == (expected.queue, expected.attempts)
+    assert delivery.get("ambiguous", False) == expected.is_ambiguous
+    assert "recreated" not in delivery
+    assert len(row.calls) == expected.calls
+    account = app.account("msteams", row.user)
+    assert account["conversation"]["id"] == f"a:{row.user}"
+    for name in ("installed", "blocked"):
+        assert account.get(name) == expected.account.get(name)
+    if expected.queue == "sent":
+        assert delivery["activityId"] == "7"
+        assert row.id not in rows.poison[queue]
+    else:
+        assert delivery["code"] == (expected.code or case[1] or A_CODE)
+        check_poison(rows, queue, row, delivery)
+
+
 @pytest.mark.parametrize("status", TEMPORARY)
 def test_six_calls_are_made_at_most(app: RunningApp, rows: Rows, status):
     row = rows.always[status]
@@ -315,10 +381,14 @@ def test_six_calls_are_made_at_most(app: RunningApp, rows: Rows, status):
 
 
 @each_case
-@pytest.mark.parametrize("is_start", [False, True], ids=["send", "start"])
-def test_over_http(app: RunningApp, connector: StubConnector, case, is_start):
-    expected = CONTRACT[case]
-    row = Row(app, case, is_start=is_start)
+@pytest.mark.parametrize("queue", [SENDING, STARTING, UPDATING, DELETING])
+def test_over_http(app: RunningApp, connector: StubConnector, case, queue):
+    expected, is_start, is_change = CONTRACT[case], queue == STARTING, queue in (UPDATING, DELETING)
+    if is_change:
+        expected = expected_of_change(case, queue)
+    elif is_start and case[0] in (405, 501):
+        expected = Expected(422, "ConversationNotSupported")
+    row = Change(app, case, queue) if is_change else Row(app, case, is_start=is_start)
     row.let_fail()
 
     answer = row.call()
@@ -326,8 +396,6 @@ def test_over_http(app: RunningApp, connector: StubConnector, case, is_start):
 
     problem = answer.json()
     status, code = expected.http, expected.code or case[1] or A_CODE
-    if is_start and case[0] in (405, 501):
-        status, code = 422, "ConversationNotSupported"
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
     assert ("Retry-After" in answer.headers) == expected.waits

@@ -163,6 +163,7 @@ def test_a_working_app_is_told_so(app: RunningApp):
         "GET /api/health: ok",
         "POST /api/messages without a token: 401",
         "GET /api/accounts without a key: 401",
+        "POST /api/alerts, a dry run: 200",
         "the delivery: expired",
     ]
     assert app.connector.requests == []

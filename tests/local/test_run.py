@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from local.run import ALERT, QUEUES, App, deliver, running_app
+from local.run import ALERT, App, deliver, running_app
+from shared.queues import QUEUES
 from tests.local.host_process import PROJECT
 from tests.support.waiting import until
 

@@ -10,6 +10,8 @@ from shared.models import ChannelAccount
 from shared.personal_keys import PersonalKeys
 from shared.services import Services
 from shared.settings import Settings
+from shared.storage import key_of
+from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 
 BOT = ChannelAccount(id="28:bot", name="News")
@@ -304,3 +306,105 @@ def test_a_conversation_is_added_for_one_account_of_the_bot():
 
     assert changed.conversations == {"+49": OneToOne("a:3"), "+41": OneToOne("a:2")}
     assert account.conversations["+49"] == OneToOne("a:1")
+
+
+# Coming by all of them
+
+
+def key_in(services, account):
+    return key_of(services.settings.app_id, account.channel_id, account.user_id)
+
+
+@pytest.fixture
+def people(services):
+    """Some accounts, in the order of their keys."""
+    written = [
+        write(services.accounts, Account("msteams", unique("29:user"))).account for _ in range(7)
+    ]
+    return sorted(written, key=lambda each: key_in(services, each))
+
+
+def scanned(accounts, size=500, **where):
+    """All that a scan comes by, from one place to another."""
+    found, more = [], True
+    while more:
+        rows, more = accounts.scan(size, **where)
+        assert len(rows) <= size
+        found += rows
+        if rows:
+            where["after"] = rows[-1].key
+    return found
+
+
+def ours(rows):
+    return [row.account for row in rows if row.account is not None]
+
+
+@pytest.mark.parametrize("size", [1, 3, 500])
+def test_a_scan_comes_by_all_accounts_in_the_order_of_their_keys(services, people, size):
+    before, after = key_in(services, people[0]), key_in(services, people[-1])
+    # Only where the bot's own rows are, as there are others' too.
+    rows = scanned(services.accounts, size, up_to=after)
+
+    assert ours(rows) == people
+    keys = [row.key for row in rows]
+    assert keys == sorted(set(keys))
+    assert before in keys
+
+
+def test_a_scan_goes_on_after_a_key_and_ends_with_one(services, people):
+    first, last = key_in(services, people[1]), key_in(services, people[4])
+
+    assert ours(scanned(services.accounts, after=first, up_to=last)) == people[2:5]
+    assert ours(scanned(services.accounts, after=first)) == people[2:]
+    assert scanned(services.accounts, after=last, up_to=last) == []
+    assert scanned(services.accounts, after="f" * 64) == []
+
+
+def test_a_scan_tells_no_account_of_a_row_that_has_none(services):
+    object_id = unique("object")
+    account = Account("msteams", unique("29:user"), aad_object_id=object_id)
+    written = write(services.accounts, account).account
+    pointer = key_of(services.settings.app_id, "msteams", object_id)
+
+    rows = {row.key: row.account for row in scanned(services.accounts)}
+
+    assert rows[key_in(services, account)] == written
+    assert rows[pointer] is None
+
+
+def test_a_scan_tells_nothing_of_another_bots_accounts(services, people, app_settings):
+    another = Services.of(
+        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
+    )
+
+    rows = scanned(another.accounts)
+
+    assert ours(rows) == []
+    assert {key_in(services, each) for each in people} <= {row.key for row in rows}
+
+
+def test_a_scan_takes_a_look_for_each_page(services, people, storage_calls):
+    storage_calls()
+
+    rows, _ = services.accounts.scan(2, up_to=key_in(services, people[-1]))
+
+    assert len(rows) == 2
+    assert len(storage_calls()) == 1
+
+
+def test_a_scan_goes_on_where_storage_returned_nothing(services, people, app_settings):
+    nothing = {"odata.metadata": "x", "value": []}
+    more = {
+        "x-ms-continuation-NextPartitionKey": "0",
+        "x-ms-continuation-NextRowKey": "0",
+    }
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
+        storage.answer(200, nothing, more, times=2)
+        through_settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
+        accounts = Services.of(Settings.from_environment(through_settings)).accounts
+
+        rows, more_rows = accounts.scan(500, up_to=key_in(services, people[-1]))
+
+    assert ours(rows) == people
+    assert not more_rows

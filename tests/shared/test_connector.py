@@ -114,8 +114,27 @@ def test_an_activity_is_sent(client, connector):
     assert activity_id == "activity-1"
 
 
+def test_an_activity_is_updated(client, connector):
+    activity_id = client.update_activity(f"{connector.url}/teams/", "a:1", "1:7", MESSAGE)
+
+    [request] = connector.requests
+    assert str(request) == "PUT /teams/v3/conversations/a%3A1/activities/1%3A7"
+    assert request.json == MESSAGE
+    assert activity_id == "1:7"
+
+
+def test_an_activity_is_deleted_without_a_body(client, connector):
+    client.delete_activity(f"{connector.url}/teams/", "a:1", "1:7")
+
+    [request] = connector.requests
+    assert str(request) == "DELETE /teams/v3/conversations/a%3A1/activities/1%3A7"
+    assert request.body == b""
+    assert request.headers["Content-Type"] is None
+    assert request.headers["Authorization"] == "Bearer token-1"
+
+
 @pytest.mark.parametrize(
-    ("conversation_id", "part"),
+    ("one_id", "part"),
     [
         ("a:1_-.~x", "a%3A1_-.~x"),
         ("19:x@thread.tacv2;messageid=1", "19%3Ax%40thread.tacv2%3Bmessageid%3D1"),
@@ -127,18 +146,31 @@ def test_an_activity_is_sent(client, connector):
         ("a\\b\r\nX-Header: 1", "a%5Cb%0D%0AX-Header%3A%201"),
     ],
 )
-def test_an_id_stays_one_part_of_the_path(client, connector, conversation_id, part):
-    connector.answer(201, {"id": "1"})
+def test_an_id_stays_one_part_of_the_path(client, connector, one_id, part):
+    connector.answer(201, {"id": "1"}, times=3)
 
-    client.send_activity(connector.url, conversation_id, MESSAGE)
+    client.send_activity(connector.url, one_id, MESSAGE)
+    client.update_activity(connector.url, one_id, one_id, MESSAGE)
+    client.delete_activity(connector.url, one_id, one_id)
 
-    assert connector.requests[0].path == f"/v3/conversations/{part}/activities"
+    assert [request.path for request in connector.requests] == [
+        f"/v3/conversations/{part}/activities",
+        f"/v3/conversations/{part}/activities/{part}",
+        f"/v3/conversations/{part}/activities/{part}",
+    ]
 
 
-@pytest.mark.parametrize("conversation_id", [".", ".."])
-def test_an_id_that_would_lead_up_the_path_is_refused(client, connector, conversation_id):
-    with pytest.raises(InvalidRequestError, match="conversationId"):
-        client.send_activity(connector.url, conversation_id, MESSAGE)
+@pytest.mark.parametrize("one_id", [".", ".."])
+def test_an_id_that_would_lead_up_the_path_is_refused_by_its_name(client, connector, one_id):
+    for field, call in (
+        ("conversationId", lambda: client.send_activity(connector.url, one_id, MESSAGE)),
+        ("conversationId", lambda: client.update_activity(connector.url, one_id, "1", MESSAGE)),
+        ("activityId", lambda: client.update_activity(connector.url, "a:1", one_id, MESSAGE)),
+        ("conversationId", lambda: client.delete_activity(connector.url, one_id, "1")),
+        ("activityId", lambda: client.delete_activity(connector.url, "a:1", one_id)),
+    ):
+        with pytest.raises(InvalidRequestError, match=f"^{field}: is no id"):
+            call()
 
     assert connector.requests == []
 
@@ -205,6 +237,8 @@ def test_an_untrusted_service_url_gets_neither_token_nor_message(connector, logi
     for call in (
         lambda: client.create_conversation(connector.url, START),
         lambda: client.send_activity(connector.url, "a:1", MESSAGE),
+        lambda: client.update_activity(connector.url, "a:1", "1", MESSAGE),
+        lambda: client.delete_activity(connector.url, "a:1", "1"),
         lambda: client.prepare(connector.url),
     ):
         with pytest.raises(UntrustedServiceUrlError):
@@ -285,9 +319,13 @@ def test_a_port_that_is_none_leads_nowhere():
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_every_success_is_one(client, connector, status):
-    connector.answer(status, {"id": "1"})
+    connector.answer(status, {"id": "1"}, times=2)
+    connector.answer(status)
 
     assert send(client, connector) == "1"
+    assert client.update_activity(connector.url, "a:1", "7", MESSAGE) == "1"
+    assert client.update_activity(connector.url, "a:1", "7", MESSAGE) is None
+    client.delete_activity(connector.url, "a:1", "7")
 
 
 @pytest.mark.parametrize(

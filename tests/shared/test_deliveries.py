@@ -8,7 +8,17 @@ import pytest
 
 from shared.accounts import Account
 from shared.claim_checks import ClaimChecks
-from shared.deliveries import Deliveries, Delivery, Destination, Failure, Failures, Status
+from shared.deliveries import (
+    Deliveries,
+    Delivery,
+    Destination,
+    Failure,
+    Failures,
+    Status,
+    id_in_alert,
+    member_of,
+)
+from shared.deliveries.rows import keys_of, partition_of_page
 from shared.erasure import erase
 from shared.errors import (
     AlreadyDoneError,
@@ -21,7 +31,7 @@ from shared.errors import (
 from shared.personal_keys import PersonalKeys
 from shared.services import Services
 from shared.settings import Settings
-from shared.storage import Storage
+from shared.storage import Storage, key_of
 from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 
@@ -598,3 +608,183 @@ def test_a_message_with_which_the_process_dies_each_time_is_given_up_in_the_end(
         claim(deliveries)
 
     assert deliveries.find("order-7").attempts == 6
+
+
+# Of alerts
+
+
+MEMBER = "0a" * 16
+
+
+@pytest.mark.parametrize("alert_id", ["alert-7", "a:1", "a:1:r2", "x:0:" + MEMBER, "김😀\n7"])
+@pytest.mark.parametrize("member", [MEMBER, "r0", "r123"])
+def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page(alert_id, member):
+    delivery_id = id_in_alert(alert_id, 12, member)
+
+    assert keys_of("app", delivery_id) == {
+        "PartitionKey": partition_of_page("app", alert_id, 12),
+        "RowKey": member,
+    }
+    assert member_of(delivery_id) == member
+
+
+@pytest.mark.parametrize(
+    "delivery_id",
+    [
+        "order-7",
+        "order:7",
+        "order:7:r",
+        "order:x:r1",
+        f"order:7:{MEMBER}!2",
+        f"order:7:{MEMBER[:-1]}",
+        f"order:7:{MEMBER.upper()}",
+        ":7:r1",
+    ],
+)
+def test_any_other_delivery_stands_by_itself(delivery_id):
+    assert keys_of("app", delivery_id) == {
+        "PartitionKey": key_of("app", delivery_id),
+        "RowKey": "delivery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a:1:r1", "a:1:r01"),
+        ("a:1:r1", "a:1:r\u0661"),
+        ("a:11:r1", "a:1:1:r1"),
+        ("a:1:r1", "a:11:r1"),
+    ],
+)
+def test_two_ids_are_two_deliveries_however_they_are_written(one, other):
+    assert keys_of("app", one) != keys_of("app", other)
+
+
+def of_alert(member, page=0, alert_id="alert-7", **fields):
+    return a_delivery(id=id_in_alert(alert_id, page, member), alert_id=alert_id, **fields)
+
+
+def members(count):
+    return [f"{number:032x}" for number in range(count)]
+
+
+def test_what_becomes_of_a_whole_page_is_recorded_in_few_calls(deliveries, storage_calls):
+    deliveries.record(of_alert("r0", page=9, status=Status.SENT))
+    results = [of_alert(each, status=Status.SUPPRESSED, code="x") for each in members(250)]
+    storage_calls()
+
+    deliveries.record_all(results)
+
+    assert len(storage_calls()) == 3
+    assert sorted(deliveries.page("alert-7", 0), key=lambda each: each.id) == results
+
+
+def test_nothing_is_recorded_of_nobody(deliveries, storage_calls):
+    deliveries.record_all([])
+
+    assert storage_calls() == []
+
+
+def test_what_is_recorded_already_of_a_page_stays(deliveries):
+    sent, sending, failed, *others = members(6)
+    settle(deliveries, claim(deliveries, of_alert(sent)), Status.SENT)
+    claimed = claim(deliveries, of_alert(sending))
+    settle(deliveries, claim(deliveries, of_alert(failed)), Status.PERMANENT_FAILURE)
+
+    deliveries.record_all([of_alert(each, status=Status.SUPPRESSED) for each in members(6)])
+
+    found = {member_of(each.id): each.status for each in deliveries.page("alert-7", 0)}
+    assert found == {
+        sent: Status.SENT,
+        sending: Status.SENDING,
+        failed: Status.PERMANENT_FAILURE,
+        **dict.fromkeys(others, Status.SUPPRESSED),
+    }
+    settle(deliveries, claimed, Status.SENT)
+    assert deliveries.find(claimed.delivery.id).status is Status.SENT
+
+
+def test_a_page_that_is_recorded_though_storage_lost_the_answer_is_recorded_once(
+    lossy, services, app_settings, clock, deliveries
+):
+    lossy.lose_answer(lambda request: "/$batch" in request.path)
+    results = [of_alert(each, status=Status.SUPPRESSED) for each in members(3)]
+
+    through(lossy, services, app_settings, clock).record_all(results)
+
+    assert deliveries.page("alert-7", 0) == results
+
+
+def test_the_pages_of_alerts_are_apart(deliveries):
+    for page, alert_id in [(0, "alert-7"), (1, "alert-7"), (0, "alert-8")]:
+        deliveries.record(of_alert("r1", page, alert_id, status=Status.SENT))
+
+    [found] = deliveries.page("alert-7", 1)
+    assert found.id == "alert-7:1:r1"
+    assert deliveries.page("alert-7", 2) == []
+
+
+def test_a_page_is_read_in_one_call_and_tells_nobody(deliveries, alex, storage_calls):
+    settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
+    storage_calls()
+
+    [found] = deliveries.page("alert-7", 0)
+
+    assert len(storage_calls()) == 1
+    assert (found.destination.channel_id, found.destination.user_id) == ("msteams", None)
+    [told] = deliveries.with_recipients([found])
+    assert told.destination.user_id == alex.user_id
+    assert replace(told, destination=None) == replace(found, destination=None)
+
+
+def test_who_was_forgotten_or_never_recorded_is_not_told(deliveries, services, alex):
+    settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
+    erase("msteams", alex.user_id, services)
+    never = of_alert("r2", status=Status.ACCEPTED)
+
+    forgotten, unrecorded = deliveries.with_recipients([*deliveries.page("alert-7", 0), never])
+
+    assert forgotten.destination.user_id is None
+    assert unrecorded == never
+
+
+def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex):
+    settle(
+        deliveries,
+        claim(deliveries, of_alert("r1", destination=alex)),
+        Status.SENT,
+        activity_id="activity-1",
+        alert_version=1,
+    )
+    before = deliveries.find("alert-7:0:r1")
+
+    deliveries.note_change("alert-7:0:r1", 2, recalled=False)
+    assert deliveries.find("alert-7:0:r1") == replace(before, alert_version=2)
+    deliveries.note_change("alert-7:0:r1", 3, recalled=True)
+    assert deliveries.find("alert-7:0:r1") == replace(before, alert_version=3, recalled=True)
+
+
+def test_of_what_nobody_knows_any_more_nothing_is_noted(deliveries):
+    deliveries.note_change("alert-7:0:r1", 2, recalled=False)
+
+    assert deliveries.get("alert-7:0:r1") is None
+
+
+def test_a_note_is_made_though_storage_lost_the_answer(
+    lossy, services, app_settings, clock, deliveries
+):
+    settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
+    lossy.lose_answer(lambda request: request.method == "PUT")
+
+    through(lossy, services, app_settings, clock).note_change("alert-7:0:r1", 2, recalled=False)
+
+    assert deliveries.find("alert-7:0:r1").alert_version == 2
+
+
+def test_what_is_recalled_says_so():
+    recalled = of_alert("r1", status=Status.SENT, recalled=True, activity_id="7")
+
+    assert recalled.to_json()["recalled"] is True
+    assert "recalled" not in replace(recalled, recalled=False).to_json()
+    assert recalled.to_json()["alertId"] == "alert-7"

@@ -12,10 +12,13 @@ from shared.connector_errors import (
 )
 from shared.errors import (
     AccountChangedError,
+    AlertExistsError,
+    AlertOverError,
     AlreadyDoneError,
     AmbiguousConversationError,
     AppError,
     BotCredentialError,
+    CancelledError,
     ConversationNotStartedError,
     ConversationNotSupportedError,
     ConversationStartingError,
@@ -36,6 +39,7 @@ from shared.errors import (
     SuppressedError,
     UnexpectedError,
     UnknownAccountError,
+    UnknownAlertError,
     UnknownConversationError,
     UnknownDeliveryError,
     UntrustedServiceUrlError,
@@ -60,6 +64,10 @@ def every_error(parent=AppError):
         (UnknownConversationError("x"), 404, "UnknownConversation", OnQueue.FAIL),
         (ConversationNotStartedError("x"), 404, "UnknownConversation", OnQueue.FAIL),
         (AmbiguousConversationError("x"), 409, "AmbiguousConversation", OnQueue.FAIL),
+        (UnknownAlertError("x"), 404, "UnknownAlert", OnQueue.FAIL),
+        (AlertExistsError("x"), 409, "AlertExists", OnQueue.FAIL),
+        (AlertOverError("x"), 409, "AlertOver", OnQueue.FAIL),
+        (CancelledError("x"), 409, "Cancelled", OnQueue.DROP),
         (AccountChangedError("x"), 412, "AccountChanged", OnQueue.FAIL),
         (ConversationNotSupportedError("x"), 422, "ConversationNotSupported", OnQueue.FAIL),
         (

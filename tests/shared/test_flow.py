@@ -15,6 +15,7 @@ from shared.deliveries import Delivery, Destination, Status
 from shared.errors import (
     AlreadyDoneError,
     BotCredentialError,
+    CancelledError,
     ConversationStartingError,
     DeliveryUnderWayError,
     FieldError,
@@ -804,3 +805,68 @@ def test_a_reserved_name_of_ours_is_not_taken_for_what_is_kept_aside(run, body):
     [poison] = run.poison.take()
     assert poison["message"] == body
     assert "_body" in poison["failure"]["detail"]
+
+
+# Of an alert
+
+
+REFERENCE = {"conversationId": "a:1", "keyId": "k", "key": "c2VjcmV0", "name": "Alex"}
+
+
+def test_what_an_alert_took_along_is_handed_over_the_first_time(run):
+    run.process(on_the_way(alert="alert-7", reference=REFERENCE))
+
+    [handled] = run.handled
+    assert handled.flow.reference.to_json() == REFERENCE
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_after_an_error_nothing_is_taken_along_any_more(run, claims):
+    message = on_the_way(alert="alert-7", reference=REFERENCE)
+
+    back = run.put_back(message, unavailable(), claims=claims)
+
+    assert not back["_flow"].get("reference")
+    assert back["_flow"]["alert"] == "alert-7"
+    assert REFERENCE["key"] not in json.dumps(back)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_last_try"),
+    [(rejected(), False), (ZeroDivisionError("a bug"), True), (StorageUnavailableError("x"), True)],
+    ids=["refused", "a bug", "storage"],
+)
+def test_what_failed_holds_nothing_of_what_was_taken_along(run, services, error, is_last_try):
+    message = on_the_way(alert="alert-7", reference=REFERENCE)
+
+    run.process(message, error, claims=True, is_last_try=is_last_try)
+
+    [poisoned] = run.poison.take()
+    kept = services.failures.find("message-1", run.delivery().failed_on)
+    for text in (json.dumps(poisoned), json.dumps(kept.message)):
+        assert REFERENCE["key"] not in text
+        assert "conversationId" not in text
+
+
+def test_a_record_says_which_alert_in_which_version_it_is_of(run):
+    def noted(queued):
+        queued.alert_version = 3
+        return Sent("activity-1")
+
+    text = json.dumps(on_the_way(alert="alert-7"))
+    process(Taken(run.name, text, "message-1", NOW), run.services, noted)
+
+    delivery = run.delivery()
+    assert (delivery.alert_id, delivery.alert_version) == ("alert-7", 3)
+
+
+def test_what_was_cancelled_is_no_failure_and_cannot_be_sent_any_more(run, caplog):
+    caplog.set_level(logging.INFO)
+    run.process(on_the_way(alert="alert-7"), CancelledError("x"), claims=True)
+
+    assert (run.delivery().status, run.delivery().attempts) == (Status.CANCELLED, 0)
+    assert run.waiting.count() == run.poison.count() == 0
+    assert '"outcome": "cancelled"' in caplog.text
+    assert '"alertId": "alert-7"' in caplog.text
+    run.process(on_the_way(alert="alert-7", posting="another"), Sent("activity-1"), claims=True)
+    assert run.delivery().status is Status.CANCELLED

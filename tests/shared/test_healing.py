@@ -17,7 +17,7 @@ from shared.deliveries import Status
 from shared.erasure import erase
 from shared.errors import SuppressedError, UnknownConversationError
 from shared.models import ChannelAccount
-from shared.queues import START_CONVERSATION
+from shared.queues import DELETE_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY
 from shared.services import Services
 from shared.settings import Settings
 from tests.support.builders import unique
@@ -438,6 +438,111 @@ def test_a_service_url_that_is_not_trusted_is_not_stored(services, queue_reader,
 
     assert delivery.status is Status.PERMANENT_FAILURE
     assert alex.account.service_url == f"{connector.url}/amer/"
+
+
+# Of an edit or a recall
+
+EDIT = {"activityId": "7", "activity": {"text": "News, corrected"}}
+RECALL = {"activityId": "7"}
+either_change = pytest.mark.parametrize(
+    ("queue", "change"), [(UPDATE_ACTIVITY, EDIT), (DELETE_ACTIVITY, RECALL)]
+)
+
+
+def change_of(worker, body, queue):
+    """Have a message of the queue handled to its end; return its record."""
+    message_id = worker.handle(body, queue)
+    worker.run()
+    return worker.services.deliveries.find(message_id)
+
+
+@either_change
+def test_a_change_where_the_conversation_is_gone_heals_nothing(
+    worker, alex, connector, queue, change
+):
+    before = alex.account
+    connector.fail_always(404, "ConversationNotFound")
+
+    delivery = change_of(worker, {**alex.to_first, **change}, queue)
+
+    failures = [each["failure"]["code"] for each in worker.failures(queue)]
+    if queue == UPDATE_ACTIVITY:
+        assert (delivery.status, delivery.code) == (
+            Status.PERMANENT_FAILURE,
+            "ConversationNotFound",
+        )
+        assert failures == ["ConversationNotFound"]
+    else:
+        # That it be gone is what was wanted.
+        assert (delivery.status, delivery.activity_id) == (Status.SENT, "7")
+        assert failures == []
+    assert (delivery.attempts, delivery.recreated) == (1, False)
+    assert alex.account == before
+    assert len(connector.requests) == 1
+    assert worker.waits(queue) == worker.waits(START_CONVERSATION) == 0
+
+
+@either_change
+@pytest.mark.parametrize(
+    ("code", "installed", "blocked"),
+    [("BotNotInConversationRoster", False, None), *((code, None, True) for code in BLOCKED)],
+)
+def test_a_change_that_is_refused_marks_who_is_out_of_reach(
+    worker, alex, connector, queue, change, code, installed, blocked
+):
+    connector.fail(403, code)
+
+    delivery = change_of(worker, {**alex.to_first, **change}, queue)
+
+    assert (delivery.status, delivery.code) == (Status.PERMANENT_FAILURE, code)
+    assert (alex.account.installed, alex.account.blocked) == (installed, blocked)
+    assert worker.send(alex.message).status is Status.SUPPRESSED
+    assert len(connector.requests) == 1
+
+
+@either_change
+@pytest.mark.parametrize("code", ["BotNotInConversationRoster", "MessageWritesBlocked"])
+def test_a_refusal_where_the_person_no_longer_is_marks_nobody(
+    worker, alex, connector, queue, change, code
+):
+    alex.change(
+        conversations={"28:bot": OneToOne(alex.next_id)}, former_conversation_ids=(alex.first_id,)
+    )
+    before = alex.account
+    connector.fail(403, code)
+
+    delivery = change_of(worker, {**alex.to_first, **change}, queue)
+
+    assert (delivery.status, delivery.code) == (Status.PERMANENT_FAILURE, code)
+    assert alex.account == before
+    assert worker.send(alex.message).status is Status.SENT
+
+
+@either_change
+def test_a_change_by_a_bot_that_is_disabled_pauses_the_tenant(
+    worker, alex, connector, queue, change
+):
+    connector.fail(403, "BotDisabledByAdmin")
+
+    delivery = change_of(worker, {**alex.to_first, **change}, queue)
+    later = worker.send(alex.message)
+
+    assert (delivery.status, delivery.code) == (Status.PERMANENT_FAILURE, "BotDisabledByAdmin")
+    assert (later.status, later.attempts) == (Status.RETRYING, 0)
+    assert len(connector.requests) == 1
+
+
+@either_change
+def test_a_change_goes_by_the_service_url_of_the_government_community(
+    community, alex, connector, queue, change
+):
+    connector.fail(403, "InvalidBotApiHost", when=lambda request: "/amer/" in request.path)
+
+    deliveries = [change_of(community, {**alex.to_first, **change}, queue) for _ in range(2)]
+
+    assert [each.status for each in deliveries] == [Status.SENT] * 2
+    assert hosts(connector) == ["/amer", "/gcc", "/gcc"]
+    assert deliveries[0].attempts == 2
 
 
 def test_nobody_comes_back_who_was_forgotten_in_the_middle_of_a_call(

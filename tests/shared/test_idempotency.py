@@ -26,7 +26,7 @@ from shared.errors import (
     SuppressedError,
     UnknownConversationError,
 )
-from shared.idempotency import Answer, IdempotencyKeys
+from shared.idempotency import Answer, IdempotencyKeys, id_for_key
 from shared.settings import StorageAccount
 from shared.storage import Storage
 from shared.triggers import http_function, json_response
@@ -528,3 +528,31 @@ def test_what_died_in_the_middle_is_not_done_again_where_that_is_wanted(services
             careful.once("SendActivity", request(key), handle)
 
     assert handle.calls == 0
+
+
+# The id that a key gives
+
+
+def test_a_key_gives_the_same_id_each_time_and_another_one_another(key):
+    made = id_for_key("SendAlert", request(key))
+
+    assert made == id_for_key("SendAlert", request(key, {"text": "else"}))
+    assert made != id_for_key("SendAlert", request(unique("key")))
+    assert made != id_for_key("SendActivity", request(key))
+    assert made is not None
+    assert len(made) == 32
+    assert key not in made
+
+
+def test_a_request_without_a_key_gives_no_id():
+    assert id_for_key("SendAlert", request(None)) is None
+
+
+def test_the_id_of_a_key_tells_nothing_of_what_is_sealed_with_it(keys, key, services):
+    keys.once("SendAlert", request(key), Handler(CREATED))
+
+    made = id_for_key("SendAlert", request(key))
+    assert made is not None
+
+    stored = [dict(row) for row in services.storage.table("idempotency").list_entities()]
+    assert made not in str(stored)

@@ -105,9 +105,9 @@ def use(pacer, lane=LANE):
     return slot
 
 
-def held_back(call, *arguments):
+def held_back(call, *arguments, **named):
     with pytest.raises(HeldBackError) as held:
-        call(*arguments)
+        call(*arguments, **named)
     return held.value
 
 
@@ -863,3 +863,159 @@ def test_a_credential_that_fails_does_not_cost_a_lane_its_probe(pacer, time):
     assert "credential" in held_back(pacer.reserve, LANE).detail
     pacer.passed(probe)
     assert pacer.reserve(LANE).probes == LANE
+
+
+# Alerts
+
+
+AHEAD = timedelta(seconds=30)
+OTHER = Lane("smba.example.com", "other")
+ALERT_INTERVAL = 1 / 36
+
+
+def schedule(pacer, *lanes, count=90):
+    """When the first of an alert's calls is due in each lane."""
+    calls = dict.fromkeys(lanes or (LANE,), count)
+    return list(pacer.schedule(calls, within=AHEAD).values())
+
+
+def test_alerts_leave_a_tenth_of_the_pace_to_others(pacer, instance):
+    assert pacer.alert_interval.total_seconds() == pytest.approx(ALERT_INTERVAL, abs=1e-6)
+    assert instance(rate_per_second=100).alert_interval.total_seconds() == pytest.approx(
+        1 / 90, abs=1e-6
+    )
+
+
+def test_an_alerts_calls_begin_at_once_and_what_comes_next_after_them(pacer, time):
+    firsts = [schedule(pacer, count=count)[0] for count in (90, 36, 1, 1)]
+
+    assert [time.until(first) for first in firsts] == pytest.approx(
+        [0, 2.5, 3.5, 3.5 + ALERT_INTERVAL], abs=0.001
+    )
+
+
+def test_two_alerts_share_a_lane_over_all_instances(instance, time):
+    instances = [instance(), instance()]
+
+    firsts = [schedule(instances[number % 2], count=36)[0] for number in range(6)]
+
+    # Who was overtaken has slept for a moment.
+    assert time.until(firsts[0]) == pytest.approx(0, abs=0.1)
+    assert [(first - firsts[0]).total_seconds() for first in firsts] == pytest.approx(
+        range(6), abs=0.001
+    )
+
+
+def test_two_who_schedule_at_once_get_different_times(instance):
+    instances = [instance() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        firsts = list(pool.map(lambda each: schedule(each, count=36)[0], instances * 4))
+
+    assert len(set(firsts)) == 16
+
+
+def test_an_alerts_lanes_are_due_by_themselves(pacer, time):
+    schedule(pacer, count=360)
+
+    first, other = schedule(pacer, LANE, OTHER)
+
+    assert time.until(first) == pytest.approx(10, abs=0.001)
+    assert time.until(other) == 0
+
+
+def test_an_alert_comes_after_what_is_reserved(pacer, time, row):
+    for _ in range(20):
+        pacer.reserve(LANE)
+
+    [first] = schedule(pacer)
+
+    assert first == row()["nextSlotAt"] > time.now
+
+
+def test_an_alert_reserves_no_slots(pacer, time, row):
+    schedule(pacer, count=360)
+
+    assert "nextSlotAt" not in row()
+    assert time.until(pacer.reserve(LANE).at) == 0
+
+
+def test_beyond_the_time_ahead_nothing_is_scheduled(pacer, time, row):
+    schedule(pacer, count=720)
+    before = row()
+
+    held = held_back(pacer.schedule, {LANE: 361}, within=AHEAD)
+
+    # Twenty seconds are taken, and it takes some ten more.
+    assert held.retry_after_seconds == pytest.approx(ALERT_INTERVAL, abs=0.001)
+    assert held.on_queue is OnQueue.WAIT
+    assert row() == before
+    time.pass_by(held.retry_after_seconds + 0.001)
+    assert time.until(schedule(pacer, count=361)[0]) == pytest.approx(20, abs=0.1)
+
+
+def test_where_one_lane_is_not_in_time_none_is_scheduled(pacer, row):
+    schedule(pacer, count=1079)
+    before = row()
+
+    held_back(pacer.schedule, {OTHER: 1, LANE: 1}, within=AHEAD)
+
+    assert row() == before
+    assert row(OTHER) is None
+
+
+def test_an_alert_waits_for_the_end_of_a_pause(pacer, time):
+    pacer.throttled(LANE, None, 12)
+
+    assert time.until(schedule(pacer)[0]) == pytest.approx(12)
+
+
+def test_a_pause_that_is_longer_than_the_time_ahead_holds_an_alert_back(pacer, time):
+    pacer.throttled(LANE, None, 60)
+
+    held = held_back(pacer.schedule, {LANE: 36, OTHER: 36}, within=AHEAD)
+
+    assert held.retry_after_seconds == pytest.approx(31, abs=0.001)
+
+
+def test_who_is_paused_until_a_probe_gets_through_holds_up_no_others(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+
+    paused, other = schedule(pacer, LANE, OTHER)
+
+    assert time.until(other) == 0
+    assert time.until(paused) == pytest.approx(HOUR)
+
+
+def test_who_is_paused_until_a_probe_gets_through_is_waited_for_when_there_is_nobody_else(
+    pacer, time
+):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+
+    held = held_back(pacer.schedule, {LANE: 36}, within=AHEAD)
+
+    assert held.retry_after_seconds == pytest.approx(HOUR + 1 - 30, abs=0.001)
+
+
+def test_while_the_credential_fails_an_alert_waits(pacer, time):
+    pacer.refused()
+    pacer.reserve(LANE)
+
+    held = held_back(pacer.schedule, {LANE: 36, OTHER: 36}, within=AHEAD)
+
+    assert held.retry_after_seconds == pytest.approx(60 + 1 - 30, abs=0.001)
+
+
+def test_an_alert_to_nobody_is_scheduled_without_storage(pacer, storage_calls):
+    assert pacer.schedule({}, within=AHEAD) == {}
+
+    assert storage_calls() == []
+
+
+def test_a_lane_is_scheduled_with_one_write(pacer, time, storage_calls):
+    schedule(pacer)
+    storage_calls()
+
+    schedule(pacer)
+
+    assert methods(storage_calls()) == ["PUT"]

@@ -11,7 +11,7 @@ from SendActivity.request import SendRequest
 from shared.connector_errors import ConnectorAnswer, connector_error
 from shared.deliveries import Status
 from shared.flow import Taken, process
-from shared.queues import Flow
+from shared.queues import AlertChange, Flow, Reference, Step
 from tests.support.builders import unique
 
 THEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -83,6 +83,85 @@ def test_what_is_put_on_a_queue_has_its_notes_beside_it(queues, queue):
     [sent] = queue.waiting.take()
     assert Flow.model_validate(sent.pop("_flow")) == flow
     assert sent == MESSAGE
+
+
+REFERENCE = Reference(
+    conversation_id="a:1", service_url="https://x/", name="Alex 😀", key_id="k", key="c2VjcmV0"
+)
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {"reference": REFERENCE},
+        {"step": Step(kind="read", page=7, after="f" * 64)},
+        {"step": Step(kind="close", looks=3)},
+        {"step": Step(kind="change", version=2, page=1, is_last=True, open_from=1)},
+        {"change": AlertChange(delivery_id="alert-7:0:r1", version=2)},
+    ],
+    ids=["reference", "read", "close", "change", "of a delivery"],
+)
+def test_what_is_noted_about_an_alert_comes_as_it_went(queues, queue, noted):
+    flow = Flow(id="order-7", accepted_at=THEN, alert="alert-7", **noted)
+
+    queues.send(queue.name, MESSAGE, flow)
+
+    [sent] = queue.waiting.take()
+    assert Flow.model_validate(sent["_flow"]) == flow
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {"step": {}},
+        {"step": {"kind": "other"}},
+        {"step": {"kind": "read", "page": -1}},
+        {"change": {"version": 2}},
+        {"reference": {"conversationId": "a:1"}},
+        {"alert": ""},
+    ],
+)
+def test_what_is_noted_wrongly_about_an_alert_is_not_ours(queue, noted):
+    queue.fail({**MESSAGE, "_flow": {"id": "x", "acceptedAt": THEN.isoformat(), **noted}})
+
+    [entry] = queue.poison.take()
+    assert entry["failure"]["code"] == "InvalidRequest"
+    assert f"_flow.{next(iter(noted))}" in entry["failure"]["detail"]
+
+
+def test_what_was_taken_along_is_good_until_the_first_error():
+    flow = Flow(id="order-7", accepted_at=THEN, reference=REFERENCE)
+
+    assert flow.after_call().reference == REFERENCE
+    assert flow.without_reference().reference is None
+    assert flow.after_healing("conversation").reference is None
+    assert flow.anew().reference is None
+    without = Flow(id="order-7", accepted_at=THEN)
+    assert without.without_reference() is without
+
+
+def test_what_is_put_back_is_of_the_same_alert(queues, queue):
+    change = AlertChange(delivery_id="alert-7:0:r1", version=2)
+    flow = Flow(
+        id="x", accepted_at=THEN, alert="alert-7", change=change, reference=REFERENCE, attempts=3
+    )
+
+    queues.put_back(queue.name, {**MESSAGE, "_flow": flow.to_json()})
+
+    [back] = queue.waiting.take()
+    noted = Flow.model_validate(back["_flow"])
+    assert (noted.alert, noted.change, noted.reference) == ("alert-7", change, None)
+    assert REFERENCE.key not in json.dumps(back)
+
+
+def test_what_the_host_gave_up_takes_nothing_along_when_it_is_put_back(queues, queue):
+    flow = Flow(id="x", accepted_at=THEN, alert="alert-7", reference=REFERENCE)
+    queue.put_by_host(json.dumps({**MESSAGE, "_flow": flow.to_json()}))
+
+    assert queues.redrive(queue.name)
+
+    [back] = queue.waiting.take()
+    assert REFERENCE.key not in json.dumps(back)
 
 
 # Put back

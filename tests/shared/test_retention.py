@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared import retention
+from shared.alerts import Alert, AlertPage
 from shared.deliveries import Claim, Delivery, Failure, Status
-from shared.errors import UnknownDeliveryError
-from shared.queues import SEND_ACTIVITY
+from shared.errors import UnknownAlertError, UnknownDeliveryError
+from shared.queues import QUEUES, SEND_ACTIVITY
 from shared.retention import remove_old_rows
 from shared.services import Services
 from shared.settings import Settings
 from shared.storage import Queue, Table
+from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 
 STORAGE = "AzureWebJobsStorage"
@@ -27,7 +29,8 @@ def with_settings(app_settings, **changes):
 def strict(app_settings, queue_reader):
     """A bot that keeps records for a day; what other tests left is gone."""
     services = with_settings(app_settings, DeliveryRetentionDays="1")
-    queue_reader(f"{SEND_ACTIVITY}-poison").clear()
+    for queue in QUEUES:
+        queue_reader(f"{queue}-poison").clear()
     remove_a_day_later(services)
     return services
 
@@ -118,7 +121,8 @@ def test_a_run_that_is_cut_short_is_resumed_by_the_next(strict, small_pages, sto
     record(strict, 7)
     storage_calls()
 
-    remove_a_day_later(strict, most_seconds=6, clock=ticking())
+    # A look at each poison queue comes first.
+    remove_a_day_later(strict, most_seconds=len(QUEUES) + 3, clock=ticking())
 
     first = storage_calls()
     assert 0 < left(strict) < 7
@@ -171,12 +175,71 @@ def test_what_changed_since_it_was_found_is_kept(strict, app_settings):
     assert strict.deliveries.find(delivery.id).status is Status.SENDING
 
 
+# Alerts
+
+
+def an_alert(services, send_at=None):
+    now = datetime.now(UTC)
+    said = services.alerts.keep({"activity": {"text": "News"}}, send_at)
+    alert = Alert(unique("alert"), now, now, fingerprint="", content_key=said, send_at=send_at)
+    services.alerts.create(alert)
+    page = AlertPage(alert.id, 0, "", "", now, ("r0",), {})
+    services.alert_pages.open(page)
+    return alert
+
+
+def remove_in(services, days):
+    remove_old_rows(services, now=datetime.now(UTC) + timedelta(days=days))
+
+
+def test_an_alert_and_its_pages_are_kept_for_as_long_as_its_deliveries(strict):
+    alert = an_alert(strict)
+
+    remove_in(strict, 0.9)
+    assert strict.alerts.find(alert.id) == alert
+    assert strict.alert_pages.find(alert.id, 0) is not None
+
+    remove_in(strict, 1.1)
+    with pytest.raises(UnknownAlertError):
+        strict.alerts.find(alert.id)
+    assert strict.alert_pages.find(alert.id, 0) is None
+
+
+def test_what_an_alert_says_is_kept_as_long_as_it_was_promised(strict):
+    # That is until a time which is not over, whatever the run takes for now.
+    alert = an_alert(strict)
+
+    remove_in(strict, 10)
+
+    assert strict.alerts.content(alert) is not None
+
+
+def test_what_is_to_be_sent_some_day_is_kept_until_then(strict):
+    alert = an_alert(strict, send_at=datetime.now(UTC) + timedelta(days=300))
+
+    remove_in(strict, 200)
+
+    assert strict.alerts.find(alert.id) == alert
+    assert strict.alerts.content(alert) is not None
+
+
+def test_what_was_kept_until_a_time_that_is_over_is_removed(strict):
+    checks = strict.queues.claim_checks
+    over = checks.keep("over", until=datetime.now(UTC) - timedelta(seconds=1))
+    not_over = checks.keep("not over", until=datetime.now(UTC) + timedelta(hours=1))
+
+    remove_in(strict, 1.9)
+    assert (checks.fetch(over), checks.fetch(not_over)) == ("over", "not over")
+    remove_in(strict, 2.1)
+    assert (checks.fetch(over), checks.fetch(not_over)) == (None, "not over")
+
+
 # Poison queues
 
 
-@pytest.fixture
-def poison(strict):
-    return Queue(strict.storage, f"{SEND_ACTIVITY}-poison")
+@pytest.fixture(params=QUEUES)
+def poison(request, strict):
+    return Queue(strict.storage, f"{request.param}-poison")
 
 
 def test_failed_messages_are_removed_with_their_records(strict, poison):

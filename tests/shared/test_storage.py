@@ -8,7 +8,7 @@ from azure.storage.queue import QueueClient
 
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
-from shared.storage import Queue, Storage, Table, key_of, version_of
+from shared.storage import MOST_ROWS_AT_ONCE, Queue, Storage, Table, key_of, version_of
 from tests.support.builders import NOWHERE, unique
 
 
@@ -103,6 +103,46 @@ def test_a_row_is_inserted_once(table):
     assert second is None
     assert found is not None
     assert (found["text"], version_of(found)) == ("first", first)
+
+
+def test_rows_of_a_partition_are_inserted_together(table, storage_calls):
+    assert table.insert_all([row(key="first", text="Grüße 😀"), row(key="second", flag=False)])
+    assert table.partition("p") == [
+        row(key="first", text="Grüße 😀"),
+        row(key="second", flag=False),
+    ]
+    storage_calls()
+
+    assert table.insert_all([row("q", f"{number:03}") for number in range(MOST_ROWS_AT_ONCE)])
+
+    assert len(storage_calls()) == 1
+    assert len(table.partition("q")) == MOST_ROWS_AT_ONCE
+
+
+def test_rows_are_inserted_all_or_none(table):
+    table.put(row(key="second", text="was there"))
+
+    assert not table.insert_all([row(key="first"), row(key="second"), row(key="third")])
+
+    assert table.partition("p") == [row(key="second", text="was there")]
+
+
+def test_many_who_insert_rows_first_all_succeed(storage):
+    name = f"t{uuid4().hex}"
+
+    def insert(partition):
+        return Table(storage, name).insert_all([row(str(partition), "1"), row(str(partition), "2")])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(insert, range(8)))
+
+
+def test_rows_that_storage_refuses_are_an_error_of_ours(table):
+    with pytest.raises(StorageRefusedError) as caught:
+        table.insert_all([row(key="first"), row(text="confidential" * 10_000)])
+
+    assert "confidential" not in str(caught.value)
+    assert table.partition("p") == []
 
 
 def test_a_row_that_is_put_replaces_what_was_there(table):

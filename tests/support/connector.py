@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from tests.support.stub_server import Answer, Predicate, ReceivedRequest, StubServer, any_request
 
@@ -76,7 +77,7 @@ class StubConnector(StubServer):
             case "POST", str(), _:
                 return Answer(201, {"id": f"activity-{next(self._numbers)}"})
             case "PUT", str(), str(activity):
-                return Answer(200, {"id": activity})
+                return Answer(200, {"id": unquote(activity)})
             case "DELETE", str(), str():
                 return Answer(200)
         return Answer(405, _error("MethodNotAllowed", "Not with this method."))

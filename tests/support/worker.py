@@ -4,18 +4,29 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from DeleteActivity.service import delete_queued_activity
 from SendActivity.service import send_queued_activity
 from shared import json_text
 from shared.deliveries import Delivery
 from shared.flow import Taken, process
-from shared.queues import SEND_ACTIVITY, START_CONVERSATION, Handled, QueuedMessage
+from shared.queues import (
+    DELETE_ACTIVITY,
+    SEND_ACTIVITY,
+    START_CONVERSATION,
+    UPDATE_ACTIVITY,
+    Handled,
+    QueuedMessage,
+)
 from shared.services import Services
 from StartConversation.service import start_queued_conversation
 from tests.support.builders import QueueReader, unique
+from UpdateActivity.service import update_queued_activity
 
 _FUNCTIONS: dict[str, Callable[[QueuedMessage, Services], Handled]] = {
     SEND_ACTIVITY: send_queued_activity,
     START_CONVERSATION: start_queued_conversation,
+    UPDATE_ACTIVITY: update_queued_activity,
+    DELETE_ACTIVITY: delete_queued_activity,
 }
 
 

@@ -1,0 +1,1 @@
+"""Deletes an activity that was sent."""

@@ -1,0 +1,48 @@
+"""Recalling what was sent: it is deleted where it is."""
+
+from http import HTTPStatus
+
+from DeleteActivity.request import DeleteRequest
+from shared.changes import Change
+from shared.connector_errors import ConnectorError
+from shared.delivered import changing
+from shared.models import parse
+from shared.queues import QueuedMessage, Sent
+from shared.services import Services
+from shared.targets import Target
+
+
+def delete_activity(
+    request: DeleteRequest, services: Services, message: QueuedMessage | None = None
+) -> None:
+    """Recall what is asked for with one Connector call."""
+    delete_at(request.target(services), request.activity_id, services, message)
+
+
+def delete_at(
+    target: Target, activity_id: str, services: Services, message: QueuedMessage | None = None
+) -> None:
+    """Recall an activity of the target's conversation; on a queue it may be gone already."""
+    change = Change(target, services, message)
+    conversation = change.conversation
+    try:
+        change.call(
+            lambda: services.connector.delete_activity(
+                conversation.service_url, conversation.id, activity_id
+            )
+        )
+    except ConnectorError as error:
+        if message is None or error.answer.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
+def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
+    """Recall what a queue's message asks for, or what was delivered of an alert."""
+    flow = message.flow
+    if flow.change is not None and flow.alert is not None:
+        with changing(flow.alert, flow.change, services) as delivered:
+            delete_at(delivered.target, delivered.activity_id, services, message)
+            return Sent(delivered.activity_id)
+    request = parse(DeleteRequest, message.body)
+    delete_activity(request, services, message)
+    return Sent(request.activity_id)

@@ -1,0 +1,40 @@
+"""Recalling what was sent, over HTTP and from the queue."""
+
+import azure.functions as func
+
+from DeleteActivity.request import DeleteRequest
+from DeleteActivity.service import delete_activity, delete_queued_activity
+from shared.models import parse
+from shared.queues import DELETE_ACTIVITY, Handled, QueuedMessage
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import http_function, no_content, path_id, queue_function
+
+delete_activity_blueprint = func.Blueprint()
+
+
+@delete_activity_blueprint.function_name("DeleteActivity")
+@delete_activity_blueprint.route(
+    "conversations/{conversationId}/activities/{activityId}", methods=["DELETE"]
+)
+@http_function
+def delete_activity_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Delete an activity that was sent; 204."""
+    asked = parse(
+        DeleteRequest,
+        {
+            "conversationId": path_id(request, "conversationId"),
+            "activityId": path_id(request, "activityId"),
+            "channelId": request.params.get("channelId"),
+        },
+    )
+    delete_activity(asked, services())
+    return no_content()
+
+
+@delete_activity_blueprint.function_name("DeleteActivityFromQueue")
+@delete_activity_blueprint.queue_trigger("message", DELETE_ACTIVITY, STORAGE)
+@queue_function(DELETE_ACTIVITY)
+def delete_activity_from_queue(message: QueuedMessage) -> Handled:
+    """Delete the activity that the message names."""
+    return delete_queued_activity(message, services())

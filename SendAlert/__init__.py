@@ -1,0 +1,1 @@
+"""Sends one alert to everybody whom it concerns; follows, edits and recalls it."""

@@ -1,0 +1,147 @@
+"""What can be asked for: an alert, another text for it, and lists of alerts and deliveries."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from shared.alerts import Audience
+from shared.deliveries import Status
+from shared.errors import FieldError, InvalidRequestError
+from shared.models import (
+    Activity,
+    ChannelId,
+    Identifier,
+    Locale,
+    Name,
+    Recipient,
+    Timestamp,
+    WireModel,
+    parse,
+)
+from shared.storage import key_of
+
+_TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
+# Room for the page and the member, which make the id of a delivery of it.
+AlertId = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class AudienceBody(WireModel):
+    """Whom an alert is for: all whom everything that is given fits; an empty one is everybody."""
+
+    interests: list[Name] | None = None
+    channel_id: ChannelId | None = None
+    locale: Locale | None = None
+    tenant_id: Identifier | None = None
+
+    def to_audience(self) -> Audience:
+        """Return it as it is worked with."""
+        return Audience(tuple(self.interests or ()), self.channel_id, self.locale, self.tenant_id)
+
+
+class WhatIsSaid(WireModel):
+    """One activity, or one in several languages by locale, and values for its placeholders."""
+
+    activity: Activity | None = None
+    activities: dict[Locale, Activity] | None = None
+    data: dict[str, Any] | None = None
+
+    def require_one(self) -> None:
+        """Raise InvalidRequestError unless there is either an activity or several."""
+        if (self.activity is None) == (not self.activities):
+            raise InvalidRequestError(
+                FieldError("activity", "give either this or activities, not both")
+            )
+
+    def content_json(self) -> dict[str, Any]:
+        """Return what is said, as it is kept."""
+        said = self.to_json()
+        names = ("activity", "activities", "data")
+        return {name: said[name] for name in names if said.get(name) is not None}
+
+
+class AlertRequest(WhatIsSaid):
+    """A request to send an alert: the body over HTTP and on the queue."""
+
+    id: AlertId | None = None
+    recipients: Annotated[list[Recipient], Field(min_length=1)] | None = None
+    audience: AudienceBody | None = None
+    topic: Name | None = None
+    topic_name: Name | None = None
+    send_at: Timestamp | None = None
+    expires_at: Timestamp | None = None
+    dry_run: bool = False
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "AlertRequest":
+        """Return the request in ``body``; raise InvalidRequestError naming what is wrong."""
+        request = parse(cls, body)
+        if (request.recipients is None) == (request.audience is None):
+            raise InvalidRequestError(
+                FieldError("audience", "give either this or recipients, not both")
+            )
+        request.require_one()
+        if request.expires_at and request.send_at and request.expires_at <= request.send_at:
+            raise InvalidRequestError(FieldError("expiresAt", "must be after sendAt"))
+        return request
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this request from another one with the same id."""
+        asked = {**self.to_json(), "id": None}
+        return key_of(json.dumps(asked, sort_keys=True, default=str))
+
+    @property
+    def channel_ids(self) -> tuple[str, ...]:
+        """The channels that it may go to; none for any."""
+        if self.recipients is not None:
+            return tuple(sorted({each.channel_id for each in self.recipients}))
+        channel_id = self.audience.channel_id if self.audience else None
+        return (channel_id,) if channel_id else ()
+
+
+class EditRequest(WhatIsSaid):
+    """What an alert shall say from now on; without ``data`` that of the alert stays."""
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "EditRequest":
+        """Return the request in ``body``, which is one, or the activity itself."""
+        wraps = not {"activity", "activities"}.isdisjoint(body)
+        request = parse(cls, body) if wraps else cls(activity=parse(Activity, body))
+        request.require_one()
+        return request
+
+
+class AlertQuery(WireModel):
+    """Which page of the list of alerts."""
+
+    page_size: Annotated[int, Field(strict=False, ge=1, le=1000)] = 100
+    continuation_token: str | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str]) -> Self:
+        """Return the query; raise InvalidRequestError naming what is wrong, or not known."""
+        return parse(cls, {name: value for name, value in params.items() if name != "code"})
+
+
+class AlertDeliveryQuery(AlertQuery):
+    """Which deliveries of an alert: those of a status, where one is given."""
+
+    status: Annotated[Status | None, Field(strict=False)] = None
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where the page begins: at which page of the audience, and after which of its members.
+
+        Raises InvalidRequestError for what is no token of this list.
+        """
+        if self.continuation_token is None:
+            return 0, ""
+        token = _TOKEN.fullmatch(self.continuation_token)
+        if token is None:
+            raise InvalidRequestError(
+                FieldError("continuationToken", "is not one that this list gave")
+            )
+        return int(token["page"]), token["member"]

@@ -1,0 +1,129 @@
+"""Messages for the members of a page of an alert, put on their queues so that each is in time."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from SendAlert.audience import Member
+from shared.alerts import Alert, AlertPage
+from shared.deliveries import id_in_alert
+from shared.pacing import Lane
+from shared.queues import SEND_ACTIVITY, Flow
+from shared.references import reference_to
+from shared.services import Services
+
+AHEAD = timedelta(seconds=15)
+"""Messages of an alert are put on a queue so long before their calls are due, and no earlier.
+
+But for those that a pause holds back while others are sent to.
+"""
+
+_THREADS = 8
+_PAGE_LASTS = timedelta(seconds=7)
+_MOST_MEMBERS = 250
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A message, the queue that it is for, and when its call is due."""
+
+    queue: str
+    body: dict[str, Any]
+    flow: Flow
+    due_at: datetime
+
+
+def most_members(services: Services) -> int:
+    """Return how many members a page has at most: their calls take half of the time ahead."""
+    return max(1, min(_MOST_MEMBERS, int(_PAGE_LASTS / services.pacer.alert_interval)))
+
+
+def schedule(calls: Mapping[Lane, int], services: Services) -> dict[Lane, datetime]:
+    """Return when the first of so many calls is due in each lane.
+
+    Raises HeldBackError when it is not time to put them on a queue yet.
+    """
+    return services.pacer.schedule(calls, within=AHEAD)
+
+
+def end_of(due: Mapping[Lane, datetime], calls: Mapping[Lane, int], services: Services) -> datetime:
+    """Return when the last of the calls is due."""
+    ends = (first + calls[lane] * services.pacer.alert_interval for lane, first in due.items())
+    return max(ends, default=datetime.now(UTC))
+
+
+def sends(
+    members: Sequence[Member],
+    due: Mapping[Lane, datetime],
+    alert: Alert,
+    page: AlertPage,
+    services: Services,
+) -> list[Shipment]:
+    """Return the messages for members of a page, one after the other in each lane."""
+    taken: Counter[Lane] = Counter()
+    shipments = []
+    for member in members:
+        lane = member.lane(services)
+        due_at = due[lane] + taken[lane] * services.pacer.alert_interval
+        taken[lane] += member.calls
+        delivery_id = id_in_alert(alert.id, page.number, member.id)
+        account = member.account
+        body = {
+            "id": delivery_id,
+            "recipient": {"channelId": member.channel_id, "userId": member.user_id},
+            "topic": alert.topic,
+            "expiresAt": alert.expires_at.isoformat() if alert.expires_at else None,
+        }
+        flow = Flow(
+            id=delivery_id,
+            accepted_at=page.read_at,
+            posting=delivery_id,
+            alert=alert.id,
+            # Whoever is out of reach is looked at once more by who sends.
+            reference=reference_to(account) if account and not account.is_out_of_reach else None,
+            traceparent=alert.traceparent,
+        )
+        known = {name: value for name, value in body.items() if value is not None}
+        shipments.append(Shipment(SEND_ACTIVITY, known, flow, due_at))
+    return shipments
+
+
+def due_again(page: AlertPage, count: int, services: Services) -> list[datetime]:
+    """Return when so many further calls to members of a page are due, spread over its lanes.
+
+    Who is in which lane is not known any more, only how many were. Raises HeldBackError when it is
+    not time to put them on a queue yet.
+    """
+    if count == 0:
+        return []
+    part = count / max(len(page.members), 1)
+    calls = {Lane(*lane): math.ceil(known * part) for lane, known in page.lanes.items()}
+    due = schedule(calls, services)
+    first = min(due.values(), default=datetime.now(UTC))
+    lasts = end_of(due, calls, services) - first
+    return [first + lasts * number / count for number in range(count)]
+
+
+def ship(shipments: Sequence[Shipment], services: Services) -> None:
+    """Put the messages on their queues; each is seen there when its call is due."""
+
+    def put(shipment: Shipment) -> None:
+        services.queues.send(
+            shipment.queue,
+            shipment.body,
+            shipment.flow,
+            delay_seconds=whole_seconds_until(shipment.due_at),
+        )
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in threads.map(put, shipments):
+            pass
+
+
+def whole_seconds_until(time: datetime) -> int:
+    """Return the delay of a message that is due then: whole seconds, and rather too few."""
+    return max(0, math.floor((time - datetime.now(UTC)).total_seconds()))

@@ -1,0 +1,129 @@
+"""Sending alerts, following them and acting on them, over HTTP and from the queue."""
+
+import uuid
+from http import HTTPStatus
+
+import azure.functions as func
+
+from SendAlert.answers import accepted_body, alert_body, links_of, progress_body, reach_body
+from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
+from SendAlert.service import (
+    accept_alert,
+    accept_queued_alert,
+    cancel_alert,
+    edit_alert,
+    find_alert,
+    list_alert_deliveries,
+    list_alerts,
+    reach_of,
+    recall_alert,
+    retry_alert,
+)
+from SendAlert.steps import take_step
+from shared.idempotency import Answer, id_for_key
+from shared.queues import SEND_ALERT, QueuedMessage
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import (
+    http_function,
+    json_response,
+    page_response,
+    path_id,
+    queue_function,
+    read_json,
+)
+
+send_alert_blueprint = func.Blueprint()
+
+
+@send_alert_blueprint.function_name("SendAlert")
+@send_alert_blueprint.route("alerts", methods=["POST"])
+@http_function
+def send_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Accept an alert; 202 at once, or with ``dryRun`` 200 and whom it would reach."""
+    answer = services().idempotency_keys.once("SendAlert", request, _send)
+    return json_response(answer.body, answer.status, **answer.headers)
+
+
+def _send(request: func.HttpRequest) -> Answer:
+    asked = AlertRequest.from_json(read_json(request))
+    if asked.dry_run:
+        return Answer(reach_body(reach_of(asked, services())))
+    alert_id = asked.id or id_for_key("SendAlert", request) or uuid.uuid4().hex
+    alert = accept_alert(asked, alert_id, services())
+    return Answer(accepted_body(alert), HTTPStatus.ACCEPTED, {"Location": links_of(alert)["self"]})
+
+
+@send_alert_blueprint.function_name("SendAlertFromQueue")
+@send_alert_blueprint.queue_trigger("message", SEND_ALERT, STORAGE)
+@queue_function(SEND_ALERT)
+def send_alert_from_queue(message: QueuedMessage) -> None:
+    """Accept an alert, or take the next step of one that was accepted."""
+    flow = message.flow
+    if flow.step is not None and flow.alert is not None:
+        take_step(flow.alert, flow.step, services())
+    else:
+        accept_queued_alert(message, services())
+
+
+@send_alert_blueprint.function_name("ListAlerts")
+@send_alert_blueprint.route("alerts", methods=["GET"])
+@http_function
+def list_alerts_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of the alerts; the next one with the token, until there is none."""
+    alerts, token = list_alerts(AlertQuery.from_params(request.params), services())
+    return page_response("alerts", [alert_body(alert) for alert in alerts], token)
+
+
+@send_alert_blueprint.function_name("GetAlert")
+@send_alert_blueprint.route("alerts/{id}", methods=["GET"])
+@http_function
+def get_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return how far an alert is."""
+    return json_response(progress_body(find_alert(path_id(request, "id"), services())))
+
+
+@send_alert_blueprint.function_name("ListAlertDeliveries")
+@send_alert_blueprint.route("alerts/{id}/deliveries", methods=["GET"])
+@http_function
+def list_alert_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of the deliveries of an alert; go on until there is no token."""
+    query = AlertDeliveryQuery.from_params(request.params)
+    deliveries, token = list_alert_deliveries(path_id(request, "id"), query, services())
+    return page_response("deliveries", [each.to_json() for each in deliveries], token)
+
+
+@send_alert_blueprint.function_name("CancelAlert")
+@send_alert_blueprint.route("alerts/{id}/cancel", methods=["POST"])
+@http_function
+def cancel_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Have nothing more be sent of an alert; the answer says what went out."""
+    return json_response(progress_body(cancel_alert(path_id(request, "id"), services())))
+
+
+@send_alert_blueprint.function_name("RetryAlert")
+@send_alert_blueprint.route("alerts/{id}/retry", methods=["POST"])
+@http_function
+def retry_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Have what failed of an alert be put back."""
+    retried = retry_alert(path_id(request, "id"), services())
+    return json_response(progress_body(retried), HTTPStatus.ACCEPTED)
+
+
+@send_alert_blueprint.function_name("EditAlert")
+@send_alert_blueprint.route("alerts/{id}/activity", methods=["PUT"])
+@http_function
+def edit_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Have an alert say something else, also where it was delivered."""
+    edit = EditRequest.from_json(read_json(request))
+    edited = edit_alert(path_id(request, "id"), edit, services())
+    return json_response(progress_body(edited), HTTPStatus.ACCEPTED)
+
+
+@send_alert_blueprint.function_name("RecallAlert")
+@send_alert_blueprint.route("alerts/{id}", methods=["DELETE"])
+@http_function
+def recall_alert_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Have an alert be deleted where it was delivered, and sent nowhere else."""
+    recalled = recall_alert(path_id(request, "id"), services())
+    return json_response(progress_body(recalled), HTTPStatus.ACCEPTED)

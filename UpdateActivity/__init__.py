@@ -1,0 +1,1 @@
+"""Puts another activity in the place of one that was sent."""

@@ -1,0 +1,10 @@
+"""What can be asked for: another activity in the place of one that was sent."""
+
+from shared.changes import ChangeRequest
+from shared.models import Activity
+
+
+class UpdateRequest(ChangeRequest):
+    """A request to edit an activity: a message of the queue, or what HTTP makes of its own."""
+
+    activity: Activity

@@ -1,0 +1,40 @@
+"""Editing what was sent, over HTTP and from the queue."""
+
+import azure.functions as func
+
+from shared.models import Activity, parse
+from shared.queues import UPDATE_ACTIVITY, Handled, QueuedMessage
+from shared.services import services
+from shared.settings import STORAGE
+from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+from UpdateActivity.request import UpdateRequest
+from UpdateActivity.service import update_activity, update_queued_activity
+
+update_activity_blueprint = func.Blueprint()
+
+
+@update_activity_blueprint.function_name("UpdateActivity")
+@update_activity_blueprint.route(
+    "conversations/{conversationId}/activities/{activityId}", methods=["PUT"]
+)
+@http_function
+def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Put the activity in the body in the place of the one that was sent; 200 with its id."""
+    asked = parse(
+        UpdateRequest,
+        {
+            "conversationId": path_id(request, "conversationId"),
+            "activityId": path_id(request, "activityId"),
+            "channelId": request.params.get("channelId"),
+            "activity": parse(Activity, read_json(request)),
+        },
+    )
+    return json_response({"id": update_activity(asked, services())})
+
+
+@update_activity_blueprint.function_name("UpdateActivityFromQueue")
+@update_activity_blueprint.queue_trigger("message", UPDATE_ACTIVITY, STORAGE)
+@queue_function(UPDATE_ACTIVITY)
+def update_activity_from_queue(message: QueuedMessage) -> Handled:
+    """Put the activity of the message in the place of the one that it names."""
+    return update_queued_activity(message, services())

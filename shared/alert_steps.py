@@ -1,0 +1,44 @@
+"""The steps of an alert: each is a message of the queue ``send-alert``, and leads to the next."""
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from shared.alerts import Alert, AlertPage
+from shared.deliveries import place_in_alert
+from shared.queues import SEND_ALERT, Flow, Step
+from shared.services import Services
+
+
+def go_on(alert: Alert, step: Step, services: Services, *, delay_seconds: float = 0) -> None:
+    """Have a step of an alert be taken, after the delay."""
+    flow = Flow(
+        id=alert.id,
+        accepted_at=datetime.now(UTC),
+        posting=uuid.uuid4().hex,
+        alert=alert.id,
+        step=step,
+        traceparent=alert.traceparent,
+    )
+    services.queues.send(SEND_ALERT, {}, flow, delay_seconds=delay_seconds)
+
+
+def reopen(page: AlertPage, services: Services) -> Alert:
+    """Have the members of a page be counted anew, as not all of them have ended any more."""
+    services.alert_pages.reopen(page)
+
+    def reopened(current: Alert) -> Alert:
+        if current.closed_pages <= page.number:
+            return replace(current, ended_at=None)
+        return replace(current, ended_at=None, closed_pages=0, counts={})
+
+    return services.alerts.change(page.alert_id, reopened)
+
+
+def recount(delivery_id: str, services: Services) -> None:
+    """Have a delivery of an alert be counted anew that ended otherwise than it had before."""
+    place = place_in_alert(delivery_id)
+    page = services.alert_pages.find(*place) if place is not None else None
+    # Where not all of the page had ended, it is counted anyway.
+    if page is not None and page.counts is not None:
+        go_on(reopen(page, services), Step(kind="close"), services)

@@ -1,0 +1,113 @@
+"""An alert: one message to many people, and how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.accounts import Account
+from shared.languages import is_within
+
+
+class AlertStatus(StrEnum):
+    """How far an alert is."""
+
+    SCHEDULED = "scheduled"
+    ACCEPTED = "accepted"
+    SENDING = "sending"
+    DONE = "done"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    RECALLED = "recalled"
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Whom an alert is for: those whom all that is given fits; where nothing is, everybody.
+
+    Of several interests one is enough, in whatever case.
+    """
+
+    interests: tuple[str, ...] = ()
+    channel_id: str | None = None
+    locale: str | None = None
+    tenant_id: str | None = None
+
+    def includes(self, account: Account) -> bool:
+        """Tell whether a person is in the audience."""
+        if self.channel_id not in (None, account.channel_id):
+            return False
+        if self.tenant_id not in (None, account.tenant_id):
+            return False
+        if self.locale is not None and not is_within(account.locale or "", self.locale):
+            return False
+        if not self.interests:
+            return True
+        interests = account.preferences.get("interests") or ()
+        wanted = {each.casefold() for each in self.interests}
+        return any(interest.casefold() in wanted for interest in interests)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message to many people, and how far it is.
+
+    What it says is kept under ``content_key``, the recipients under ``recipients_key``; an alert
+    that names none is for its ``audience``. It may go to the channels ``channel_ids``, where none
+    are named to any. ``fingerprint`` is that of the request that it came with. Each edit makes a
+    new ``version``, and so does the recall, at ``changed_at``.
+
+    Before ``next_page`` all pages of the audience were read: ``found`` are their members, and
+    ``read_share`` is what part of all that is. Before ``closed_pages`` all members have ended, with
+    these ``counts``.
+    """
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    fingerprint: str
+    content_key: str
+    channel_ids: tuple[str, ...] = ()
+    audience: Audience = Audience()
+    recipients_key: str | None = None
+    recipient_count: int | None = None
+    topic: str | None = None
+    topic_name: str | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    traceparent: str | None = None
+    version: int = 1
+    changed_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    recalled_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    next_page: int = 0
+    found: int = 0
+    read_share: float = 0.0
+    is_read: bool = False
+    closed_pages: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When it was decided that nothing more is sent of it; None while it is."""
+        times = [time for time in (self.cancelled_at, self.recalled_at) if time is not None]
+        return min(times) if times else None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Tell whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def status(self, now: datetime) -> AlertStatus:
+        """Return how far it is."""
+        if self.recalled_at is not None:
+            return AlertStatus.RECALLED
+        if self.cancelled_at is not None:
+            return AlertStatus.CANCELLED
+        if self.ended_at is not None:
+            return AlertStatus.DONE if self.read_share >= 1 else AlertStatus.EXPIRED
+        if self.started_at is not None:
+            return AlertStatus.SENDING
+        is_to_come = self.send_at is not None and self.send_at > now
+        return AlertStatus.SCHEDULED if is_to_come else AlertStatus.ACCEPTED

@@ -1,0 +1,127 @@
+"""The pages of an alert's audience."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared import json_text
+from shared.storage import Row, Storage, Table, key_of, version_of
+
+# So that the rows of the pages stand in the order of their numbers.
+_DIGITS = 9
+_LATEST_PAGE = "9" * _DIGITS
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    """A page of an alert's audience: the people between two places of the whole.
+
+    ``after`` is where it begins and ``up_to`` where it ends. ``lanes`` are how many of its calls go
+    to which service host, for which tenant. ``counts`` are how its members have ended, once all of
+    them have; ``counted_version`` is that of the alert then. ``version`` is that of the row.
+    """
+
+    alert_id: str
+    number: int
+    after: str
+    up_to: str
+    read_at: datetime
+    members: tuple[str, ...]
+    lanes: Mapping[tuple[str, str], int]
+    counts: Mapping[str, int] | None = None
+    counted_version: int | None = None
+    version: str = ""
+
+
+class AlertPages:
+    """Keeps and finds the pages of alerts."""
+
+    def __init__(self, storage: Storage, app_id: str) -> None:
+        """Take the storage, and the app id of the bot whose alerts these are."""
+        self._table = Table(storage, "pages")
+        self._app_id = app_id
+
+    def open(self, page: AlertPage) -> AlertPage:
+        """Keep a page, and return it; the one that is there already, when it was read before."""
+        while True:
+            version = self._table.insert(_to_row(page, self._key(page.alert_id)))
+            known = page if version else self.find(page.alert_id, page.number)
+            if known is not None:
+                return known
+
+    def find(self, alert_id: str, number: int) -> AlertPage | None:
+        """Return a page; None when it was not read yet."""
+        row = self._table.get(self._key(alert_id), _row_key(number))
+        return _from_row(row) if row is not None else None
+
+    def since(self, alert_id: str, number: int) -> list[AlertPage]:
+        """Return the pages from a number on, in their order."""
+        pages: list[AlertPage] = []
+        token: Any = None
+        while True:
+            rows, token = self._table.page(
+                "PartitionKey eq @key and RowKey ge @first and RowKey le @last",
+                {"key": self._key(alert_id), "first": _row_key(number), "last": _LATEST_PAGE},
+                size=1000,
+                token=token,
+            )
+            pages += map(_from_row, rows)
+            if token is None:
+                return pages
+
+    def close(self, page: AlertPage, counts: Mapping[str, int], alert_version: int) -> bool:
+        """Note how the members of a page have ended; False: it was changed since it was read."""
+        closed = replace(page, counts=counts, counted_version=alert_version)
+        return (
+            self._table.replace(_to_row(closed, self._key(page.alert_id)), page.version) is not None
+        )
+
+    def reopen(self, page: AlertPage) -> None:
+        """Note that members of a page are on their way again, whatever is being noted meanwhile."""
+        reopened = replace(page, counts=None, counted_version=None)
+        self._table.put(_to_row(reopened, self._key(page.alert_id)))
+
+    def _key(self, alert_id: str) -> str:
+        return key_of(self._app_id, alert_id)
+
+
+def _row_key(number: int) -> str:
+    return f"{number:0{_DIGITS}}"
+
+
+def _to_row(page: AlertPage, key: str) -> dict[str, Any]:
+    row = {
+        "PartitionKey": key,
+        "RowKey": _row_key(page.number),
+        "alertId": page.alert_id,
+        "after": page.after,
+        "upTo": page.up_to,
+        "readAt": page.read_at,
+        # Bytes, as a text takes twice the room in a row.
+        "members": ",".join(page.members).encode(),
+        "lanes": json_text.encode([[*lane, count] for lane, count in page.lanes.items()]),
+    }
+    if page.counts is not None:
+        row |= {
+            "counts": json_text.to_text(dict(page.counts)),
+            "countedVersion": page.counted_version,
+        }
+    return row
+
+
+def _from_row(row: Row) -> AlertPage:
+    members: Iterable[str] = bytes(row["members"]).decode().split(",")
+    return AlertPage(
+        alert_id=row["alertId"],
+        number=int(row["RowKey"]),
+        after=row["after"],
+        up_to=row["upTo"],
+        read_at=row["readAt"],
+        members=tuple(filter(None, members)),
+        lanes={(host, tenant): count for host, tenant, count in json.loads(bytes(row["lanes"]))},
+        counts=json.loads(row["counts"]) if "counts" in row else None,
+        counted_version=row.get("countedVersion"),
+        version=version_of(row),
+    )

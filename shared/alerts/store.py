@@ -1,0 +1,186 @@
+"""Finding and changing alerts, and what they say."""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared import json_text
+from shared.alerts.alert import Alert, Audience
+from shared.alerts.content import Content
+from shared.claim_checks import ClaimChecks
+from shared.continuation_tokens import read_token, write_token
+from shared.errors import CancelledError, StorageUnavailableError, UnknownAlertError
+from shared.storage import Row, Storage, Table, key_of, version_of
+
+_ROW_KEY = "alert"
+_TRIES = 20
+_A_DAY = timedelta(days=1)
+KNOWLEDGE_HOLDS = timedelta(seconds=1)
+"""For so long what was known of an alert is good enough to send by."""
+
+# What the few alerts say that are under way at a time; each may have megabytes.
+_MOST_CONTENTS = 4
+_MOST_KNOWN = 100
+
+
+class Alerts:
+    """Finds and changes alerts; one for all threads of the process."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        app_id: str,
+        claim_checks: ClaimChecks,
+        *,
+        kept_days: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the storage, the bot's app id, where texts are kept, and for how many days."""
+        self._table = Table(storage, "alerts")
+        self._app_id = app_id
+        self._claim_checks = claim_checks
+        self._kept_for = timedelta(days=kept_days)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[float, Alert]] = OrderedDict()
+        self._contents: OrderedDict[str, Content] = OrderedDict()
+
+    def create(self, alert: Alert) -> bool:
+        """Keep a new alert; False, keeping nothing, when there is one of this id."""
+        return self._table.insert(self._to_row(alert)) is not None
+
+    def find(self, alert_id: str) -> Alert:
+        """Return an alert; raise UnknownAlertError when there is none."""
+        return _from_row(self._row(alert_id))
+
+    def current(self, alert_id: str, *, version: int = 0) -> Alert:
+        """Return an alert as it was a second ago at most, and in no version before the given one.
+
+        For those who look at it again and again: most of them take no round trip.
+        """
+        with self._lock:
+            read_at, alert = self._known.get(alert_id, (0.0, None))
+            is_good = self._clock() - read_at < KNOWLEDGE_HOLDS.total_seconds()
+            if alert is None or not is_good or alert.version < version:
+                read_at = self._clock()
+                alert = self.find(alert_id)
+                _keep(self._known, alert_id, (read_at, alert), _MOST_KNOWN)
+            return alert
+
+    def under_way(self, alert_id: str) -> Alert:
+        """Return an alert as ``current`` does; raise CancelledError when nothing is sent of it."""
+        alert = self.current(alert_id)
+        if alert.stopped_at is not None:
+            raise CancelledError("The alert was cancelled, or recalled, before this was sent")
+        return alert
+
+    def change(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
+        """Write what ``change`` makes of an alert, and return it as it is then.
+
+        ``change`` is called again when somebody else was faster; what is equal is not written.
+        """
+        for _ in range(_TRIES):
+            row = self._row(alert_id)
+            alert = _from_row(row)
+            changed = change(alert)
+            if changed == alert:
+                return alert
+            changed = replace(changed, updated_at=datetime.now(UTC))
+            if self._table.replace(self._to_row(changed), version_of(row)) is not None:
+                return changed
+        raise StorageUnavailableError("The alert is being changed by too many at once")
+
+    def page(self, size: int, token: str | None = None) -> tuple[list[Alert], str | None]:
+        """Return a page of all alerts, and the token of the next page.
+
+        There is a next page for as long as there is a token, whatever this one holds. Raises
+        ValueError for a token that is none of ours.
+        """
+        rows, next_token = self._table.page(
+            "appId eq @appId", {"appId": self._app_id}, size=size, token=read_token(token)
+        )
+        return [_from_row(row) for row in rows], write_token(next_token)
+
+    def keep(self, value: object, send_at: datetime | None) -> str:
+        """Keep what an alert says, or whom it names, at least for as long as its records."""
+        begins_at = max(send_at or datetime.now(UTC), datetime.now(UTC))
+        return self._claim_checks.keep(json_text.to_text(value), until=begins_at + self._kept_for)
+
+    def content(self, alert: Alert) -> Content:
+        """Return what an alert says; raise UnknownAlertError when it is not kept any more."""
+        with self._lock:
+            content = self._contents.get(alert.content_key)
+            if content is None:
+                content = Content.from_json(self._kept(alert.content_key))
+                _keep(self._contents, alert.content_key, content, _MOST_CONTENTS)
+            return content
+
+    def recipients(self, alert: Alert) -> list[tuple[str, str]]:
+        """Return whom an alert names, by channel and user id; nobody once it has ended."""
+        if alert.recipients_key is None:
+            return []
+        return [(channel_id, user_id) for channel_id, user_id in self._kept(alert.recipients_key)]
+
+    def drop(self, key: str | None) -> None:
+        """Forget what was kept for an alert, where anything was."""
+        if key is not None:
+            self._claim_checks.drop(key)
+
+    def _kept(self, key: str) -> Any:
+        text = self._claim_checks.fetch(key)
+        if text is None:
+            raise UnknownAlertError("What the alert says is not kept any more")
+        return json_text.parse(text)
+
+    def _row(self, alert_id: str) -> Row:
+        row = self._table.get(key_of(self._app_id, alert_id), _ROW_KEY)
+        if row is None:
+            raise UnknownAlertError("There is no alert of this id, or no more")
+        return row
+
+    def _to_row(self, alert: Alert) -> dict[str, Any]:
+        properties = {_property(each.name): getattr(alert, each.name) for each in fields(alert)}
+        known = {name: value for name, value in properties.items() if value is not None}
+        row = {
+            **known,
+            "PartitionKey": key_of(self._app_id, alert.id),
+            "RowKey": _ROW_KEY,
+            "appId": self._app_id,
+            "channelIds": ",".join(alert.channel_ids),
+            "audience": json_text.to_text(asdict(alert.audience)),
+            "counts": json_text.to_text(dict(alert.counts)),
+        }
+        if alert.send_at is not None:
+            # What is to be sent some day is not old before.
+            row["until"] = alert.send_at + _A_DAY
+        return row
+
+
+def _from_row(row: Row) -> Alert:
+    audience = json.loads(row["audience"])
+    known = {each.name: row.get(_property(each.name)) for each in fields(Alert)}
+    return Alert(
+        **{name: value for name, value in known.items() if value is not None}
+        | {
+            "audience": Audience(**{**audience, "interests": tuple(audience["interests"])}),
+            "channel_ids": tuple(filter(None, row["channelIds"].split(","))),
+            "counts": json.loads(row["counts"]),
+        }
+    )
+
+
+def _property(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _keep(kept: OrderedDict[str, Any], key: str, value: object, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)

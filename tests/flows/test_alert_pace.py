@@ -1,0 +1,93 @@
+"""Alerts flow as fast as the Connector takes them, leave room for others, and stop when told."""
+
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from tests.flows.alerts import (
+    act,
+    counts,
+    deliveries,
+    make_known,
+    path_of,
+    person,
+    send_alert,
+    wait_for_end,
+)
+from tests.flows.running_app import SENDING, running_app
+from tests.support.limited_connector import LimitedConnector
+from tests.support.waiting import until
+
+PEOPLE = 300
+SINGLES = 20
+TAKEN_PER_SECOND = 50
+RATE = "45"
+MOST_THROTTLED = 5
+
+
+@pytest.fixture(scope="module")
+def connector():
+    with LimitedConnector(TAKEN_PER_SECOND) as connector:
+        yield connector
+
+
+@pytest.fixture(scope="module")
+def module_app(folder, storage, connector, identity):
+    with running_app(folder, storage, connector, identity, SendRatePerSecond=RATE) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def users(storage, connector):
+    people = [person("msteams", connector.url) for _ in range(PEOPLE)]
+    make_known(storage, people)
+    return [each.user_id for each in people]
+
+
+def test_it_keeps_the_pace_and_lets_single_messages_pass(app, connector, users):
+    alert_id = send_alert(app, activity={"text": "alert"})
+    app.wait_for_calls(PEOPLE // 3)
+    app.enqueue(
+        SENDING,
+        *(
+            {"recipient": {"channelId": "msteams", "userId": user}, "activity": {"text": "single"}}
+            for user in users[:SINGLES]
+        ),
+    )
+    ended = wait_for_end(app, alert_id)
+    app.settle()
+
+    texts = [call.json["text"] for call in app.calls]
+    taken = Counter(texts) - Counter(alert=connector.throttled)
+    assert taken == {"alert": PEOPLE, "single": SINGLES}
+    assert counts(ended) == {"sent": PEOPLE}
+    assert connector.throttled <= MOST_THROTTLED
+    # They did not wait until everybody had got the alert.
+    last_single = len(texts) - texts[::-1].index("single")
+    assert "alert" in texts[last_single:]
+
+
+def test_a_cancel_half_way_says_exactly_what_went_out(app, users):
+    alert_id = send_alert(app, activity={"text": "alert"})
+    app.wait_for_calls(PEOPLE // 3)
+
+    answer = act(app, "POST", path_of(alert_id, "cancel"))
+
+    went_out = len(app.calls)
+    cancelled = answer.json()
+    assert (answer.status, cancelled["status"]) == (200, "cancelled")
+    assert counts(cancelled) == {"sent": went_out, "cancelled": PEOPLE - went_out}
+    ended = wait_for_end(app, alert_id)
+    until(partial(has_cancelled, app, alert_id, PEOPLE - went_out))
+    app.settle()
+    assert counts(ended) == counts(cancelled)
+    assert len(app.calls) == went_out
+    late = act(app, "POST", path_of(alert_id, "retry"))
+    assert (late.status, late.json()["code"]) == (409, "AlertOver")
+
+
+def has_cancelled(app, alert_id, count: int) -> bool:
+    """Whether so many messages were recorded as cancelled when their turn came."""
+    listed = deliveries(app, alert_id, status="cancelled")
+    return sum("code" in each for each in listed) == count
