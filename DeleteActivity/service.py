@@ -40,7 +40,7 @@ def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     """Recall what a queue's message asks for, or what was delivered of an alert."""
     flow = message.flow
     if flow.change is not None and flow.alert is not None:
-        with changing(flow.alert, flow.change, services) as delivered:
+        with changing(flow.alert, flow.change, services, recalls=True) as delivered:
             delete_at(delivered.target, delivered.activity_id, services, message)
             return Sent(delivered.activity_id)
     request = parse(DeleteRequest, message.body)

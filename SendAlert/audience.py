@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shared.accounts import Account
-from shared.alerts import Alert
+from shared.alerts import Alert, AlertPage
 from shared.channels import TEAMS
 from shared.models import canonical_id
 from shared.pacing import Lane
@@ -67,23 +67,31 @@ def read_audience(
     *,
     after: str,
     most: int,
-    up_to: str | None = None,
+    again: AlertPage | None = None,
 ) -> Stretch:
-    """Return the next members of an alert's audience, ``most`` of them; or all ``up_to`` a place.
+    """Return the next members of an alert's audience, ``most`` of them.
 
     ``recipients`` are those whom the alert names by channel and user id, if it does. A place is the
-    key of an account, or a recipient's number; the empty one is the beginning.
+    key of an account, or a recipient's number; the empty one is the beginning. Of a page that is
+    read ``again``, the members are those of then who are still there.
     """
     if alert.recipient_count is not None:
-        return _read_recipients(recipients, services, after, most, up_to)
-    return _read_accounts(alert, services, after, most, up_to)
+        stretch = _read_recipients(recipients, services, after, most, again)
+    else:
+        stretch = _read_accounts(alert, services, after, most, again)
+    if again is None:
+        return stretch
+    members = set(again.members)
+    remaining = [each for each in stretch.members if each.id in members]
+    return Stretch(remaining, again.up_to, again.share)
 
 
 def _read_accounts(
-    alert: Alert, services: Services, after: str, most: int, up_to: str | None
+    alert: Alert, services: Services, after: str, most: int, again: AlertPage | None
 ) -> Stretch:
     members: list[Member] = []
     deadline = time.monotonic() + _MOST_SECONDS
+    up_to = again.up_to if again else None
     more = True
     while more:
         scanned, more = services.accounts.scan(_ROWS_AT_ONCE, after=after, up_to=up_to)
@@ -94,11 +102,11 @@ def _read_accounts(
                 continue
             member_id = account.key.id if account.key else row.key[:_KEY_ID_DIGITS]
             members.append(Member(member_id, account.channel_id, account.user_id, account))
-            if up_to is None and len(members) >= most:
+            if again is None and len(members) >= most:
                 return Stretch(members, after, _share(after))
-        if up_to is None and more and time.monotonic() > deadline:
+        if again is None and more and time.monotonic() > deadline:
             return Stretch(members, after, _share(after))
-    return Stretch(members, up_to or after, 1.0 if up_to is None else _share(up_to))
+    return Stretch(members, after, 1.0)
 
 
 def _share(key: str) -> float:
@@ -112,10 +120,10 @@ def _read_recipients(
     services: Services,
     after: str,
     most: int,
-    up_to: str | None,
+    again: AlertPage | None,
 ) -> Stretch:
     first = int(after or 0)
-    end = min(int(up_to) if up_to is not None else first + most, len(recipients))
+    end = min(int(again.up_to) if again else first + most, len(recipients))
     with ThreadPoolExecutor(_THREADS) as threads:
         stored = list(threads.map(lambda each: services.accounts.get(*each), recipients[first:end]))
     named = {_canonical(*each) for each in recipients}
@@ -124,16 +132,17 @@ def _read_recipients(
         range(first, end), recipients[first:end], stored, strict=True
     ):
         account = found.account if found else None
-        if account is None:
-            member = Member(f"r{number}", channel_id, user_id, None)
-        else:
+        member_id = f"r{number}"
+        if account is not None:
             by_own_id = canonical_id(account.user_id) == canonical_id(user_id)
             if not by_own_id and _canonical(channel_id, account.user_id) in named:
                 # The same person is named by both ids: once is enough.
                 continue
-            key_id = account.key.id if account.key else f"r{number}"
-            member = Member(key_id, channel_id, account.user_id, account)
-        members.setdefault(member.id, member)
+            user_id = account.user_id
+            if account.key is not None and not (again and member_id in again.members):
+                # Whoever was a stranger when the page was read first goes on being its member.
+                member_id = account.key.id
+        members.setdefault(member_id, Member(member_id, channel_id, user_id, account))
     share = end / len(recipients) if recipients else 1.0
     return Stretch(list(members.values()), str(end), share)
 

@@ -111,10 +111,20 @@ def deliveries_of(page: AlertPage, alert: Alert, services: Services) -> list[Del
     ]
 
 
-def close_pages(alert: Alert, services: Services, *, most: int) -> Alert:
-    """Close the pages whose members have all ended, looking at so many; return the alert then."""
+def close_pages(
+    alert: Alert, services: Services, *, most: int, read_before: datetime | None = None
+) -> Alert:
+    """Close the pages whose members have all ended, looking at so many; return the alert then.
+
+    ``read_before`` leaves out those of which that cannot be yet.
+    """
     pages = services.alert_pages.since(alert.id, alert.closed_pages)
-    still_open = [each for each in pages if each.counted_version != alert.version]
+    still_open = [
+        each
+        for each in pages
+        if each.counted_version != alert.version
+        and (read_before is None or each.read_at < read_before)
+    ]
     closed = {}
     # One that waits for long holds up no others: the last ones are looked at too.
     for page in {

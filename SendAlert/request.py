@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from shared import json_text
 from shared.alerts import Audience
 from shared.deliveries import Status
 from shared.errors import FieldError, InvalidRequestError
@@ -19,10 +21,16 @@ from shared.models import (
     Recipient,
     Timestamp,
     WireModel,
+    canonical_id,
     parse,
 )
 from shared.storage import key_of
 
+# Room for what is counted from there.
+_END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+# A property of a row takes 32 K characters.
+_LARGEST_AUDIENCE_BYTES = 32 * 1024
+_MOST_CHANNELS = 100
 _TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
 # Room for the page and the member, which make the id of a delivery of it.
 AlertId = Annotated[str, Field(min_length=1, max_length=512)]
@@ -58,7 +66,8 @@ class WhatIsSaid(WireModel):
     def content_json(self) -> dict[str, Any]:
         """Return what is said, as it is kept."""
         said = self.to_json()
-        names = ("activity", "activities", "data")
+        # No languages at all may stand beside an activity.
+        names = ("activity" if self.activity else "activities", "data")
         return {name: said[name] for name in names if said.get(name) is not None}
 
 
@@ -83,9 +92,29 @@ class AlertRequest(WhatIsSaid):
                 FieldError("audience", "give either this or recipients, not both")
             )
         request.require_one()
+        request._require_room()
         if request.expires_at and request.send_at and request.expires_at <= request.send_at:
             raise InvalidRequestError(FieldError("expiresAt", "must be after sendAt"))
         return request
+
+    def _require_room(self) -> None:
+        """Raise InvalidRequestError for what is more than can be kept of an alert."""
+        if self.send_at and self.send_at > _END_OF_TIME:
+            raise InvalidRequestError(FieldError("sendAt", f"must be before {_END_OF_TIME.year}"))
+        if self.audience is not None:
+            audience = self.audience.to_json()
+            json_text.require_size(audience, _LARGEST_AUDIENCE_BYTES, field="audience")
+        if len(self.channel_ids) > _MOST_CHANNELS:
+            raise InvalidRequestError(
+                FieldError("recipients", f"must be on {_MOST_CHANNELS} channels at most")
+            )
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Whom it names, each once, by channel and user id."""
+        recipients = self.recipients or ()
+        named = {(each.channel_id, canonical_id(each.user_id)): each for each in recipients}
+        return [(each.channel_id, each.user_id) for each in named.values()]
 
     @property
     def fingerprint(self) -> str:

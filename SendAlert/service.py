@@ -44,16 +44,18 @@ def accept_alert(
     wrong with anything that would be sent, and AlertExistsError when another alert has the id.
     """
     alert = _checked(request, alert_id, services, traceparent)
-    recipients = [[each.channel_id, each.user_id] for each in request.recipients or ()]
+    recipients = request.named
     alert = replace(
         alert,
         content_key=services.alerts.keep(request.content_json(), request.send_at),
         recipients_key=services.alerts.keep(recipients, request.send_at) if recipients else None,
     )
     if not services.alerts.create(alert):
-        services.alerts.drop(alert.content_key)
-        services.alerts.drop(alert.recipients_key)
         known = services.alerts.find(alert_id)
+        # Storage may have written ours and lost the answer: then this is it.
+        if known.content_key != alert.content_key:
+            services.alerts.drop(alert.content_key)
+            services.alerts.drop(alert.recipients_key)
         if known.fingerprint != alert.fingerprint:
             raise AlertExistsError("Another alert has this id")
         alert = known
@@ -75,8 +77,7 @@ def reach_of(request: AlertRequest, services: Services) -> Reach:
     alert = _checked(request, "dry-run", services, None)
     total, suppressed = 0, 0
     by_channel, by_locale = Counter[str](), Counter[str]()
-    recipients = [(each.channel_id, each.user_id) for each in request.recipients or ()]
-    for member in everybody(alert, recipients, services):
+    for member in everybody(alert, request.named, services):
         if member.refusal(alert.topic) is not None:
             suppressed += 1
             continue
@@ -162,7 +163,9 @@ def recall_alert(alert_id: str, services: Services) -> Progress:
         return _stopped(replace(_changed(current, now), recalled_at=now), now)
 
     alert = services.alerts.change(alert_id, recalled)
-    if alert.ended_at is None:
+    if alert.ended_at is not None:
+        services.alerts.drop(alert.recipients_key)
+    else:
         go_on(alert, Step(kind="change", version=alert.version), services)
     return progress_of(alert, services)
 
@@ -186,7 +189,11 @@ def edit_alert(alert_id: str, request: EditRequest, services: Services) -> Progr
         _require_records(current, now, services)
         return replace(_changed(current, now), content_key=content_key)
 
-    alert = services.alerts.change(alert_id, edited)
+    try:
+        alert = services.alerts.change(alert_id, edited)
+    except AlertOverError:
+        services.alerts.drop(content_key)
+        raise
     go_on(alert, Step(kind="change", version=alert.version), services)
     return progress_of(alert, services)
 
@@ -228,7 +235,7 @@ def _checked(
         content_key="",
         channel_ids=request.channel_ids,
         audience=request.audience.to_audience() if request.audience else Audience(),
-        recipient_count=len(request.recipients) if request.recipients is not None else None,
+        recipient_count=len(request.named) if request.recipients is not None else None,
         topic=request.topic,
         topic_name=request.topic_name,
         send_at=request.send_at,

@@ -47,13 +47,19 @@ def schedule(calls: Mapping[Lane, int], services: Services) -> dict[Lane, dateti
 
     Raises HeldBackError when it is not time to put them on a queue yet.
     """
-    return services.pacer.schedule(calls, within=AHEAD)
+    lasts = max(calls.values(), default=0) * services.pacer.alert_interval
+    return services.pacer.schedule(calls, within=max(AHEAD, lasts))
 
 
 def end_of(due: Mapping[Lane, datetime], calls: Mapping[Lane, int], services: Services) -> datetime:
-    """Return when the last of the calls is due."""
-    ends = (first + calls[lane] * services.pacer.alert_interval for lane, first in due.items())
-    return max(ends, default=datetime.now(UTC))
+    """Return when the last of the calls is due, but for those that a pause holds back."""
+    now = datetime.now(UTC)
+    ends = (
+        first + calls[lane] * services.pacer.alert_interval
+        for lane, first in due.items()
+        if first <= now + AHEAD
+    )
+    return max(ends, default=now)
 
 
 def sends(
@@ -104,7 +110,7 @@ def due_again(page: AlertPage, count: int, services: Services) -> list[datetime]
     calls = {Lane(*lane): math.ceil(known * part) for lane, known in page.lanes.items()}
     due = schedule(calls, services)
     first = min(due.values(), default=datetime.now(UTC))
-    lasts = end_of(due, calls, services) - first
+    lasts = max(end_of(due, calls, services) - first, timedelta(0))
     return [first + lasts * number / count for number in range(count)]
 
 

@@ -6,6 +6,7 @@ twice, because whoever took it died or the queue gave it out twice, does nothing
 deliveries are found under the same keys again.
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -96,7 +97,7 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
         services,
         after=step.after,
         most=most_members(services),
-        up_to=known.up_to if known else None,
+        again=known,
     )
     refusals = {each.id: each.refusal(alert.topic) for each in stretch.members}
     welcome = [each for each in stretch.members if refusals[each.id] is None]
@@ -104,43 +105,46 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
     for member in welcome:
         calls[member.lane(services)] += member.calls
     due = schedule(calls, services)
-    page = services.alert_pages.open(
+    page = known or services.alert_pages.open(
         AlertPage(
             alert_id=alert.id,
             number=step.page,
             after=step.after,
             up_to=stretch.up_to,
+            share=stretch.share,
             read_at=datetime.now(UTC),
             members=tuple(each.id for each in stretch.members),
             lanes={(lane.host, lane.tenant_id): count for lane, count in calls.items()},
         )
     )
-    # When the page was read before, its members are those of then.
-    members = set(page.members)
-    refused = [each for each in stretch.members if refusals[each.id] and each.id in members]
-    welcome = [each for each in welcome if each.id in members]
+    if page is None:
+        # Somebody else has read it just now, perhaps up to another place: it is read again.
+        _read_page(alert, step, services)
+        return
     ship(sends(welcome, due, alert, page, services), services)
+    refused = [each for each in stretch.members if refusals[each.id] is not None]
     _record_refused(refused, refusals, alert, page, services)
-    _record_gone(members.difference(refusals), alert, page, services)
-    is_mine = False
+    _record_gone(set(page.members).difference(refusals), alert, page, services)
+    reader = uuid.uuid4().hex
 
     def read(current: Alert) -> Alert:
-        nonlocal is_mine
-        is_mine = current.next_page == step.page
-        if not is_mine:
+        if current.next_page != step.page:
             return current
         return replace(
             current,
             next_page=step.page + 1,
+            reader=reader,
             found=current.found + len(page.members),
-            read_share=stretch.share,
-            is_read=stretch.share >= 1,
+            read_share=page.share,
+            is_read=page.share >= 1,
             started_at=current.started_at or page.read_at,
         )
 
     alert = services.alerts.change(alert.id, read)
-    if is_mine:
-        alert = close_pages(alert, services, most=_CLOSED_WHILE_READING)
+    if alert.reader == reader:
+        alert = close_pages(
+            alert, services, most=_CLOSED_WHILE_READING, read_before=page.read_at - AHEAD
+        )
         lasts = max(calls.values(), default=0) * services.pacer.alert_interval
         # Most likely the next page takes as long as this one, and would be read in vain before.
         ready_at = end_of(due, calls, services) + lasts - AHEAD
@@ -227,13 +231,15 @@ def _close(alert: Alert, step: Step, services: Services) -> None:
     if alert.ended_at is not None or not alert.is_read:
         # Whoever reads its last page has them counted.
         return
+    closed_before = alert.closed_pages
     alert = close_pages(alert, services, most=_CLOSED_AT_ONCE)
     alert = services.alerts.change(alert.id, _ended)
     if alert.ended_at is not None:
         services.alerts.drop(alert.recipients_key)
         return
-    delay_seconds = min(_FIRST_LOOK_SECONDS * 2 ** min(step.looks, 8), _LONGEST_LOOK_SECONDS)
-    again = step.model_copy(update={"looks": step.looks + 1})
+    looks = step.looks if alert.closed_pages == closed_before else 0
+    delay_seconds = min(_FIRST_LOOK_SECONDS * 2 ** min(looks, 8), _LONGEST_LOOK_SECONDS)
+    again = step.model_copy(update={"looks": looks + 1})
     go_on(alert, again, services, delay_seconds=delay_seconds)
 
 
@@ -309,7 +315,9 @@ def _retry(alert: Alert, step: Step, services: Services) -> None:
             changing = services.deliveries.get(change_id(delivery, alert.version))
             if changing is not None and changing.status.is_failure:
                 failed.append(changing)
-    for delivery, due_at in zip(failed, due_again(page, len(failed), services), strict=True):
+    due = due_again(page, len(failed), services)
+    failed = services.deliveries.with_recipients(failed)
+    for delivery, due_at in zip(failed, due, strict=True):
         try:
             put_back(delivery, services, delay_seconds=whole_seconds_until(due_at))
         except ForgottenRecipientError:

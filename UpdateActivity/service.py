@@ -49,7 +49,7 @@ def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     """Edit what a queue's message asks for, or what was delivered of an alert."""
     flow = message.flow
     if flow.change is not None and flow.alert is not None:
-        with changing(flow.alert, flow.change, services) as delivered:
+        with changing(flow.alert, flow.change, services, recalls=False) as delivered:
             update_at(
                 delivered.target,
                 delivered.activity_id,

@@ -63,7 +63,13 @@ def main() -> int:
         ):
             say(f"accounts and references of {size.messages} users")
             _fill(world, size.messages)
-            rounds = alternate(programs, world, rounds=size.rounds, messages=size.messages, say=say)
+            rounds = alternate(
+                [*programs, Program("an alert, for each recipient", "alert")],
+                world,
+                rounds=size.rounds,
+                messages=size.messages,
+                say=say,
+            )
             say(f"first messages of {size.first_messages} new processes each")
             first = first_messages(programs, world, times=size.first_messages)
             results = Results(

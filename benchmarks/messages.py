@@ -8,7 +8,9 @@ BOT_ID = f"28:{APP_ID}"
 CHANNEL_ID = "msteams"
 STORAGE = "AzureWebJobsStorage"
 SERVICE_URL = "DefaultServiceUrl"
-"""The settings that lead to the tables and to the Connector."""
+"""The settings that lead to storage and to the Connector."""
+QUEUED = "BenchmarkQueued"
+"""The setting that leads to what was put on queues."""
 
 THREADS = 32
 """How many messages each contender has in flight at a time."""
@@ -27,6 +29,11 @@ def user_id(user: int) -> str:
     return f"29:bench-{user:06}"
 
 
+def user_name(user: int) -> str:
+    """Return the name of the user."""
+    return f"User {user:06}"
+
+
 def conversation_id(user: int) -> str:
     """Return the id of the user's conversation with the bot."""
     return f"a:bench-{user:06}"
@@ -34,18 +41,17 @@ def conversation_id(user: int) -> str:
 
 def activity(batch: str, user: int) -> dict[str, Any]:
     """Return the activity for a user; its text ends with what tells it from all others."""
-    return {
-        "type": "message",
-        "text": f"{_TEXT}#{batch}/{user:06}",
-        "textFormat": "markdown",
-        "summary": "News Alert",
-        "channelData": {"notification": {"alert": True}},
-    }
+    return _activity(batch, user_name(user))
+
+
+def activity_for_all(batch: str) -> dict[str, Any]:
+    """Return the activity of an alert, which becomes the same one for each user."""
+    return _activity(batch, "${name}")
 
 
 def delivered(batch: str, user: int) -> str:
     """Return what the Connector notes when that activity reaches the right conversation."""
-    return f"{conversation_id(user)}#{batch}/{user:06}"
+    return f"{conversation_id(user)}#{batch}/{user_name(user)}"
 
 
 def reference(user: int, service_url: str) -> dict[str, Any]:
@@ -55,10 +61,20 @@ def reference(user: int, service_url: str) -> dict[str, Any]:
         "serviceUrl": service_url,
         "locale": "en-US",
         "bot": {"id": BOT_ID, "name": "News"},
-        "user": {"id": user_id(user), "name": f"User {user}"},
+        "user": {"id": user_id(user), "name": user_name(user)},
         "conversation": {
             "id": conversation_id(user),
             "conversationType": "personal",
             "tenantId": TENANT_ID,
         },
+    }
+
+
+def _activity(batch: str, name: str) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "text": f"{_TEXT}#{batch}/{name}",
+        "textFormat": "markdown",
+        "summary": "News Alert",
+        "channelData": {"notification": {"alert": True}},
     }

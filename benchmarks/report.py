@@ -24,7 +24,10 @@ token requests, storage and Connector calls are those of all messages together, 
 - bare send: our service function; it also reads what the person wants, and counts for the pace.
 - accounted send: our invocation for a message of the queue; it also claims the message, so that it
   is sent once, and records what became of it. Its pace is set so high that it holds nothing back,
-  at which the row of the pace is written more often than at a pace that does.
+  at which the row of the pace is written more often than at a pace that does. The message is put
+  on the queue by somebody else.
+- an alert: ours to everybody, from the message that asks for it to its end: it reads the accounts,
+  puts a message for each on the queue itself, sends it as above, and counts how all have ended.
 - Agents SDK: reads a ConversationReference and continues the conversation, as its samples do.
 
 Ours import azure.functions before their first message, which in Azure the worker has done."""
@@ -44,6 +47,7 @@ def to_markdown(results: Results) -> str:
     """Return the tables, and how to read them."""
     parts = [
         _cost_table(results),
+        _alert_sentence(results.rounds.costs),
         *results.missing,
         _READING,
         _noise(results.rounds),
@@ -67,7 +71,7 @@ def to_json(results: Results) -> dict[str, Any]:
                 "tokens": cost.tokens,
                 "calls": cost.calls,
                 "storage": cost.storage,
-                "firstMessageMilliseconds": results.first_messages[cost.program.name],
+                "firstMessageMilliseconds": results.first_messages.get(cost.program.name),
             }
             for cost in results.rounds.costs
         ],
@@ -89,6 +93,7 @@ def _cost_table(results: Results) -> str:
     rows = []
     for cost in costs:
         cpu = min(cost.cpu_milliseconds)
+        first = results.first_messages.get(cost.program.name)
         rows.append(
             [
                 cost.program.name,
@@ -100,10 +105,18 @@ def _cost_table(results: Results) -> str:
                 f"{cost.calls / cost.messages:.2f}",
                 f"{cost.connections}",
                 f"{cost.tokens}",
-                f"{median(results.first_messages[cost.program.name]):.0f}",
+                f"{median(first):.0f}" if first else "",
             ]
         )
     return _table(head, rows)
+
+
+def _alert_sentence(costs: Sequence[Cost]) -> str:
+    cpu = {cost.program.module: min(cost.cpu_milliseconds) for cost in costs}
+    return (
+        f"For each recipient, the alert took {cpu['alert'] / cpu['accounted_send']:.2f} times the "
+        "CPU of an accounted send."
+    )
 
 
 def _pace_table(paced: Sequence[Paced]) -> str:

@@ -11,8 +11,6 @@ from benchmarks.world import World
 SLOW_SECONDS = 0.05
 """How long the Connector takes to answer in the second half of a round."""
 
-_WARM_UP = 64
-
 
 @dataclass
 class Cost:
@@ -45,7 +43,7 @@ def alternate(
     messages: int,
     say: Callable[[str], None],
 ) -> Rounds:
-    """Have the contenders send in turn, so often, so many messages each."""
+    """Have the contenders send in turn, so often, so many messages each; once to warm up."""
     with ExitStack() as stack:
         running = [
             (
@@ -56,7 +54,7 @@ def alternate(
         ]
         busiest = 0.0
         for cost, worker in running:
-            _send(cost, worker, world, f"{cost.program.module}-0", min(_WARM_UP, messages))
+            _send(cost, worker, world, f"{cost.program.module}-0", messages)
         for number in range(1, rounds + 1):
             for cost, worker in running:
                 name = f"{cost.program.module}-{number}"
@@ -68,7 +66,7 @@ def alternate(
                     cost, worker, world, f"{name}-slow", messages, delay_seconds=SLOW_SECONDS
                 )
                 cost.per_second_slow.append(messages / seconds)
-            told = ", ".join(
+            told = "; ".join(
                 f"{cost.program.name} {cost.cpu_milliseconds[-1]:.2f}" for cost, _ in running
             )
             say(f"round {number} of {rounds}, ms of CPU a message: {told}")
@@ -94,5 +92,6 @@ def _send(
     cost.calls += seen["connector"]["requests"]
     cost.tokens += seen["identity"]["requests"]
     cost.storage.update(seen["tables"]["operations"])
+    cost.storage.update(seen["queues"]["operations"])
     stub_cpu = max(seen[name]["cpuSeconds"] - before[name] for name in seen)
     return taken.seconds, taken.cpu_seconds, stub_cpu

@@ -12,12 +12,14 @@ from typing import Any
 
 from benchmarks.messages import (
     APP_ID,
+    QUEUED,
     SERVICE_URL,
     STORAGE,
     TENANT_ID,
     THREADS,
     delivered,
 )
+from benchmarks.stubs.queues import MESSAGES
 from benchmarks.stubs.server import CONTROL
 from benchmarks.workers import plain_environment
 from local.azurite import ACCOUNT, ACCOUNT_KEY
@@ -58,15 +60,21 @@ class World:
     connector: RunningStub
     identity: RunningStub
     tables: RunningStub
+    queues: RunningStub
     folder: Path
 
     @property
     def stubs(self) -> Mapping[str, RunningStub]:
         """All of them, by name."""
-        return {"connector": self.connector, "identity": self.identity, "tables": self.tables}
+        return {
+            "connector": self.connector,
+            "identity": self.identity,
+            "tables": self.tables,
+            "queues": self.queues,
+        }
 
     def environment(self, storage: str | None = None, **changes: str) -> dict[str, str]:
-        """Return the environment of whoever sends; ``storage`` in place of the stub of tables."""
+        """Return the environment of whoever sends; ``storage`` in place of its stubs."""
         return {
             **plain_environment(),
             STORAGE: storage or self._storage,
@@ -75,6 +83,7 @@ class World:
             "MicrosoftAppTenantId": TENANT_ID,
             "TrustedServiceUrls": self.connector.url,
             SERVICE_URL: f"{self.connector.url}/teams/",
+            QUEUED: f"{self.queues.url}{MESSAGES}",
             "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS),
             # As fast as it goes: nothing but the pace itself is measured with one.
             "SendRatePerSecond": "100000",
@@ -87,6 +96,7 @@ class World:
         """Have all stubs forget what they have seen; the Connector does as is told."""
         self.identity.order()
         self.tables.order()
+        self.queues.order()
         self.connector.order(**orders)
 
     def require_delivered(self, batch: str, count: int) -> None:
@@ -104,8 +114,7 @@ class World:
         return (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
             f"TableEndpoint={self.tables.url}/{ACCOUNT};"
-            # What is sent needs no queue; port 9 of this machine answers nobody.
-            f"QueueEndpoint=http://127.0.0.1:9/{ACCOUNT}"
+            f"QueueEndpoint={self.queues.url}/{ACCOUNT}"
         )
 
 
@@ -125,4 +134,4 @@ def running_world(folder: Path) -> Iterator[World]:
             port = process.wait_for_output(r"Listening on port (\d+)\.\n")[1]
             return RunningStub(f"http://127.0.0.1:{port}")
 
-        yield World(stub("connector"), stub("identity"), stub("tables"), folder)
+        yield World(stub("connector"), stub("identity"), stub("tables"), stub("queues"), folder)

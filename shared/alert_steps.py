@@ -28,9 +28,11 @@ def reopen(page: AlertPage, services: Services) -> Alert:
     services.alert_pages.reopen(page)
 
     def reopened(current: Alert) -> Alert:
+        # Even where nothing else changes: whoever is adding up the counts right now begins anew.
+        again = replace(current, ended_at=None, reopenings=current.reopenings + 1)
         if current.closed_pages <= page.number:
-            return replace(current, ended_at=None)
-        return replace(current, ended_at=None, closed_pages=0, counts={})
+            return again
+        return replace(again, closed_pages=0, counts={})
 
     return services.alerts.change(page.alert_id, reopened)
 

@@ -36,7 +36,9 @@ class Delivered:
 
 
 @contextmanager
-def changing(alert_id: str, change: AlertChange, services: Services) -> Iterator[Delivered]:
+def changing(
+    alert_id: str, change: AlertChange, services: Services, *, recalls: bool
+) -> Iterator[Delivered]:
     """Hold what was delivered of an alert while it is changed; note that it was, in the end.
 
     However many changes there are, each brings the alert as it is by now, and what is not needed
@@ -55,12 +57,11 @@ def changing(alert_id: str, change: AlertChange, services: Services) -> Iterator
         raise underway
     try:
         delivered = _delivered(alert_id, change, services)
+        if recalls != (delivered.alert.recalled_at is not None):
+            raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
         yield delivered
-        services.deliveries.note_change(
-            change.delivery_id,
-            delivered.alert.version,
-            recalled=delivered.alert.recalled_at is not None,
-        )
+        version = delivered.alert.version
+        services.deliveries.note_change(change.delivery_id, version, recalled=recalls)
     finally:
         services.leases.release(lease)
 

@@ -182,6 +182,7 @@ class _Process:
         delay_seconds = self._delay_seconds(error, message.flow.returns)
         match error.on_queue:
             case OnQueue.DONE:
+                self._recount(message)
                 _logger.info("Done with already on %s: %s", message.queue, error.code)
             case OnQueue.DROP:
                 status, outcome = _dropped(error)
@@ -251,8 +252,13 @@ class _Process:
             self._services.deliveries.record(delivery)
         else:
             self._services.deliveries.settle(message.claim, delivery)
+        if delivery.status.is_final:
+            self._recount(message)
+
+    def _recount(self, message: QueuedMessage) -> None:
+        """Have what was put back be counted again by its alert, once it has ended."""
         flow = message.flow
-        if flow.alert is not None and flow.retried_at is not None and delivery.status.is_final:
+        if flow.alert is not None and flow.retried_at is not None:
             recount(flow.change.delivery_id if flow.change else flow.id, self._services)
 
     def _delivery(self, message: QueuedMessage, status: Status, error: AppError | None) -> Delivery:

@@ -57,6 +57,7 @@ class Storage:
         self._account = account
         self._threads = threads
         self._lock = threading.Lock()
+        self._queue_clients: dict[str, QueueClient] = {}
 
     def table(self, name: str) -> "TableClient":
         """Return the client of a table."""
@@ -68,9 +69,12 @@ class Storage:
         from azure.storage.queue import TextBase64EncodePolicy
 
         with self._lock:
-            return self._queues.get_queue_client(
-                name, message_encode_policy=TextBase64EncodePolicy()
-            )
+            # To make one takes half as long as to send with it.
+            if name not in self._queue_clients:
+                self._queue_clients[name] = self._queues.get_queue_client(
+                    name, message_encode_policy=TextBase64EncodePolicy()
+                )
+            return self._queue_clients[name]
 
     def check_tables(self) -> None:
         """Raise StorageUnavailableError when tables do not answer; no table needs to exist."""
@@ -221,6 +225,8 @@ class Table:
                         raise
                     with suppress(ResourceExistsError):
                         self._client.create_table()
+                else:
+                    break
         return True
 
     def put(self, row: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Our whole invocation for a message of the queue: paced, claimed, sent, recorded."""
 
+import json
+
 from benchmarks.contenders.as_in_azure import log_as_in_azure, queue_function
 from benchmarks.contenders.worker import Send, in_threads, work
 from benchmarks.messages import CHANNEL_ID, activity, user_id
@@ -13,7 +15,7 @@ def _accounted_send() -> Send:
             "recipient": {"channelId": CHANNEL_ID, "userId": user_id(user)},
             "activity": activity(batch, user),
         }
-        invoke(body, f"{batch}-{user}")
+        invoke(json.dumps(body), f"{batch}-{user}")
 
     return send
 

@@ -1,5 +1,6 @@
 """No contender, but run like one: has our accounts of the users made, by the function for that."""
 
+import json
 import os
 
 from benchmarks.contenders.as_in_azure import queue_function
@@ -11,6 +12,7 @@ from benchmarks.messages import (
     TENANT_ID,
     conversation_id,
     user_id,
+    user_name,
 )
 
 
@@ -22,14 +24,14 @@ def _make_account() -> Send:
         account = {
             "channelId": CHANNEL_ID,
             "userId": user_id(user),
-            "name": f"User {user}",
+            "name": user_name(user),
             "tenantId": TENANT_ID,
             "bot": {"id": BOT_ID, "name": "News"},
             "serviceUrl": service_url,
             "locale": "en-US",
             "conversation": {"id": conversation_id(user), "conversationType": "personal"},
         }
-        invoke(account, f"account-{batch}-{user}")
+        invoke(json.dumps(account), f"account-{batch}-{user}")
 
     return make
 

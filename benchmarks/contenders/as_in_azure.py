@@ -1,13 +1,12 @@
 """What surrounds our own code in Azure: the worker's logging, and invocations by the host."""
 
 import inspect
-import json
 import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
-from typing import Any
 
 from azure.functions.meta import Datum
 from azure.functions.queue import QueueMessageInConverter
@@ -21,17 +20,14 @@ def log_as_in_azure() -> None:
     logging.basicConfig(level=logging.INFO, stream=nowhere)
 
 
-def queue_function(name: str) -> Callable[[dict[str, Any], str], None]:
-    """Return what the host does with a message of a queue and its id: it calls the function."""
-    from function_app import app
-
-    functions = {each.get_function_name(): each.get_user_function() for each in app.get_functions()}
-    function = functions[name]
+def queue_function(name: str) -> Callable[[str, str], None]:
+    """Return what the host does with the text of a queue's message and its id: it calls it."""
+    function = _functions()[name]
     context = SimpleNamespace(trace_context=SimpleNamespace(trace_parent=_TRACE_PARENT))
     wants_context = "context" in inspect.signature(function).parameters
     more = {"context": context} if wants_context else {}
 
-    def invoke(body: dict[str, Any], message_id: str) -> None:
+    def invoke(text: str, message_id: str) -> None:
         now = Datum(datetime.now(UTC).isoformat(), "string")
         metadata = {
             "Id": Datum(message_id, "string"),
@@ -41,7 +37,15 @@ def queue_function(name: str) -> Callable[[dict[str, Any], str], None]:
             "ExpirationTime": Datum("9999-12-31T23:59:59+00:00", "string"),
             "NextVisibleTime": now,
         }
-        text = Datum(json.dumps(body), "string")
-        function(QueueMessageInConverter.decode(text, trigger_metadata=metadata), **more)
+        message = QueueMessageInConverter.decode(Datum(text, "string"), trigger_metadata=metadata)
+        function(message, **more)
 
     return invoke
+
+
+@cache
+def _functions() -> dict[str, Callable[..., None]]:
+    from function_app import app
+
+    # They can be asked for once.
+    return {str(each.get_function_name()): each.get_user_function() for each in app.get_functions()}

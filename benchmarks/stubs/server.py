@@ -28,6 +28,11 @@ class Request:
 def answer(status: int, body: object = None, **headers: str) -> bytes:
     """Return an answer with a JSON body, or none; ``headers`` with ``_`` for ``-``."""
     content = b"" if body is None else json.dumps(body).encode()
+    return answer_with(status, content, "application/json; charset=utf-8", **headers)
+
+
+def answer_with(status: int, content: bytes, content_type: str, **headers: str) -> bytes:
+    """Return an answer with this content; ``headers`` with ``_`` for ``-``."""
     lines = [
         f"HTTP/1.1 {status} {_REASONS.get(status, 'Whatever')}",
         # What any service of Microsoft's answers with; reading it is part of the cost.
@@ -38,7 +43,7 @@ def answer(status: int, body: object = None, **headers: str) -> bytes:
         "X-Content-Type-Options: nosniff",
         "x-ms-request-id: 0e7a0000-0000-4000-8000-0000000000aa",
         f"Content-Length: {len(content)}",
-        *(["Content-Type: application/json; charset=utf-8"] if content else ()),
+        *([f"Content-Type: {content_type}"] if content else ()),
         *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
     ]
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + content

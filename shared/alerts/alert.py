@@ -57,9 +57,10 @@ class Alert:
     are named to any. ``fingerprint`` is that of the request that it came with. Each edit makes a
     new ``version``, and so does the recall, at ``changed_at``.
 
-    Before ``next_page`` all pages of the audience were read: ``found`` are their members, and
-    ``read_share`` is what part of all that is. Before ``closed_pages`` all members have ended, with
-    these ``counts``.
+    Before ``next_page`` all pages of the audience were read: ``found`` are their members,
+    ``read_share`` is what part of all that is, and ``reader`` who read the last of them. Before
+    ``closed_pages`` all members have ended, with these ``counts``; ``reopenings`` is how often some
+    were found not to have.
     """
 
     id: str
@@ -83,10 +84,12 @@ class Alert:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     next_page: int = 0
+    reader: str | None = None
     found: int = 0
     read_share: float = 0.0
     is_read: bool = False
     closed_pages: int = 0
+    reopenings: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property

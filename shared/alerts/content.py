@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import InvalidRequestError
+from shared.errors import FieldError, InvalidRequestError
 from shared.languages import best_match
 from shared.models import Activity, parse
 from shared.placeholders import Template, template_of
@@ -32,12 +32,18 @@ class Content:
         """
         activities = value.get("activities")
         if activities is None:
-            templates = {_IN_ANY_LANGUAGE: template_of(value["activity"], field="activity")}
+            fields = {_IN_ANY_LANGUAGE: ("activity", value["activity"])}
         else:
-            templates = {
-                locale: template_of(activity, field=f"activities.{locale}")
-                for locale, activity in activities.items()
-            }
+            fields = {locale: (f"activities.{locale}", each) for locale, each in activities.items()}
+        templates: dict[str, Template] = {}
+        problems: list[FieldError] = []
+        for locale, (field, activity) in fields.items():
+            try:
+                templates[locale] = template_of(activity, field=field)
+            except InvalidRequestError as error:
+                problems.extend(error.field_errors)
+        if problems:
+            raise InvalidRequestError(*problems)
         return cls(templates, value.get("data") or {})
 
     def activity(

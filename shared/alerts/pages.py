@@ -12,15 +12,17 @@ from shared.storage import Row, Storage, Table, key_of, version_of
 # So that the rows of the pages stand in the order of their numbers.
 _DIGITS = 9
 _LATEST_PAGE = "9" * _DIGITS
+_MOST_LANE_BYTES = 60 * 1024
 
 
 @dataclass(frozen=True)
 class AlertPage:
     """A page of an alert's audience: the people between two places of the whole.
 
-    ``after`` is where it begins and ``up_to`` where it ends. ``lanes`` are how many of its calls go
-    to which service host, for which tenant. ``counts`` are how its members have ended, once all of
-    them have; ``counted_version`` is that of the alert then. ``version`` is that of the row.
+    ``after`` is where it begins and ``up_to`` where it ends, with what ``share`` of all behind it.
+    ``lanes`` are how many of its calls go to which service host, for which tenant. ``counts`` are
+    how its members have ended, once all of them have; ``counted_version`` is that of the alert
+    then. ``version`` is that of the row.
     """
 
     alert_id: str
@@ -30,6 +32,7 @@ class AlertPage:
     read_at: datetime
     members: tuple[str, ...]
     lanes: Mapping[tuple[str, str], int]
+    share: float
     counts: Mapping[str, int] | None = None
     counted_version: int | None = None
     version: str = ""
@@ -43,13 +46,10 @@ class AlertPages:
         self._table = Table(storage, "pages")
         self._app_id = app_id
 
-    def open(self, page: AlertPage) -> AlertPage:
-        """Keep a page, and return it; the one that is there already, when it was read before."""
-        while True:
-            version = self._table.insert(_to_row(page, self._key(page.alert_id)))
-            known = page if version else self.find(page.alert_id, page.number)
-            if known is not None:
-                return known
+    def open(self, page: AlertPage) -> AlertPage | None:
+        """Keep a page, and return it; None, keeping nothing, when it was read before."""
+        version = self._table.insert(_to_row(page, self._key(page.alert_id)))
+        return replace(page, version=version) if version is not None else None
 
     def find(self, alert_id: str, number: int) -> AlertPage | None:
         """Return a page; None when it was not read yet."""
@@ -98,10 +98,11 @@ def _to_row(page: AlertPage, key: str) -> dict[str, Any]:
         "alertId": page.alert_id,
         "after": page.after,
         "upTo": page.up_to,
+        "share": page.share,
         "readAt": page.read_at,
         # Bytes, as a text takes twice the room in a row.
         "members": ",".join(page.members).encode(),
-        "lanes": json_text.encode([[*lane, count] for lane, count in page.lanes.items()]),
+        "lanes": _lanes(page.lanes),
     }
     if page.counts is not None:
         row |= {
@@ -111,6 +112,14 @@ def _to_row(page: AlertPage, key: str) -> dict[str, Any]:
     return row
 
 
+def _lanes(lanes: Mapping[tuple[str, str], int]) -> bytes:
+    """Return the lanes as a row takes them: as many as find room, those with most calls first."""
+    listed = [[*lane, count] for lane, count in sorted(lanes.items(), key=lambda each: -each[1])]
+    while len(encoded := json_text.encode(listed)) > _MOST_LANE_BYTES:
+        listed = listed[: len(listed) // 2]
+    return encoded
+
+
 def _from_row(row: Row) -> AlertPage:
     members: Iterable[str] = bytes(row["members"]).decode().split(",")
     return AlertPage(
@@ -118,6 +127,7 @@ def _from_row(row: Row) -> AlertPage:
         number=int(row["RowKey"]),
         after=row["after"],
         up_to=row["upTo"],
+        share=row["share"],
         read_at=row["readAt"],
         members=tuple(filter(None, members)),
         lanes={(host, tenant): count for host, tenant, count in json.loads(bytes(row["lanes"]))},

@@ -23,9 +23,9 @@ _A_DAY = timedelta(days=1)
 KNOWLEDGE_HOLDS = timedelta(seconds=1)
 """For so long what was known of an alert is good enough to send by."""
 
-# What the few alerts say that are under way at a time; each may have megabytes.
-_MOST_CONTENTS = 4
 _MOST_KNOWN = 100
+# Of all that alerts say, so many characters are remembered, or the latest one whatever its size.
+_MOST_CHARACTERS = 4 * 1024 * 1024
 
 
 class Alerts:
@@ -48,7 +48,7 @@ class Alerts:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, Alert]] = OrderedDict()
-        self._contents: OrderedDict[str, Content] = OrderedDict()
+        self._contents: OrderedDict[str, tuple[int, Content]] = OrderedDict()
 
     def create(self, alert: Alert) -> bool:
         """Keep a new alert; False, keeping nothing, when there is one of this id."""
@@ -69,7 +69,10 @@ class Alerts:
             if alert is None or not is_good or alert.version < version:
                 read_at = self._clock()
                 alert = self.find(alert_id)
-                _keep(self._known, alert_id, (read_at, alert), _MOST_KNOWN)
+                self._known[alert_id] = (read_at, alert)
+                self._known.move_to_end(alert_id)
+                if len(self._known) > _MOST_KNOWN:
+                    self._known.popitem(last=False)
             return alert
 
     def under_way(self, alert_id: str) -> Alert:
@@ -113,29 +116,37 @@ class Alerts:
 
     def content(self, alert: Alert) -> Content:
         """Return what an alert says; raise UnknownAlertError when it is not kept any more."""
+        key = alert.content_key
         with self._lock:
-            content = self._contents.get(alert.content_key)
-            if content is None:
-                content = Content.from_json(self._kept(alert.content_key))
-                _keep(self._contents, alert.content_key, content, _MOST_CONTENTS)
-            return content
+            if key not in self._contents:
+                text = self._kept(key)
+                self._contents[key] = len(text), Content.from_json(json_text.parse(text))
+            self._contents.move_to_end(key)
+            while len(self._contents) > 1 and self._remembered > _MOST_CHARACTERS:
+                self._contents.popitem(last=False)
+            return self._contents[key][1]
+
+    @property
+    def _remembered(self) -> int:
+        return sum(size for size, _ in self._contents.values())
 
     def recipients(self, alert: Alert) -> list[tuple[str, str]]:
         """Return whom an alert names, by channel and user id; nobody once it has ended."""
         if alert.recipients_key is None:
             return []
-        return [(channel_id, user_id) for channel_id, user_id in self._kept(alert.recipients_key)]
+        recipients = json_text.parse(self._kept(alert.recipients_key))
+        return [(channel_id, user_id) for channel_id, user_id in recipients]
 
     def drop(self, key: str | None) -> None:
         """Forget what was kept for an alert, where anything was."""
         if key is not None:
             self._claim_checks.drop(key)
 
-    def _kept(self, key: str) -> Any:
+    def _kept(self, key: str) -> str:
         text = self._claim_checks.fetch(key)
         if text is None:
             raise UnknownAlertError("What the alert says is not kept any more")
-        return json_text.parse(text)
+        return text
 
     def _row(self, alert_id: str) -> Row:
         row = self._table.get(key_of(self._app_id, alert_id), _ROW_KEY)
@@ -177,10 +188,3 @@ def _from_row(row: Row) -> Alert:
 def _property(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
-
-
-def _keep(kept: OrderedDict[str, Any], key: str, value: object, most: int) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > most:
-        kept.popitem(last=False)

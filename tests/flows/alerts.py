@@ -84,14 +84,27 @@ def told(calls: Iterable[ReceivedRequest]) -> Counter[tuple[str, str]]:
     )
 
 
-def make_known(storage: AppStorage, accounts: Iterable[Account]) -> None:
-    """Have people be in the cache, without the app: many at a time, and nothing else of them."""
-    table = Table(Storage(StorageAccount(storage.connection_string), _THREADS), "accounts")
+def make_known(
+    storage: AppStorage,
+    accounts: Iterable[Account],
+    *,
+    app_id: str = APP_ID,
+    with_keys: bool = False,
+) -> None:
+    """Have people be in the cache, without the app: many at a time.
+
+    Without the rows of their keys, what is recorded of them cannot be read again.
+    """
+    tables = Storage(StorageAccount(storage.connection_string), _THREADS)
+    table, keys = Table(tables, "accounts"), Table(tables, "keys")
 
     def put(account: Account) -> None:
-        key = key_of(APP_ID, account.channel_id, account.user_id)
-        row = {"PartitionKey": key, "RowKey": "account", "appId": APP_ID}
+        partition_key = key_of(app_id, account.channel_id, account.user_id)
+        row = {"PartitionKey": partition_key, "RowKey": "account", "appId": app_id}
         table.put({**row, **to_properties(account)})
+        key = account.key
+        if with_keys and key is not None:
+            keys.put({"PartitionKey": key.id, "RowKey": "key", "value": key.value})
 
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(put, accounts))

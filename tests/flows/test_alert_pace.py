@@ -34,14 +34,16 @@ def connector():
 
 @pytest.fixture(scope="module")
 def module_app(folder, storage, connector, identity):
-    with running_app(folder, storage, connector, identity, SendRatePerSecond=RATE) as app:
+    # What was under way when an alert was changed has ended soon, and is looked at again.
+    settings = {"SendRatePerSecond": RATE, "ConnectorTimeoutSeconds": "2"}
+    with running_app(folder, storage, connector, identity, **settings) as app:
         yield app
 
 
 @pytest.fixture(scope="module")
 def users(storage, connector):
     people = [person("msteams", connector.url) for _ in range(PEOPLE)]
-    make_known(storage, people)
+    make_known(storage, people, with_keys=True)
     return [each.user_id for each in people]
 
 
@@ -85,6 +87,41 @@ def test_a_cancel_half_way_says_exactly_what_went_out(app, users):
     assert len(app.calls) == went_out
     late = act(app, "POST", path_of(alert_id, "retry"))
     assert (late.status, late.json()["code"]) == (409, "AlertOver")
+
+
+def test_after_two_edits_half_way_everybody_sees_the_last_one(app, users):
+    alert_id = send_alert(app, activity={"text": "first"})
+    app.wait_for_calls(PEOPLE // 3)
+
+    for text in ("second", "third"):
+        assert act(app, "PUT", path_of(alert_id, "activity"), {"text": text}).status == 202
+    ended = wait_for_end(app, alert_id)
+    app.settle()
+
+    seen = {}
+    for call in app.calls:
+        seen[call.json["conversation"]["id"]] = (call.method, call.json["text"])
+    assert Counter(text for _, text in seen.values()) == {"third": PEOPLE}
+    # Those who had got it, and those who had not.
+    assert {method for method, _ in seen.values()} == {"POST", "PUT"}
+    assert (counts(ended), ended["current"]) == ({"sent": PEOPLE}, PEOPLE)
+
+
+def test_a_recall_half_way_deletes_what_was_delivered_once_and_stops_the_rest(app, users):
+    alert_id = send_alert(app, activity={"text": "alert"})
+    app.wait_for_calls(PEOPLE // 3)
+
+    act(app, "DELETE", path_of(alert_id))
+    ended = wait_for_end(app, alert_id)
+    app.settle()
+
+    methods = Counter(call.method for call in app.calls)
+    assert methods["POST"] < PEOPLE
+    assert methods == {"POST": methods["POST"], "DELETE": methods["POST"]}
+    deleted = Counter(call.path for call in app.calls if call.method == "DELETE")
+    assert set(deleted.values()) == {1}
+    assert ended["recalled"] == methods["POST"]
+    assert counts(ended) == {"sent": methods["POST"], "cancelled": PEOPLE - methods["POST"]}
 
 
 def has_cancelled(app, alert_id, count: int) -> bool:

@@ -349,3 +349,44 @@ def test_an_alert_that_nobody_knows_is_not_found(app):
         assert (answer.status, answer.json()["code"]) == (404, "UnknownAlert")
     answer = act(app, "PUT", path_of("nothing", "activity"), {"text": "x"})
     assert answer.status == 404
+
+
+HOSTILE = {
+    "quotes": 'He said "no", \\"no\\" and \'no\'',
+    "braces": "{}}{ ${topic} ${unknown} {{x}} \\${y}",
+    "newlines": "one\ntwo\r\nthree\u2028four\x00five",
+    "markup": "<b>**bold**</b> <at>you</at> &amp; [x](javascript:alert(1))",
+    "long": "0123456789" * 1024,
+    "emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f3f3\ufe0f\u200d\U0001f308 \ud83d",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_value_comes_out_as_the_text_that_it_is(app, topic, readers, kind):
+    value = HOSTILE[kind]
+    # Half of a surrogate pair is in no name.
+    name = value[:1000].replace("\ud83d", "")
+    readers(1, name=name)
+    card = {
+        "type": "AdaptiveCard",
+        "body": [{"type": "TextBlock", "text": "${deep.values.0}", "${name}": "kept"}],
+    }
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
+
+    alert_id = send_alert(
+        app,
+        audience={"interests": [topic]},
+        topic=topic,
+        activity={
+            "text": "${name}|${topic}|${value}|${data.value}|\\${name}",
+            "attachments": [attachment],
+        },
+        data={"value": value, "deep": {"values": [value]}, "name": "not the person's"},
+    )
+    assert counts(wait_for_end(app, alert_id)) == {"sent": 1}
+
+    [call] = app.calls
+    assert call.json["text"] == f"{name}|{topic}|{value}|{value}|${{name}}"
+    [block] = call.json["attachments"][0]["content"]["body"]
+    assert block == {"type": "TextBlock", "text": value, "${name}": "kept"}
+    assert call.json["summary"]

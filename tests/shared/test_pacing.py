@@ -970,31 +970,33 @@ def test_an_alert_waits_for_the_end_of_a_pause(pacer, time):
     assert time.until(schedule(pacer)[0]) == pytest.approx(12)
 
 
-def test_a_pause_that_is_longer_than_the_time_ahead_holds_an_alert_back(pacer, time):
+def pause_by_throttling(pacer):
     pacer.throttled(LANE, None, 60)
-
-    held = held_back(pacer.schedule, {LANE: 36, OTHER: 36}, within=AHEAD)
-
-    assert held.retry_after_seconds == pytest.approx(31, abs=0.001)
+    return 60
 
 
-def test_who_is_paused_until_a_probe_gets_through_holds_up_no_others(pacer, time):
+def pause_for_probes(pacer):
     pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    return HOUR
+
+
+@pytest.mark.parametrize("pause", [pause_by_throttling, pause_for_probes])
+def test_a_lane_that_is_paused_holds_up_no_others(pacer, time, pause):
+    seconds = pause(pacer)
 
     paused, other = schedule(pacer, LANE, OTHER)
 
     assert time.until(other) == 0
-    assert time.until(paused) == pytest.approx(HOUR)
+    assert time.until(paused) == pytest.approx(seconds)
 
 
-def test_who_is_paused_until_a_probe_gets_through_is_waited_for_when_there_is_nobody_else(
-    pacer, time
-):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+@pytest.mark.parametrize("pause", [pause_by_throttling, pause_for_probes])
+def test_a_lane_that_is_paused_is_waited_for_when_there_is_nobody_else(pacer, pause):
+    seconds = pause(pacer)
 
     held = held_back(pacer.schedule, {LANE: 36}, within=AHEAD)
 
-    assert held.retry_after_seconds == pytest.approx(HOUR + 1 - 30, abs=0.001)
+    assert held.retry_after_seconds == pytest.approx(seconds + 1 - 30, abs=0.001)
 
 
 def test_while_the_credential_fails_an_alert_waits(pacer, time):

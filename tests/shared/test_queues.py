@@ -129,12 +129,11 @@ def test_what_is_noted_wrongly_about_an_alert_is_not_ours(queue, noted):
     assert f"_flow.{next(iter(noted))}" in entry["failure"]["detail"]
 
 
-def test_what_was_taken_along_is_good_until_the_first_error():
+def test_what_was_taken_along_can_be_left_behind():
     flow = Flow(id="order-7", accepted_at=THEN, reference=REFERENCE)
 
     assert flow.after_call().reference == REFERENCE
     assert flow.without_reference().reference is None
-    assert flow.after_healing("conversation").reference is None
     assert flow.anew().reference is None
     without = Flow(id="order-7", accepted_at=THEN)
     assert without.without_reference() is without

@@ -183,7 +183,7 @@ def an_alert(services, send_at=None):
     said = services.alerts.keep({"activity": {"text": "News"}}, send_at)
     alert = Alert(unique("alert"), now, now, fingerprint="", content_key=said, send_at=send_at)
     services.alerts.create(alert)
-    page = AlertPage(alert.id, 0, "", "", now, ("r0",), {})
+    page = AlertPage(alert.id, 0, "", "", now, ("r0",), {}, share=1.0)
     services.alert_pages.open(page)
     return alert
 

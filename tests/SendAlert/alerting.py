@@ -1,0 +1,277 @@
+"""Alerts, step by step, and the people whom they are for."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from SendAlert.progress import progress_of
+from SendAlert.request import AlertRequest
+from SendAlert.service import accept_alert
+from SendAlert.shipping import most_members
+from SendAlert.steps import begin, take_step
+from shared.accounts import Account, OneToOne
+from shared.accounts.rows import to_properties
+from shared.alerts import Alert, AlertPage
+from shared.models import ChannelAccount
+from shared.pacing import Pacer
+from shared.personal_keys import PersonalKey
+from shared.queues import SEND_ACTIVITY, SEND_ALERT, Flow, Step
+from shared.seals import new_key
+from shared.services import Services
+from shared.settings import Settings
+from shared.storage import Table, key_of
+from tests.support.builders import QueueReader, unique
+from tests.support.lossy_storage import LossyStorage
+from tests.support.stub_server import Answer, Predicate, ReceivedRequest
+from tests.support.worker import Worker
+
+STORAGE = "AzureWebJobsStorage"
+BOT = ChannelAccount(id="28:bot", name="News")
+_THREADS = 16
+
+
+class PastClock:
+    """A clock of hours ago, by which all is due as soon as it is on a queue."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC) - timedelta(hours=6)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class InterruptedStorage(LossyStorage):
+    """Has somebody do something right before, or right after, a request that fits."""
+
+    def __init__(
+        self,
+        connection_string: str,
+        when: Predicate,
+        *,
+        before: Callable[[], object] | None = None,
+        after: Callable[[], object] | None = None,
+    ) -> None:
+        self._when = when
+        self._before = before
+        self._after = after
+        self.interrupted = 0
+        super().__init__(connection_string)
+
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        is_it = self.interrupted == 0 and self._when(request)
+        self.interrupted += is_it
+        if is_it and self._before:
+            self._before()
+        answer = super().default_answer(request)
+        if is_it and self._after:
+            self._after()
+        return answer
+
+
+def writes(table: str, text: str = "") -> Predicate:
+    """Whether a request writes a row of a table that holds a text over an earlier one."""
+
+    def fits(request: ReceivedRequest) -> bool:
+        is_write = request.method in ("PUT", "PATCH", "MERGE")
+        return is_write and f"/{table}(" in request.path and text.encode() in request.body
+
+    return fits
+
+
+def through(
+    storage: LossyStorage, app_settings: dict[str, str], services: Services, **changes: str
+) -> Services:
+    """The same services, by another way to the storage; with the pace that these have."""
+    settings = {**app_settings, STORAGE: storage.connection_string, **changes}
+    return replace(Services.of(Settings.from_environment(settings)), pacer=services.pacer)
+
+
+class Alerting:
+    """Sends alerts whose audience is read in small pages, and takes their steps."""
+
+    def __init__(
+        self,
+        services: Services,
+        queue_reader: Callable[[str], QueueReader],
+        connector_url: str,
+        *,
+        members: int = 3,
+    ) -> None:
+        self.clock = PastClock()
+        self.connector_url = connector_url
+        self.sending = services
+        self.services = replace(services, pacer=self.pacer(services, members))
+        self.worker = Worker(services, queue_reader)
+        self.queue = queue_reader(SEND_ALERT)
+        self.queue.clear()
+
+    def pacer(
+        self, services: Services, members: int, *, clock: Callable[[], datetime] | None = None
+    ) -> Pacer:
+        """The fastest pacer with which a page has so many members; its lanes are nobody else's."""
+        app_id = unique("pace")
+
+        def with_rate(hundredths: int) -> Pacer:
+            return Pacer(
+                services.storage,
+                app_id,
+                rate_per_second=hundredths / 100,
+                clock=clock or self.clock,
+                sleep=self.clock.sleep,
+            )
+
+        too_fast = next(
+            rate
+            for rate in itertools.count(1)
+            if most_members(replace(services, pacer=with_rate(rate))) > members
+        )
+        return with_rate(too_fast - 1)
+
+    def know(self, count: int, **fields: Any) -> list[Account]:
+        """Have people be known who have a conversation each; in the order of their keys."""
+        people = [self.person(unique("29:user"), **fields) for _ in range(count)]
+        make_known(self.services, people)
+        return sorted(people, key=lambda each: key_in(self.services, each))
+
+    def person(self, user_id: str, **fields: Any) -> Account:
+        told = {
+            "channel_id": "msteams",
+            "bot": BOT,
+            "service_url": f"{self.connector_url}/teams/",
+            "tenant_id": "tenant",
+            "conversations": {"28:bot": OneToOne(f"a:{user_id}")},
+            "key": PersonalKey(uuid4().hex, new_key()),
+        }
+        return Account(user_id=user_id, **{**told, **fields})
+
+    def change(self, person: Account, **fields: Any) -> None:
+        """Have something else be known of a person."""
+        make_known(self.services, [replace(person, **fields)])
+
+    def accept(self, **alert: Any) -> Alert:
+        """Accept an alert, to everybody unless told; its first step is on the queue."""
+        to: dict[str, Any] = (
+            {} if "recipients" in alert or "audience" in alert else {"audience": {}}
+        )
+        said = {} if "activities" in alert else {"activity": {"text": "News"}}
+        body = {**to, **said, **alert}
+        return accept_alert(
+            AlertRequest.from_json(body), body.get("id", unique("alert")), self.services
+        )
+
+    def accept_again(self, alert: Alert) -> None:
+        """Have the first step of an alert be on the queue once more."""
+        begin(alert, self.services)
+
+    def take(
+        self, alert: Alert, kind: str, *, services: Services | None = None, **at: Any
+    ) -> Alert:
+        """Take a step of an alert, a minute after the one before; return the alert then."""
+        self.clock.sleep(60)
+        step = Step.model_validate({"kind": kind, **at})
+        take_step(alert.id, step, services or self.services)
+        return self.services.alerts.find(alert.id)
+
+    def said(self) -> list[Step]:
+        """The steps that are to be taken by now, which nobody else takes then."""
+        return [step for step in (flow.step for flow in self._flows()) if step is not None]
+
+    def run(self, alert: Alert) -> Alert:
+        """Take all steps that are to be taken by now, and those that they lead to."""
+        while steps := self.said():
+            for step in steps:
+                self.take(alert, **step.model_dump(exclude_unset=True))
+        return self.services.alerts.find(alert.id)
+
+    def send(self, **alert: Any) -> Alert:
+        """Send an alert to the end, as far as it comes to one."""
+        return self.finish(self.accept(**alert))
+
+    def finish(self, alert: Alert) -> Alert:
+        """Have all be done that is to be done by now, and counted."""
+        self.run(alert)
+        self.worker.run()
+        return self.take(alert, "close")
+
+    def rest(self, alert: Alert) -> Alert:
+        """Have a stopped alert be stopped so long ago that nobody sends anything of it any more."""
+        long_ago = datetime.now(UTC) - timedelta(minutes=1)
+
+        def rested(current: Alert) -> Alert:
+            return replace(
+                current,
+                cancelled_at=long_ago if current.cancelled_at else None,
+                recalled_at=long_ago if current.recalled_at else None,
+            )
+
+        return self.services.alerts.change(alert.id, rested)
+
+    def counts(self, alert: Alert) -> dict[str, int]:
+        """The counts of an alert that are not zero, however far it is."""
+        progress = progress_of(self.services.alerts.find(alert.id), self.services)
+        return {str(name): count for name, count in progress.counts.items() if count}
+
+    def page(self, alert: Alert, number: int = 0) -> AlertPage:
+        page = self.services.alert_pages.find(alert.id, number)
+        assert page is not None
+        return page
+
+    def messages(self, queue: str = SEND_ACTIVITY) -> int:
+        """How many messages are on a queue."""
+        return self.worker.waits(queue)
+
+    def _flows(self) -> Iterator[Flow]:
+        for message in self.queue.take():
+            yield Flow.model_validate(message["_flow"])
+
+
+@contextmanager
+def interrupted(
+    app_settings: dict[str, str], alerting: Alerting, when: Predicate, **what: Callable[[], object]
+) -> Iterator[Services]:
+    """Services whose storage is interrupted once; fails when it never was."""
+    with InterruptedStorage(app_settings[STORAGE], when, **what) as storage:
+        yield through(storage, app_settings, alerting.services)
+        assert storage.interrupted == 1
+
+
+def make_known(services: Services, people: Iterable[Account]) -> None:
+    """Have people be in the cache, many at a time, and nothing else of them."""
+    accounts, keys = Table(services.storage, "accounts"), Table(services.storage, "keys")
+
+    def put(person: Account) -> None:
+        row = {"PartitionKey": key_in(services, person), "RowKey": "account"}
+        accounts.put({**row, "appId": services.settings.app_id, **to_properties(person)})
+        assert person.key is not None
+        keys.put({"PartitionKey": person.key.id, "RowKey": "key", "value": person.key.value})
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(put, people))
+
+
+def key_in(services: Services, person: Account) -> str:
+    """The key of a person's row, which says where they stand in the whole."""
+    return key_of(services.settings.app_id, person.channel_id, person.user_id)
+
+
+def put_as_it_was(alert: Alert, services: Services) -> None:
+    """Put an alert's row back as it was, as if what came next had never been noted."""
+    services.alerts.change(alert.id, lambda _current: alert)
+
+
+def texts(connector: Any) -> Counter[tuple[str, str]]:
+    """What was sent to which conversation, and how often."""
+    return Counter(
+        (call.json["conversation"]["id"], call.json["text"])
+        for call in connector.requests
+        if call.method == "POST" and "conversation" in call.json
+    )
