@@ -68,6 +68,7 @@ def reach_body(reach: Reach) -> dict[str, Any]:
     return {
         "total": reach.total,
         "suppressed": reach.suppressed,
+        "isEstimate": reach.is_estimate,
         "byChannel": dict(sorted(reach.by_channel.items())),
         "byLocale": dict(sorted(reach.by_locale.items())),
     }

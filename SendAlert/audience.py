@@ -151,14 +151,14 @@ def _canonical(channel_id: str, user_id: str) -> tuple[str, str]:
     return channel_id, canonical_id(user_id)
 
 
-def everybody(
+def stretches(
     alert: Alert, recipients: Sequence[tuple[str, str]], services: Services
-) -> Iterator[Member]:
-    """Return all members of an alert's audience, one after the other."""
+) -> Iterator[Stretch]:
+    """Return an alert's whole audience, stretch by stretch."""
     after = ""
     while True:
         stretch = read_audience(alert, recipients, services, after=after, most=_ROWS_AT_ONCE)
-        yield from stretch.members
+        yield stretch
         if stretch.share >= 1:
             return
         after = stretch.up_to

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.alerts import Alert, AlertPage
+from shared.alerts import Alert, AlertPage, PageCounts
 from shared.deliveries import Delivery, Status, id_in_alert, member_of
 from shared.services import Services
 
@@ -14,8 +14,8 @@ RECALLED = "recalled"
 """Of those that were sent: how many show the alert as it is now, or nothing of it any more."""
 
 _ON_THEIR_WAY = (Status.ACCEPTED, Status.SENDING, Status.RETRYING)
-# Who was about to send when it was stopped has come to an end by then.
-_QUIET_AFTER = timedelta(seconds=5)
+QUIET_AFTER = timedelta(seconds=5)
+"""Who was about to send when an alert was stopped has come to an end by then."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,27 @@ class Progress:
         """What part of it all has ended, from 0 to 1."""
         if self.alert.ended_at is not None:
             return 1.0
+        done, total = self.ended, self.total
+        if self.alert.version > 1 and done >= total:
+            # All have ended; what is left is to bring them what was changed since.
+            done, total = self.counts.get(CURRENT, 0), self.counts.get(Status.SENT, 0)
+            if self.alert.recalled_at is not None:
+                done = self.counts.get(RECALLED, 0)
         # What has no end yet is never told to have one.
-        return min(self.ended / self.total, 0.999) if self.total else 0.0
+        return min(done / total, 0.999) if total else 0.0
 
     @property
     def rate_per_second(self) -> float | None:
-        """How many deliveries ended each second, on the average."""
-        if self.alert.started_at is None or not self.ended:
+        """How many deliveries ended each second, on the average.
+
+        None too for an alert that was changed, or of which something was put back: its deliveries
+        did not all end in one go.
+        """
+        alert = self.alert
+        is_one_go = alert.version == 1 and alert.reopenings == 0
+        if alert.started_at is None or not self.ended or not is_one_go:
             return None
-        seconds = ((self.alert.ended_at or self.at) - self.alert.started_at).total_seconds()
+        seconds = ((alert.ended_at or self.at) - alert.started_at).total_seconds()
         return self.ended / seconds if seconds > 0 else None
 
     @property
@@ -65,8 +77,8 @@ class Progress:
 def progress_of(alert: Alert, services: Services) -> Progress:
     """Return how far an alert is; what is closed is not counted again."""
     counts = Counter(alert.counts)
-    for page in services.alert_pages.since(alert.id, alert.closed_pages):
-        counts.update(_known(page, alert) or _counted(deliveries_of(page, alert, services), alert))
+    for page in services.alert_pages.counted_since(alert.id, alert.closed_pages):
+        counts.update(_known(page, alert) or _count(page, alert, services))
     total = alert.found
     if alert.recipient_count is not None and alert.read_share < 1:
         total = max(alert.recipient_count, alert.found)
@@ -104,7 +116,7 @@ def deliveries_of(page: AlertPage, alert: Alert, services: Services) -> list[Del
     if alert.stopped_at is None:
         return found
     return [
-        replace(each, status=Status.CANCELLED)
+        replace(each, status=Status.CANCELLED, code=None, detail=None)
         if each.status in (Status.ACCEPTED, Status.RETRYING)
         else each
         for each in found
@@ -112,37 +124,44 @@ def deliveries_of(page: AlertPage, alert: Alert, services: Services) -> list[Del
 
 
 def close_pages(
-    alert: Alert, services: Services, *, most: int, read_before: datetime | None = None
+    alert: Alert,
+    services: Services,
+    *,
+    most: int,
+    first: int = 0,
+    read_before: datetime | None = None,
 ) -> Alert:
     """Close the pages whose members have all ended, looking at so many; return the alert then.
 
-    ``read_before`` leaves out those of which that cannot be yet.
+    The look begins at the page ``first`` and goes on with those before it, so that what waits for
+    long holds up no others. ``read_before`` leaves out those of which that cannot be yet.
     """
-    pages = services.alert_pages.since(alert.id, alert.closed_pages)
+    pages = services.alert_pages.counted_since(alert.id, alert.closed_pages)
     still_open = [
         each
         for each in pages
         if each.counted_version != alert.version
         and (read_before is None or each.read_at < read_before)
     ]
+    still_open.sort(key=lambda each: (each.number < first, each.number))
     closed = {}
-    # One that waits for long holds up no others: the last ones are looked at too.
-    for page in {
-        each.number: each for each in still_open[: most // 2] + still_open[-most:]
-    }.values():
+    for each in still_open[:most]:
+        page = services.alert_pages.find(alert.id, each.number)
+        if page is None:
+            continue
         counts = _final_counts(page, alert, services)
         if counts is not None and services.alert_pages.close(page, counts, alert.version):
             closed[page.number] = counts
     counted = Counter(alert.counts)
     number = alert.closed_pages
-    for page in pages:
-        counts = closed.get(page.number)
-        if counts is None and page.counted_version == alert.version:
-            counts = Counter(page.counts)
+    for each in pages:
+        counts = closed.get(each.number)
+        if counts is None and each.counted_version == alert.version:
+            counts = Counter(each.counts)
         if counts is None:
             break
         counted.update(counts)
-        number = page.number + 1
+        number = each.number + 1
     if number == alert.closed_pages:
         return alert
 
@@ -176,12 +195,12 @@ def is_to_change(delivery: Delivery, alert: Alert) -> bool:
 def _final_counts(page: AlertPage, alert: Alert, services: Services) -> Counter[str] | None:
     """Return how the members of a page have ended; None while not all of them have."""
     now = datetime.now(UTC)
-    if alert.stopped_at is not None and now - alert.stopped_at < _QUIET_AFTER:
+    if alert.stopped_at is not None and now - alert.stopped_at < QUIET_AFTER:
         return None
     deliveries = deliveries_of(page, alert, services)
     is_open = any(
         each.status in _ON_THEIR_WAY
-        or (is_to_change(each, alert) and not _has_failed(change_id(each, alert.version), services))
+        or (is_to_change(each, alert) and not _has_ended(change_id(each, alert.version), services))
         for each in deliveries
     )
     return None if is_open else _counted(deliveries, alert)
@@ -198,12 +217,17 @@ def _counted(deliveries: Iterable[Delivery], alert: Alert) -> Counter[str]:
     return counts
 
 
-def _has_failed(delivery_id: str, services: Services) -> bool:
+def _has_ended(delivery_id: str, services: Services) -> bool:
     delivery = services.deliveries.get(delivery_id)
     return delivery is not None and delivery.status.is_final
 
 
-def _known(page: AlertPage, alert: Alert) -> Counter[str] | None:
+def _count(each: PageCounts, alert: Alert, services: Services) -> Counter[str]:
+    page = services.alert_pages.find(alert.id, each.number)
+    return _counted(deliveries_of(page, alert, services) if page is not None else (), alert)
+
+
+def _known(page: PageCounts, alert: Alert) -> Counter[str] | None:
     """Return the counts of a page, if it was counted; what is being changed since then is not."""
     if page.counts is None:
         return None

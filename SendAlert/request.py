@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from shared import json_text
 from shared.alerts import Audience
-from shared.deliveries import Status
+from shared.deliveries import Status, place_in_alert
 from shared.errors import FieldError, InvalidRequestError
 from shared.models import (
     Activity,
@@ -26,8 +25,6 @@ from shared.models import (
 )
 from shared.storage import key_of
 
-# Room for what is counted from there.
-_END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
 # A property of a row takes 32 K characters.
 _LARGEST_AUDIENCE_BYTES = 32 * 1024
 _MOST_CHANNELS = 100
@@ -39,7 +36,10 @@ AlertId = Annotated[str, Field(min_length=1, max_length=512)]
 class AudienceBody(WireModel):
     """Whom an alert is for: all whom everything that is given fits; an empty one is everybody."""
 
-    interests: list[Name] | None = None
+    # None at all are everybody; so an empty list, of a sender who found none, is a mistake.
+    interests: Annotated[list[Annotated[Name, Field(min_length=1)]], Field(min_length=1)] | None = (
+        None
+    )
     channel_id: ChannelId | None = None
     locale: Locale | None = None
     tenant_id: Identifier | None = None
@@ -99,8 +99,8 @@ class AlertRequest(WhatIsSaid):
 
     def _require_room(self) -> None:
         """Raise InvalidRequestError for what is more than can be kept of an alert."""
-        if self.send_at and self.send_at > _END_OF_TIME:
-            raise InvalidRequestError(FieldError("sendAt", f"must be before {_END_OF_TIME.year}"))
+        if self.id is not None and place_in_alert(self.id) is not None:
+            raise InvalidRequestError(FieldError("id", "is as those of an alert's deliveries"))
         if self.audience is not None:
             audience = self.audience.to_json()
             json_text.require_size(audience, _LARGEST_AUDIENCE_BYTES, field="audience")
@@ -152,7 +152,9 @@ class AlertQuery(WireModel):
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> Self:
         """Return the query; raise InvalidRequestError naming what is wrong, or not known."""
-        return parse(cls, {name: value for name, value in params.items() if name != "code"})
+        # The function's own key may come in the query, and so may the alert's id.
+        known = {name: value for name, value in params.items() if name not in ("code", "id")}
+        return parse(cls, known)
 
 
 class AlertDeliveryQuery(AlertQuery):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from SendAlert.audience import everybody
-from SendAlert.progress import Progress, deliveries_of, progress_of
+from SendAlert.audience import stretches
+from SendAlert.progress import QUIET_AFTER, Progress, deliveries_of, progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
 from SendAlert.steps import begin
 from shared.activities import require_size
@@ -21,18 +21,24 @@ from shared.services import Services
 
 _STOPS_WITHIN_SECONDS = 2.0
 _POLL_SECONDS = 0.25
+# Azure's load balancer gives an HTTP function 230 s.
+_MOST_DRY_SECONDS = 60.0
 # What begins in less than that may have begun.
 _NEARLY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Whom an alert would reach; ``suppressed`` are those who want none, or cannot be reached."""
+    """Whom an alert would reach; ``suppressed`` are those who want none, or cannot be reached.
+
+    It is an estimate when there were too many to look at each of them.
+    """
 
     total: int
     suppressed: int
     by_channel: Mapping[str, int]
     by_locale: Mapping[str, int]
+    is_estimate: bool
 
 
 def accept_alert(
@@ -75,17 +81,30 @@ def accept_queued_alert(message: QueuedMessage, services: Services) -> None:
 def reach_of(request: AlertRequest, services: Services) -> Reach:
     """Return whom an alert would reach if it were sent now; nothing is sent or kept."""
     alert = _checked(request, "dry-run", services, None)
-    total, suppressed = 0, 0
+    deadline = time.monotonic() + _MOST_DRY_SECONDS
+    suppressed, reached = 0, Counter[tuple[str, str]]()
+    for stretch in stretches(alert, request.named, services):
+        for member in stretch.members:
+            if member.refusal(alert.topic) is not None:
+                suppressed += 1
+            else:
+                locale = member.account.locale if member.account else None
+                reached[member.channel_id, locale or services.settings.default_locale] += 1
+        if time.monotonic() > deadline:
+            break
+    # Of what was not read the same part is expected.
+    part = stretch.share
     by_channel, by_locale = Counter[str](), Counter[str]()
-    for member in everybody(alert, request.named, services):
-        if member.refusal(alert.topic) is not None:
-            suppressed += 1
-            continue
-        total += 1
-        by_channel[member.channel_id] += 1
-        locale = member.account.locale if member.account else None
-        by_locale[locale or services.settings.default_locale] += 1
-    return Reach(total, suppressed, by_channel, by_locale)
+    for (channel_id, locale), count in reached.items():
+        by_channel[channel_id] += round(count / part)
+        by_locale[locale] += round(count / part)
+    return Reach(
+        total=round(reached.total() / part),
+        suppressed=round(suppressed / part),
+        by_channel=by_channel,
+        by_locale=by_locale,
+        is_estimate=part < 1,
+    )
 
 
 def find_alert(alert_id: str, services: Services) -> Progress:
@@ -149,6 +168,9 @@ def cancel_alert(alert_id: str, services: Services) -> Progress:
     alert = services.alerts.change(alert_id, cancelled)
     if alert.ended_at is not None:
         services.alerts.drop(alert.recipients_key)
+    else:
+        seconds = QUIET_AFTER.total_seconds()
+        go_on(alert, Step(kind="close"), services, delay_seconds=seconds)
     return _when_quiet(alert, services)
 
 
@@ -251,7 +273,7 @@ def _require_sendable(
     settings = services.settings
     channels = channel_ids or (*KNOWN_CHANNELS, *settings.largest_activity_kilobytes)
     most_bytes = min(map(settings.largest_activity_bytes, channels))
-    for field, activity in content.each_activity(topic=topic).items():
+    for field, activity in content.each_activity(topic=topic, most_bytes=most_bytes).items():
         require_size(activity, most_bytes, field=field)
 
 

@@ -25,6 +25,8 @@ But for those that a pause holds back while others are sent to.
 _THREADS = 8
 _PAGE_LASTS = timedelta(seconds=7)
 _MOST_MEMBERS = 250
+# So far ahead others may have taken slots.
+_SLACK = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def schedule(calls: Mapping[Lane, int], services: Services) -> dict[Lane, dateti
     Raises HeldBackError when it is not time to put them on a queue yet.
     """
     lasts = max(calls.values(), default=0) * services.pacer.alert_interval
-    return services.pacer.schedule(calls, within=max(AHEAD, lasts))
+    return services.pacer.schedule(calls, within=max(AHEAD, lasts + _SLACK))
 
 
 def end_of(due: Mapping[Lane, datetime], calls: Mapping[Lane, int], services: Services) -> datetime:

@@ -37,6 +37,8 @@ from shared.services import Services
 
 _CLOSED_WHILE_READING = 3
 _CLOSED_AT_ONCE = 40
+# The page that was read so many pages ago has most likely ended.
+_LIKELY_ENDED = 6
 _FIRST_LOOK_SECONDS = 1.0
 _LONGEST_LOOK_SECONDS = 60.0
 # A call, with all that is around it, takes as much longer than its timeout at most.
@@ -138,12 +140,18 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
             read_share=page.share,
             is_read=page.share >= 1,
             started_at=current.started_at or page.read_at,
+            # Whoever stopped it meanwhile did not see this page.
+            ended_at=None,
         )
 
     alert = services.alerts.change(alert.id, read)
     if alert.reader == reader:
         alert = close_pages(
-            alert, services, most=_CLOSED_WHILE_READING, read_before=page.read_at - AHEAD
+            alert,
+            services,
+            most=_CLOSED_WHILE_READING,
+            first=max(step.page - _LIKELY_ENDED, 0),
+            read_before=page.read_at - AHEAD,
         )
         lasts = max(calls.values(), default=0) * services.pacer.alert_interval
         # Most likely the next page takes as long as this one, and would be read in vain before.
@@ -228,25 +236,27 @@ def _suppressed(
 
 def _close(alert: Alert, step: Step, services: Services) -> None:
     """Count how the members of all pages have ended, and look again until all of them have."""
-    if alert.ended_at is not None or not alert.is_read:
+    if alert.ended_at is not None or not (alert.is_read or alert.stopped_at):
         # Whoever reads its last page has them counted.
         return
     closed_before = alert.closed_pages
-    alert = close_pages(alert, services, most=_CLOSED_AT_ONCE)
+    alert = close_pages(alert, services, most=_CLOSED_AT_ONCE, first=step.page)
     alert = services.alerts.change(alert.id, _ended)
     if alert.ended_at is not None:
         services.alerts.drop(alert.recipients_key)
         return
     looks = step.looks if alert.closed_pages == closed_before else 0
     delay_seconds = min(_FIRST_LOOK_SECONDS * 2 ** min(looks, 8), _LONGEST_LOOK_SECONDS)
-    again = step.model_copy(update={"looks": looks + 1})
+    # The next look begins where this one may have ended.
+    first = (step.page + _CLOSED_AT_ONCE) % max(alert.next_page, 1)
+    again = step.model_copy(update={"looks": looks + 1, "page": first})
     go_on(alert, again, services, delay_seconds=delay_seconds)
 
 
 def _ended(alert: Alert) -> Alert:
     if alert.closed_pages < alert.next_page or alert.ended_at is not None:
         return alert
-    return replace(alert, ended_at=datetime.now(UTC))
+    return replace(alert, is_read=True, ended_at=datetime.now(UTC))
 
 
 def _change(alert: Alert, step: Step, services: Services) -> None:

@@ -50,7 +50,7 @@ def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     flow = message.flow
     if flow.change is not None and flow.alert is not None:
         with changing(flow.alert, flow.change, services, recalls=False) as delivered:
-            update_at(
+            delivered.activity_id = update_at(
                 delivered.target,
                 delivered.activity_id,
                 lambda: delivered.says(services),

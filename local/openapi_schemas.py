@@ -75,6 +75,7 @@ class Delivery(_Answer):
     activity_id: str | None = None
     recreated: Literal[True] | None = None
     ambiguous: Literal[True] | None = None
+    alert_version: int | None = None
     recalled: Literal[True] | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -90,11 +91,13 @@ class DeliveryPage(_Answer):
 class Reach(_Answer):
     """Whom an alert would reach; `suppressed` are those who want none, or cannot be reached.
 
-    In `byLocale` who has no locale counts for `DefaultLocale`.
+    In `byLocale` who has no locale counts for `DefaultLocale`. `isEstimate`: there were too many to
+    look at each of them.
     """
 
     total: int
     suppressed: int
+    is_estimate: bool
     by_channel: dict[str, int]
     by_locale: dict[str, int]
 

@@ -281,6 +281,7 @@ ALERT_DELIVERY = {
     **SENT_DELIVERY,
     "id": f"{ALERT}:0:{MEMBER}",
     "alertId": ALERT,
+    "alertVersion": 1,
 }
 _LINKS = {
     "self": f"/api/alerts/{ALERT}",
@@ -331,7 +332,13 @@ _DONE = progress(DONE_ALERT, share=1.0, total=1, counts={"sent": 1}) | {"ratePer
 def _again(done: Json, **changes: Any) -> Json:
     """Return how far an alert is that had ended, and goes on."""
     open_again = {name: each for name, each in done.items() if name != "endedAt"}
-    return {**open_again, "status": "sending", "progress": 0.999, **changes}
+    return {**open_again, "status": "sending", "progress": 0.999} | changes
+
+
+def _changed(done: Json, **changes: Any) -> Json:
+    """Return how far an alert is that had ended and is being changed: nobody sees that yet."""
+    again = _again(done, progress=0.0, **changes)
+    return {name: each for name, each in again.items() if name != "ratePerSecond"}
 
 
 _TITLES = {HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content"}
@@ -748,6 +755,7 @@ OPERATIONS: dict[str, Operation] = {
                 {
                     "total": 1,
                     "suppressed": 0,
+                    "isEstimate": False,
                     "byChannel": {"msteams": 1},
                     "byLocale": {"en-GB": 1},
                 },
@@ -902,14 +910,14 @@ OPERATIONS: dict[str, Operation] = {
             "activity": Example(
                 "Another text for everybody",
                 202,
-                _again(_DONE, version=2, current=0, estimatedEnd=TIME),
+                _changed(_DONE, version=2, current=0),
                 {"text": "The article on **${topic}** was corrected."},
                 _OF_ALERT,
             ),
             "activities": Example(
                 "Other texts, and another value in them",
                 202,
-                _again(_DONE, version=2, current=0, estimatedEnd=TIME),
+                _changed(_DONE, version=2, current=0),
                 {
                     "activities": {
                         "en": {"text": "Corrected: ${article.title}"},
@@ -934,13 +942,13 @@ OPERATIONS: dict[str, Operation] = {
         description="Deletes it where it was delivered, and nothing more is sent of it. What is"
         " known of it is kept as long as other records.",
         answers={202: Answer("It is recalled from now on.", "AlertProgress")},
-        errors=(*_READS, errors.UnknownAlertError),
+        errors=(*_READS, errors.UnknownAlertError, errors.AlertOverError),
         problems=("UnknownAlert",),
         examples={
             "recall": Example(
                 "Recall it",
                 202,
-                _again(_DONE, status="recalled", version=2, current=0, recalled=0),
+                _changed(_DONE, status="recalled", version=2, current=0, recalled=0),
                 parameters=_OF_ALERT,
             ),
         },

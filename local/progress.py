@@ -34,7 +34,9 @@ def progress_words(alert: Mapping[str, Any], now: datetime) -> list[str]:
     counts = alert["counts"]
     settled = sum(counts.values()) - sum(counts[status] for status in UNDER_WAY)
     about = "about " if alert["isEstimate"] else ""
-    words = [f"{percentage(alert)} %", f"{settled} of {about}{alert['total']}"]
+    words = [f"{percentage(alert)} %"]
+    if alert["total"] or not alert["isEstimate"]:
+        words.append(f"{settled} of {about}{alert['total']}")
     if alert["status"] != "sending":
         words.append(alert["status"])
     failed = sum(counts[status] for status in FAILED)

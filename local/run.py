@@ -27,6 +27,7 @@ from local.processes import ProcessError, leaving_on_signals, running
 from shared.queues import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
+TOPIC = "Lighthouses"
 DELIVERY_SECONDS = 60.0
 POLL_SECONDS = 0.1
 INTERRUPTED = 130
@@ -51,9 +52,9 @@ class App:
         client.send_message(json.dumps(message))
 
     def send_alert(self) -> None:
-        """Put the News Alert for the chat's user on its queue, in all its languages."""
-        recipient = {"channelId": "msteams", "userId": self.chat.ids.user_id}
-        self.put("send-activity", {"recipient": recipient, "activities": _alert()})
+        """Put the News Alert on its queue, in all its languages, for whom its topic interests."""
+        audience = {"interests": [TOPIC]}
+        self.put("send-alert", {"audience": audience, "topic": TOPIC, "activities": _alert()})
 
     def alerts(self) -> list[dict[str, Any]]:
         """The News Alerts in the chat so far."""
@@ -147,10 +148,18 @@ def deliver(app: App) -> None:
     start = {"channelId": "msteams", "members": [{"id": user_id}], "startNew": True}
     app.put("start-conversation", {**start, "topicName": "News Alert"})
     _wait_until(app, lambda: app.chat.conversations_started() > 0, "the conversation")
-    _say("A News Alert goes to the queue send-activity ...")
+    _say(f"{app.chat.ids.user_name} follows {TOPIC} ...")
+    app.chat.say(f"follow {TOPIC}")
+    _wait_until(app, lambda: _follows(account), "the bot to know what its user follows")
+    _say("A News Alert for all who follow it goes to the queue send-alert ...")
     app.send_alert()
     _wait_until(app, lambda: bool(app.alerts()), "the alert to be in the chat")
     _say("The alert is in the chat.")
+
+
+def _follows(account: str) -> bool:
+    preferences = requests.get(account, timeout=10).json().get("preferences", {})
+    return TOPIC in preferences.get("interests", [])
 
 
 def _alert() -> dict[str, Any]:
@@ -173,16 +182,15 @@ def _say_what_to_do(app: App) -> None:
     conversation_id = quote(app.chat.ids.conversation_id, safe="")
     print(
         f"""
-Open {app.chat.url} to see it. In the chat, write "interests", "follow Lighthouses"
-or "stop". Send the next message yourself:
+Open {app.chat.url} to see it. In the chat, write "interests", "follow Trains"
+or "stop". Send the next alert, or a message to everybody or to one conversation:
 
-    curl {app.url}/conversations/{conversation_id}/activities -d '{{"text": "Hello!"}}'
+    export APP={app.url} SPEAK_FIRST_URL={app.url}
+    .venv/bin/python -m local alert --interest {TOPIC} --text 'Another article is out.' --follow
+    .venv/bin/python -m local alert --text 'Hello everybody.' --follow
+    curl $APP/conversations/{conversation_id}/activities -d '{{"text": "Hello."}}'
 
-or an alert to everybody the bot knows:
-
-    .venv/bin/python -m local alert --url {app.url} --text "Hello!" --follow
-
-The app is at {app.url}, its user is {app.chat.ids.user_id}. Its queues are in
+The chat's user is {app.chat.ids.user_id}. Its queues are in
 
     export AzureWebJobsStorage="{app.connection_string}"
 

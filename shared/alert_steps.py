@@ -41,6 +41,9 @@ def recount(delivery_id: str, services: Services) -> None:
     """Have a delivery of an alert be counted anew that ended otherwise than it had before."""
     place = place_in_alert(delivery_id)
     page = services.alert_pages.find(*place) if place is not None else None
+    if page is None:
+        return
+    alert = services.alerts.find(page.alert_id)
     # Where not all of the page had ended, it is counted anyway.
-    if page is not None and page.counts is not None:
+    if page.counts is not None or alert.closed_pages > page.number or alert.ended_at is not None:
         go_on(reopen(page, services), Step(kind="close"), services)

@@ -16,9 +16,12 @@ _LEASE_MARGIN_SECONDS = 10.0
 _MOMENT_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Delivered:
-    """What was delivered of an alert: where, and its id there; and the alert as it is by now."""
+    """What was delivered of an alert: where, and its id there; and the alert as it is by now.
+
+    Whoever changes it sets the id that it has then.
+    """
 
     target: Target
     activity_id: str
@@ -61,7 +64,9 @@ def changing(
             raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
         yield delivered
         version = delivered.alert.version
-        services.deliveries.note_change(change.delivery_id, version, recalled=recalls)
+        services.deliveries.note_change(
+            change.delivery_id, version, delivered.activity_id, recalled=recalls
+        )
     finally:
         services.leases.release(lease)
 

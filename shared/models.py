@@ -27,7 +27,8 @@ from shared.errors import FieldError, InvalidRequestError
 def _read_time(value: object) -> datetime:
     """Return a time that is text: a number may be seconds or milliseconds, so it is none.
 
-    Neither is what came before computers, such as the default of .NET; storage takes no year 1.
+    Neither is what came before computers, such as the default of .NET; storage takes no year 1. At
+    the end of all calendars there must be room for what is counted from a time.
     """
     time = None
     if isinstance(value, datetime):
@@ -35,7 +36,7 @@ def _read_time(value: object) -> datetime:
     elif isinstance(value, str):
         with suppress(ValueError):
             time = datetime.fromisoformat(value)
-    if time is None or time.year < 1970:
+    if time is None or not 1970 <= time.year < 9000:
         raise ValueError("must be a time such as 2026-01-31T08:00:00Z")
     return time
 

@@ -51,6 +51,14 @@ class Template:
                 found.extend(error.field_errors)
         return found
 
+    def characters(self, scope: Mapping[str, Any]) -> int:
+        """Return how many characters ``fill`` makes of the texts that have placeholders.
+
+        It makes none of them: a short value with a long one in it often enough would fill any
+        memory.
+        """
+        return 0 if self._filler is None else self._filler.characters(scope)
+
     def fill(self, scope: Mapping[str, Any]) -> Any:
         """Return the value with what ``scope`` has for its placeholders, as text within text.
 
@@ -108,6 +116,11 @@ class _Placeholder:
 class _Text:
     parts: tuple[str | _Placeholder, ...]
 
+    def characters(self, scope: Mapping[str, Any]) -> int:
+        return sum(
+            len(part) if isinstance(part, str) else len(part.fill(scope)) for part in self.parts
+        )
+
     def fill(self, scope: Mapping[str, Any]) -> str:
         return "".join([part if isinstance(part, str) else part.fill(scope) for part in self.parts])
 
@@ -118,6 +131,9 @@ class _Branch:
 
     value: Any
     fillers: tuple[tuple[Any, "_Filler"], ...]
+
+    def characters(self, scope: Mapping[str, Any]) -> int:
+        return sum(filler.characters(scope) for _, filler in self.fillers)
 
     def fill(self, scope: Mapping[str, Any]) -> Any:
         filled = self.value.copy()

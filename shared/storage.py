@@ -180,14 +180,26 @@ class Table:
                 return []
 
     def page(
-        self, query: str, parameters: Mapping[str, Any], *, size: int, token: Any
+        self,
+        query: str,
+        parameters: Mapping[str, Any],
+        *,
+        size: int,
+        token: Any,
+        select: Sequence[str] | None = None,
     ) -> tuple[list[Row], Any]:
-        """Return a page of the rows that a query finds, and the token of the next page or None."""
+        """Return a page of the rows that a query finds, and the token of the next page or None.
+
+        ``select`` are the properties that the rows shall have, all unless told.
+        """
         from azure.core.exceptions import ResourceNotFoundError
 
         with _translated_errors():
             pages = self._client.query_entities(
-                query, parameters=dict(parameters), results_per_page=size
+                query,
+                parameters=dict(parameters),
+                results_per_page=size,
+                select=list(select) if select else None,
             ).by_page(continuation_token=token)
             try:
                 rows: list[Row] = list(next(pages, ()))

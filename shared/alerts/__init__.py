@@ -12,7 +12,7 @@ have ended, it has their counts.
 
 from shared.alerts.alert import Alert, AlertStatus, Audience
 from shared.alerts.content import Content
-from shared.alerts.pages import AlertPage, AlertPages
+from shared.alerts.pages import AlertPage, AlertPages, PageCounts
 from shared.alerts.store import KNOWLEDGE_HOLDS, Alerts
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "Alerts",
     "Audience",
     "Content",
+    "PageCounts",
 ]

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import FieldError, InvalidRequestError
+from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 from shared.languages import best_match
 from shared.models import Activity, parse
 from shared.placeholders import Template, template_of
 from shared.summaries import summary_of
 
 _IN_ANY_LANGUAGE = ""
+# As long as few names are, to measure by.
+_SOME_NAME = "N" * 64
 
 
 @dataclass(frozen=True)
@@ -57,28 +59,38 @@ class Content:
         """
         wanted = [locale] if locale else []
         chosen = best_match(self.templates, *wanted, default_locale)
-        filled = dict(self.templates[chosen].fill(self._scope(topic, name)))
-        if chosen != _IN_ANY_LANGUAGE:
-            filled["locale"] = chosen
+        return self._filled(chosen, topic, name)
+
+    def each_activity(self, *, topic: str | None, most_bytes: int) -> Mapping[str, Activity]:
+        """Return all that is said, by the name of its field in a request, to some name or other.
+
+        Raises InvalidRequestError naming each placeholder for which there is no value, and
+        RequestTooLargeError for what is more than so many bytes of UTF-16 when it is filled in.
+        """
+        scope = self._scope(topic, _SOME_NAME)
+        problems = [each for one in self.templates.values() for each in one.problems(scope)]
+        if problems:
+            raise InvalidRequestError(*problems)
+        fields = {
+            locale: f"activities.{locale}" if locale else "activity" for locale in self.templates
+        }
+        for locale, template in self.templates.items():
+            if 2 * template.characters(scope) > most_bytes:
+                size = f"{most_bytes // 1024} KB of UTF-16"
+                raise RequestTooLargeError(
+                    FieldError(fields[locale], f"is too large when it is filled in: at most {size}")
+                )
+        return {field: self._filled(locale, topic, _SOME_NAME) for locale, field in fields.items()}
+
+    def _filled(self, locale: str, topic: str | None, name: str | None) -> Activity:
+        filled = dict(self.templates[locale].fill(self._scope(topic, name)))
+        if locale != _IN_ANY_LANGUAGE:
+            filled["locale"] = locale
         if filled.get("type", "message") == "message" and filled.get("summary") is None:
             summary = summary_of(filled) or topic
             if summary is not None:
                 filled["summary"] = summary
         return parse(Activity, filled)
-
-    def each_activity(self, *, topic: str | None) -> Mapping[str, Activity]:
-        """Return all that is said, by the name of its field in a request, to nobody by name.
-
-        Raises InvalidRequestError naming each placeholder for which there is no value.
-        """
-        scope = self._scope(topic, None)
-        problems = [each for one in self.templates.values() for each in one.problems(scope)]
-        if problems:
-            raise InvalidRequestError(*problems)
-        return {
-            f"activities.{locale}" if locale else "activity": parse(Activity, template.fill(scope))
-            for locale, template in self.templates.items()
-        }
 
     def _scope(self, topic: str | None, name: str | None) -> Mapping[str, Any]:
         told = {} if topic is None else {"topic": topic}

@@ -38,6 +38,16 @@ class AlertPage:
     version: str = ""
 
 
+@dataclass(frozen=True)
+class PageCounts:
+    """How the members of a page have ended, as in AlertPage; there may be thousands of these."""
+
+    number: int
+    read_at: datetime
+    counts: Mapping[str, int] | None
+    counted_version: int | None
+
+
 class AlertPages:
     """Keeps and finds the pages of alerts."""
 
@@ -56,9 +66,9 @@ class AlertPages:
         row = self._table.get(self._key(alert_id), _row_key(number))
         return _from_row(row) if row is not None else None
 
-    def since(self, alert_id: str, number: int) -> list[AlertPage]:
-        """Return the pages from a number on, in their order."""
-        pages: list[AlertPage] = []
+    def counted_since(self, alert_id: str, number: int) -> list[PageCounts]:
+        """Return how far the pages from a number on are, in their order, without their members."""
+        pages: list[PageCounts] = []
         token: Any = None
         while True:
             rows, token = self._table.page(
@@ -66,8 +76,9 @@ class AlertPages:
                 {"key": self._key(alert_id), "first": _row_key(number), "last": _LATEST_PAGE},
                 size=1000,
                 token=token,
+                select=("RowKey", "readAt", "counts", "countedVersion"),
             )
-            pages += map(_from_row, rows)
+            pages += map(_counts_from_row, rows)
             if token is None:
                 return pages
 
@@ -134,4 +145,13 @@ def _from_row(row: Row) -> AlertPage:
         counts=json.loads(row["counts"]) if "counts" in row else None,
         counted_version=row.get("countedVersion"),
         version=version_of(row),
+    )
+
+
+def _counts_from_row(row: Row) -> PageCounts:
+    return PageCounts(
+        number=int(row["RowKey"]),
+        read_at=row["readAt"],
+        counts=json.loads(row["counts"]) if row.get("counts") else None,
+        counted_version=row.get("countedVersion"),
     )

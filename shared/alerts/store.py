@@ -120,7 +120,7 @@ class Alerts:
         with self._lock:
             if key not in self._contents:
                 text = self._kept(key)
-                self._contents[key] = len(text), Content.from_json(json_text.parse(text))
+                self._contents[key] = len(text), Content.from_json(json_text.parse_own_object(text))
             self._contents.move_to_end(key)
             while len(self._contents) > 1 and self._remembered > _MOST_CHARACTERS:
                 self._contents.popitem(last=False)

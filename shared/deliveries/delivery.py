@@ -107,6 +107,7 @@ class Delivery:
             "activityId": self.activity_id,
             "recreated": self.recreated or None,
             "ambiguous": self.ambiguous or None,
+            "alertVersion": self.alert_version,
             "recalled": self.recalled or None,
             "createdAt": self.created_at.isoformat(),
             "updatedAt": self.updated_at.isoformat(),

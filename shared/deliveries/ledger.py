@@ -199,13 +199,23 @@ class Deliveries:
             replace(each, destination=known.destination) if known else each for each, known in found
         ]
 
-    def note_change(self, delivery_id: str, alert_version: int, *, recalled: bool) -> None:
-        """Note that a person sees this version of an alert by now, or nothing of it any more."""
+    def note_change(
+        self, delivery_id: str, alert_version: int, activity_id: str, *, recalled: bool
+    ) -> None:
+        """Note that a person sees this version of an alert by now, or nothing of it any more.
+
+        ``activity_id`` is the id that it has by now.
+        """
         for _ in range(_TRIES):
             row = self._row(delivery_id)
             if row is None:
                 return
-            changed = {**row, "alertVersion": alert_version, "recalled": recalled}
+            changed = {
+                **row,
+                "activityId": activity_id,
+                "alertVersion": alert_version,
+                "recalled": recalled,
+            }
             if self._table.replace(changed, version_of(row)) is not None:
                 return
         raise StorageUnavailableError("The delivery is being changed by too many at once")

@@ -326,8 +326,10 @@ class _SharedLane:
 
         def taken(state: LaneState) -> LaneState:
             nonlocal first
-            first = state.alert_at(self._clock())
-            return replace(state, next_alert_at=first + lasts)
+            now = self._clock()
+            first = state.alert_at(now)
+            # What a pause holds back is due with its end; nobody waits for it beyond that.
+            return state if state.is_paused(now) else replace(state, next_alert_at=first + lasts)
 
         with self._lock:
             self._row.refresh()

@@ -64,8 +64,8 @@ def sent(services, alert, *numbers, version=1):
         end(services, alert, number, "sent", "sent", alert_version=version, activity_id="1")
 
 
-def closed(services, alert, *, most=40):
-    return close_pages(services.alerts.find(alert.id), services, most=most)
+def closed(services, alert, *, most=40, first=0):
+    return close_pages(services.alerts.find(alert.id), services, most=most, first=first)
 
 
 def counts(services, alert):
@@ -79,7 +79,8 @@ def deliveries_read(calls):
 
 def test_what_is_not_recorded_yet_is_accepted(services, alert):
     end(services, alert, 0, "retrying")
-    [page, *_] = services.alert_pages.since(alert.id, 0)
+    page = services.alert_pages.find(alert.id, 0)
+    assert page is not None
 
     found = deliveries_of(page, alert, services)
 
@@ -104,7 +105,8 @@ def test_what_is_not_recorded_yet_is_accepted(services, alert):
 )
 def test_what_has_not_begun_of_what_was_stopped_never_will(services, alert, status, shown):
     end(services, alert, 0, status, status)
-    [page, *_] = services.alert_pages.since(alert.id, 0)
+    page = services.alert_pages.find(alert.id, 0)
+    assert page is not None
     stopped = replace(alert, cancelled_at=NOW)
 
     found = deliveries_of(page, stopped, services)
@@ -123,7 +125,7 @@ def test_a_page_is_closed_only_when_all_of_it_have_ended(services, alert):
 
     after = closed(services, alert)
 
-    pages = services.alert_pages.since(alert.id, 0)
+    pages = services.alert_pages.counted_since(alert.id, 0)
     assert [page.counts for page in pages] == [
         {"sent": 2, "current": 2},
         None,
@@ -171,10 +173,10 @@ def test_counts_add_up_in_any_order_with_any_number_looked_at(services, alert):
 def test_one_that_waits_for_long_holds_up_no_others(services, alert):
     sent(services, alert, 1, 2, 3)
 
-    for _ in range(3):
-        closed(services, alert, most=1)
+    for first in (0, 1, 2, 3):
+        closed(services, alert, most=1, first=first)
 
-    pages = services.alert_pages.since(alert.id, 0)
+    pages = services.alert_pages.counted_since(alert.id, 0)
     assert [page.counts is not None for page in pages] == [False, True, True, True]
     assert services.alerts.find(alert.id).closed_pages == 0
 
@@ -196,7 +198,7 @@ def test_what_is_closed_is_frozen(services, alert):
     closed(services, alert)
 
     services.deliveries.note_change(
-        id_in_alert(alert.id, 0, MEMBERS[0]), alert_version=1, recalled=True
+        id_in_alert(alert.id, 0, MEMBERS[0]), 1, "activity-7", recalled=True
     )
 
     assert counts(services, alert) == {"sent": 2, "current": 2, "accepted": 6}
@@ -213,11 +215,12 @@ def test_an_empty_page_is_closed_at_once(services, alert):
 def test_what_has_to_be_changed_is_open_until_the_change_has_ended(services, alert):
     sent(services, alert, 0, version=1)
     edited = services.alerts.change(alert.id, lambda current: replace(current, version=2))
-    [page, *_] = services.alert_pages.since(alert.id, 0)
+    page = services.alert_pages.find(alert.id, 0)
+    assert page is not None
     deliveries = deliveries_of(page, edited, services)
 
     assert closed(services, alert).closed_pages == 0
-    services.deliveries.note_change(deliveries[0].id, 2, recalled=False)
+    services.deliveries.note_change(deliveries[0].id, 2, "activity-7", recalled=False)
     assert closed(services, alert).closed_pages == 0
     # The other change can never be made.
     changing = Delivery(change_id(deliveries[1], 2), Status.PERMANENT_FAILURE, NOW, NOW)
@@ -265,7 +268,7 @@ def test_after_an_edit_everything_is_counted_once_more(services, alert):
     for number in range(4):
         for member in MEMBERS:
             services.deliveries.note_change(
-                id_in_alert(alert.id, number, member), 2, recalled=False
+                id_in_alert(alert.id, number, member), 2, "activity-7", recalled=False
             )
     after = closed(services, alert)
     assert (after.closed_pages, after.counts) == (4, {"sent": 8, "current": 8})
@@ -275,7 +278,8 @@ def test_a_page_that_is_reopened_is_counted_once_more(services, alert):
     for number in range(4):
         end(services, alert, number, "permanent-failure", "suppressed", posting="first")
     closed(services, alert)
-    [page, *_] = services.alert_pages.since(alert.id, 0)
+    page = services.alert_pages.find(alert.id, 0)
+    assert page is not None
 
     services.alert_pages.reopen(page)
     services.alerts.change(alert.id, lambda current: replace(current, closed_pages=0, counts={}))

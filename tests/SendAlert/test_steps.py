@@ -56,7 +56,7 @@ def test_pages_are_read_one_after_the_other_until_all_are_read(alerting, connect
 
     read = alerting.run(alert)
 
-    pages = alerting.services.alert_pages.since(alert.id, 0)
+    pages = [alerting.page(alert, number) for number in range(3)]
     assert [each.members for each in pages] == [
         tuple(each.key.id for each in people[start : start + 3]) for start in (0, 3, 6)
     ]

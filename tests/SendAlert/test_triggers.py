@@ -140,7 +140,13 @@ def test_a_dry_run_is_answered_with_whom_it_would_reach(app):
 
     answer = answer_of(send({**NEWS, "dryRun": True}))
 
-    reach = {"total": 1, "suppressed": 0, "byChannel": {"slack": 1}, "byLocale": {"de": 1}}
+    reach = {
+        "total": 1,
+        "suppressed": 0,
+        "isEstimate": False,
+        "byChannel": {"slack": 1},
+        "byLocale": {"de": 1},
+    }
     assert answer == (200, reach)
     assert answer_of(list_alerts_http(http_request("GET"))) == (200, {"alerts": []})
 

@@ -163,6 +163,7 @@ def test_a_dry_run_counts_by_channel_and_locale_and_sends_nothing(app, topic, re
         {
             "total": 3,
             "suppressed": 1,
+            "isEstimate": False,
             "byChannel": {"msteams": 2, "slack": 1},
             "byLocale": {"de-AT": 2, "en": 1},
         },

@@ -3,8 +3,9 @@
 import pytest
 
 from shared.alerts import Content
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, RequestTooLargeError
 
+MOST_BYTES = 100 * 1024
 ADAPTIVE = "application/vnd.microsoft.card.adaptive"
 LANGUAGES = {
     "activities": {"fr": {"text": "Quoi"}, "en": {"text": "News"}, "de": {"text": "Neues"}}
@@ -145,7 +146,7 @@ def test_each_placeholder_without_a_value_is_named_in_every_language():
     content = Content.from_json({"activities": activities, "data": {"a": 1}})
 
     with pytest.raises(InvalidRequestError) as caught:
-        content.each_activity(topic=None)
+        content.each_activity(topic=None, most_bytes=MOST_BYTES)
 
     assert [each.field for each in caught.value.field_errors] == [
         "activities.en.text",
@@ -157,11 +158,23 @@ def test_each_placeholder_without_a_value_is_named_in_every_language():
 def test_all_that_is_said_is_told_by_the_names_of_its_fields():
     content = Content.from_json({**LANGUAGES, "data": {}})
 
-    assert list(content.each_activity(topic=None)) == [
+    assert list(content.each_activity(topic=None, most_bytes=MOST_BYTES)) == [
         "activities.fr",
         "activities.en",
         "activities.de",
     ]
     single = Content.from_json({"activity": {"text": "Hello ${name} on ${topic}"}})
-    [(field, activity)] = single.each_activity(topic="tea").items()
-    assert (field, activity.text) == ("activity", "Hello  on tea")
+    [(field, activity)] = single.each_activity(topic="tea", most_bytes=MOST_BYTES).items()
+    assert (field, activity.text) == ("activity", f"Hello {'N' * 64} on tea")
+    # It is measured with all that it is sent with.
+    assert activity.summary
+
+
+def test_what_grows_beyond_its_channel_when_it_is_filled_in_is_not_even_made():
+    bomb = {"activity": {"text": "${x}" * 200_000}, "data": {"x": "x" * 3_000_000}}
+    content = Content.from_json(bomb)
+
+    with pytest.raises(RequestTooLargeError) as caught:
+        content.each_activity(topic=None, most_bytes=MOST_BYTES)
+
+    assert [each.field for each in caught.value.field_errors] == ["activity"]

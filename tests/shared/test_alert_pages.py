@@ -100,10 +100,10 @@ def test_pages_are_listed_from_a_number_on_in_their_order(pages):
         pages.open(a_page(number))
     pages.open(a_page(3, alert_id="another"))
 
-    assert [page.number for page in pages.since(a_page().alert_id, 0)] == [0, 1, 2, 10, 100]
-    assert [page.number for page in pages.since(a_page().alert_id, 2)] == [2, 10, 100]
-    assert pages.since(a_page().alert_id, 101) == []
-    assert pages.since("nothing", 0) == []
+    assert [page.number for page in pages.counted_since(a_page().alert_id, 0)] == [0, 1, 2, 10, 100]
+    assert [page.number for page in pages.counted_since(a_page().alert_id, 2)] == [2, 10, 100]
+    assert pages.counted_since(a_page().alert_id, 101) == []
+    assert pages.counted_since("nothing", 0) == []
 
 
 # Closing
@@ -164,4 +164,4 @@ def test_a_page_is_reopened_whatever_is_noted_meanwhile(pages):
 def test_pages_of_bots_with_the_same_alert_are_their_own(pages, services):
     pages.open(a_page())
 
-    assert AlertPages(services.storage, unique("another")).since(a_page().alert_id, 0) == []
+    assert AlertPages(services.storage, unique("another")).counted_since(a_page().alert_id, 0) == []

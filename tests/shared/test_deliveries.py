@@ -759,14 +759,18 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     )
     before = deliveries.find("alert-7:0:r1")
 
-    deliveries.note_change("alert-7:0:r1", 2, recalled=False)
-    assert deliveries.find("alert-7:0:r1") == replace(before, alert_version=2)
-    deliveries.note_change("alert-7:0:r1", 3, recalled=True)
-    assert deliveries.find("alert-7:0:r1") == replace(before, alert_version=3, recalled=True)
+    deliveries.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
+    assert deliveries.find("alert-7:0:r1") == replace(
+        before, alert_version=2, activity_id="activity-8"
+    )
+    deliveries.note_change("alert-7:0:r1", 3, "activity-8", recalled=True)
+    assert deliveries.find("alert-7:0:r1") == replace(
+        before, alert_version=3, activity_id="activity-8", recalled=True
+    )
 
 
 def test_of_what_nobody_knows_any_more_nothing_is_noted(deliveries):
-    deliveries.note_change("alert-7:0:r1", 2, recalled=False)
+    deliveries.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
 
     assert deliveries.get("alert-7:0:r1") is None
 
@@ -777,7 +781,9 @@ def test_a_note_is_made_though_storage_lost_the_answer(
     settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
     lossy.lose_answer(lambda request: request.method == "PUT")
 
-    through(lossy, services, app_settings, clock).note_change("alert-7:0:r1", 2, recalled=False)
+    through(lossy, services, app_settings, clock).note_change(
+        "alert-7:0:r1", 2, "activity-8", recalled=False
+    )
 
     assert deliveries.find("alert-7:0:r1").alert_version == 2
 
