@@ -30,6 +30,7 @@ from local.alerts_client import (
     add_connection_options,
     client_of,
     printable,
+    words,
 )
 from local.progress import Progress
 
@@ -54,7 +55,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--topic", help="not to whoever muted this topic (the first interest, when there is one)"
     )
-    parser.add_argument("--text", required=True, help="what they are told")
+    parser.add_argument("--text", required=True, type=words, help="what they are told")
     parser.add_argument("--follow", action="store_true", help="show how far it is until it is done")
     add_connection_options(parser)
     parser.set_defaults(main=main)

@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 60.0
 
 # For answers that say nothing themselves: the Functions host's own are empty.
 HINTS: Mapping[int, str] = {
-    HTTPStatus.UNAUTHORIZED: f"It wants a function key: set {KEY_VARIABLE}, or give --key.",
+    HTTPStatus.UNAUTHORIZED: f"It wants a function key: set {KEY_VARIABLE} right, or give --key.",
     HTTPStatus.NOT_FOUND: "Is this its address? Commonly it ends in /api.",
 }
 
@@ -190,6 +190,13 @@ def client_of(arguments: argparse.Namespace) -> Iterator[AlertsClient]:
         arguments.fail("a key goes only to https addresses, or to this machine: see --url")
     with requests.Session() as session:
         yield AlertsClient(arguments.url, arguments.key, session)
+
+
+def words(text: str) -> str:
+    """Return a text that somebody shall read, for argparse: it says something."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it says nothing")
+    return text
 
 
 def printable(text: object) -> str:

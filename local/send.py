@@ -26,6 +26,7 @@ from local.alerts_client import (
     add_connection_options,
     client_of,
     printable,
+    words,
 )
 
 
@@ -44,7 +45,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="CHANNEL/USER",
         help="the person: channelId/userId, such as msteams/29:1-alex",
     )
-    parser.add_argument("--text", required=True, help="what the person is told")
+    parser.add_argument("--text", required=True, type=words, help="what the person is told")
     add_connection_options(parser)
     parser.set_defaults(main=main)
 

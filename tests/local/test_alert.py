@@ -305,3 +305,12 @@ def read(screen) -> str:
     except OSError:
         pass
     return shown.decode()
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_nothing_is_not_sent_to_everybody(api, send_alert, text):
+    status, _, errors = send_alert("--text", text)
+
+    assert status == 2
+    assert "it says nothing" in errors
+    assert api.requests == []

@@ -216,7 +216,7 @@ def test_a_refusal_is_told_field_by_field(api, send):
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (401, None, "(401) and gave no reason. It wants a function key: set SPEAK_FIRST_KEY"),
+        (401, None, "(401) and gave no reason. It wants a function key: set SPEAK_FIRST_KEY right"),
         (404, None, "(404) and gave no reason. Is this its address?"),
         (418, "<h1>No</h1>", "(418) and gave no reason.\n"),
         (307, None, "(307) and gave no reason.\n"),
