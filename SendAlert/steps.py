@@ -127,14 +127,25 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
     refused = [each for each in stretch.members if refusals[each.id] is not None]
     _record_refused(refused, refusals, alert, page, services)
     _record_gone(set(page.members).difference(refusals), alert, page, services)
+    lasts = max(calls.values(), default=0) * services.pacer.alert_interval
+    # Most likely the next page takes as long as this one, and would be read in vain before.
+    ready_at = end_of(due, calls, services) + lasts - AHEAD
+    _advance(alert, page, services, delay_seconds=whole_seconds_until(ready_at))
+
+
+def _advance(alert: Alert, page: AlertPage, services: Services, *, delay_seconds: int) -> None:
+    """Note that a page was read, and have the next one be read after the delay.
+
+    Whoever has read the same page meanwhile leaves that to the one who noted it first.
+    """
     reader = uuid.uuid4().hex
 
     def read(current: Alert) -> Alert:
-        if current.next_page != step.page:
+        if current.next_page != page.number:
             return current
         return replace(
             current,
-            next_page=step.page + 1,
+            next_page=page.number + 1,
             reader=reader,
             found=current.found + len(page.members),
             read_share=page.share,
@@ -145,18 +156,16 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
         )
 
     alert = services.alerts.change(alert.id, read)
-    if alert.reader == reader:
-        alert = close_pages(
-            alert,
-            services,
-            most=_CLOSED_WHILE_READING,
-            first=max(step.page - _LIKELY_ENDED, 0),
-            read_before=page.read_at - AHEAD,
-        )
-        lasts = max(calls.values(), default=0) * services.pacer.alert_interval
-        # Most likely the next page takes as long as this one, and would be read in vain before.
-        ready_at = end_of(due, calls, services) + lasts - AHEAD
-        _after_reading(alert, step.page, services, delay_seconds=whole_seconds_until(ready_at))
+    if alert.reader != reader:
+        return
+    alert = close_pages(
+        alert,
+        services,
+        most=_CLOSED_WHILE_READING,
+        first=max(page.number - _LIKELY_ENDED, 0),
+        read_before=page.read_at - AHEAD,
+    )
+    _after_reading(alert, page.number, services, delay_seconds=delay_seconds)
 
 
 def _after_reading(

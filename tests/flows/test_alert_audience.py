@@ -33,7 +33,7 @@ ACTIVITIES = {
     "de": {"text": "Hallo ${name}, der Leuchtturm öffnet."},
     "fr": {"text": "Bonjour ${name}, le phare ouvre."},
 }
-KILLS = 3
+KILLS = 2
 WARM = {"channelId": "telegram", "userId": "somebody"}
 # What a host was doing when it died is done again soon.
 SETTINGS = {"ConnectorTimeoutSeconds": "2", "SendRatePerSecond": "150"}
@@ -86,7 +86,7 @@ def test_it_reaches_each_of_them_once_in_their_language_whoever_dies(
 
     def app_number(number: int):
         folder = tmp_path / f"app-{number}"
-        options = ("--lease-seconds", "5")
+        options = ("--lease-seconds", "3")
         return running_app(folder, storage, connector, identity, *options, **SETTINGS)
 
     peaks = []

@@ -19,8 +19,8 @@ from tests.flows.running_app import SENDING, running_app
 from tests.support.limited_connector import LimitedConnector
 from tests.support.waiting import until
 
-PEOPLE = 300
-SINGLES = 20
+PEOPLE = 150
+SINGLES = 10
 TAKEN_PER_SECOND = 50
 RATE = "45"
 MOST_THROTTLED = 5
@@ -89,14 +89,13 @@ def test_a_cancel_half_way_says_exactly_what_went_out(app, users):
     assert (late.status, late.json()["code"]) == (409, "AlertOver")
 
 
-def test_after_two_edits_half_way_everybody_sees_the_last_one(app, users):
+def test_after_two_edits_half_way_all_see_the_last_and_after_a_recall_nothing(app, users):
     alert_id = send_alert(app, activity={"text": "first"})
     app.wait_for_calls(PEOPLE // 3)
 
     for text in ("second", "third"):
         assert act(app, "PUT", path_of(alert_id, "activity"), {"text": text}).status == 202
-    ended = wait_for_end(app, alert_id)
-    app.settle()
+    edited = wait_for_end(app, alert_id)
 
     seen = {}
     for call in app.calls:
@@ -104,7 +103,15 @@ def test_after_two_edits_half_way_everybody_sees_the_last_one(app, users):
     assert Counter(text for _, text in seen.values()) == {"third": PEOPLE}
     # Those who had got it, and those who had not.
     assert {method for method, _ in seen.values()} == {"POST", "PUT"}
-    assert (counts(ended), ended["current"]) == ({"sent": PEOPLE}, PEOPLE)
+    assert (counts(edited), edited["current"]) == ({"sent": PEOPLE}, PEOPLE)
+
+    assert act(app, "DELETE", path_of(alert_id)).status == 202
+    recalled = wait_for_end(app, alert_id)
+    app.settle()
+
+    deleted = Counter(call.path for call in app.calls if call.method == "DELETE")
+    assert (len(deleted), set(deleted.values())) == (PEOPLE, {1})
+    assert (counts(recalled), recalled["recalled"]) == ({"sent": PEOPLE}, PEOPLE)
 
 
 def test_a_recall_half_way_deletes_what_was_delivered_once_and_stops_the_rest(app, users):
