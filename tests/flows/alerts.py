@@ -21,7 +21,7 @@ from tests.support.stub_server import ReceivedRequest
 from tests.support.waiting import until
 
 _THREADS = 16
-ENDED_SECONDS = 120
+ENDED_SECONDS = 300
 
 
 def send_alert(app: RunningApp, **alert: Any) -> str:
