@@ -182,7 +182,7 @@ def recall_alert(alert_id: str, services: Services) -> Progress:
         if current.recalled_at is not None:
             return current
         _require_records(current, now, services)
-        return _stopped(replace(_changed(current, now), recalled_at=now), now)
+        return _stopped(replace(_changed(current), recalled_at=now), now)
 
     alert = services.alerts.change(alert_id, recalled)
     if alert.ended_at is not None:
@@ -209,7 +209,7 @@ def edit_alert(alert_id: str, request: EditRequest, services: Services) -> Progr
         if current.recalled_at is not None:
             raise AlertOverError("The alert was recalled, so there is nothing to edit any more")
         _require_records(current, now, services)
-        return replace(_changed(current, now), content_key=content_key)
+        return replace(_changed(current), content_key=content_key)
 
     try:
         alert = services.alerts.change(alert_id, edited)
@@ -277,12 +277,11 @@ def _require_sendable(
         require_size(activity, most_bytes, field=field)
 
 
-def _changed(alert: Alert, now: datetime) -> Alert:
+def _changed(alert: Alert) -> Alert:
     """Return an alert in its next version; how its members have ended is to be counted anew."""
     return replace(
         alert,
         version=alert.version + 1,
-        changed_at=now,
         ended_at=None,
         closed_pages=0,
         counts={},

@@ -34,15 +34,11 @@ class Template:
     _filler: "_Filler | None"
     _placeholders: tuple["_Placeholder", ...]
 
-    def require_values(self, scope: Mapping[str, Any]) -> None:
-        """Raise InvalidRequestError naming each placeholder for which ``scope`` has no value.
+    def problems(self, scope: Mapping[str, Any]) -> list[FieldError]:
+        """Return one error for each placeholder for which ``scope`` has no value.
 
         Text, numbers, true and false are values; null, lists and objects are not.
         """
-        _refuse(self.problems(scope))
-
-    def problems(self, scope: Mapping[str, Any]) -> list[FieldError]:
-        """Return what ``require_values`` would name."""
         found: list[FieldError] = []
         for placeholder in self._placeholders:
             try:
@@ -64,7 +60,7 @@ class Template:
 
         Numbers, true and false are written as JSON writes them. Names of members are not filled
         in. The parts without placeholders are those of the value itself, not copies of them. Raises
-        InvalidRequestError where ``require_values`` does.
+        InvalidRequestError for the first of the ``problems``.
         """
         return self._value if self._filler is None else self._filler.fill(scope)
 
@@ -79,13 +75,6 @@ def template_of(value: Any, *, field: str = "activity") -> Template:
     template = reader.template_of(value, field)
     _refuse(reader.problems)
     return template
-
-
-def require_fillable(value: Any, scope: Mapping[str, Any], *, field: str = "activity") -> None:
-    """Raise InvalidRequestError naming all that ``template_of`` and ``require_values`` would."""
-    reader = _Reader()
-    template = reader.template_of(value, field)
-    _refuse([*reader.problems, *template.problems(scope)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Alert:
     What it says is kept under ``content_key``, the recipients under ``recipients_key``; an alert
     that names none is for its ``audience``. It may go to the channels ``channel_ids``, where none
     are named to any. ``fingerprint`` is that of the request that it came with. Each edit makes a
-    new ``version``, and so does the recall, at ``changed_at``.
+    new ``version``, and so does the recall.
 
     Before ``next_page`` all pages of the audience were read: ``found`` are their members,
     ``read_share`` is what part of all that is, and ``reader`` who read the last of them. Before
@@ -78,7 +78,6 @@ class Alert:
     expires_at: datetime | None = None
     traceparent: str | None = None
     version: int = 1
-    changed_at: datetime | None = None
     cancelled_at: datetime | None = None
     recalled_at: datetime | None = None
     started_at: datetime | None = None

@@ -34,7 +34,6 @@ WHOLE = Alert(
     expires_at=NOW + timedelta(seconds=3),
     traceparent="00-a-b-01",
     version=3,
-    changed_at=NOW + timedelta(seconds=4),
     cancelled_at=NOW + timedelta(seconds=5),
     recalled_at=NOW + timedelta(seconds=6),
     started_at=NOW + timedelta(seconds=7),

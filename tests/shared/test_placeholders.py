@@ -8,7 +8,7 @@ import pytest
 
 from shared import json_text
 from shared.errors import InvalidRequestError
-from shared.placeholders import require_fillable, template_of
+from shared.placeholders import template_of
 
 DATA = {
     "amount": 3,
@@ -22,6 +22,14 @@ DATA = {
     "empty": "",
 }
 SCOPE = {**DATA, "name": "Alex", "topic": "orders", "data": DATA}
+
+
+def require_fillable(value, scope):
+    """Check a value as whoever accepts an alert does."""
+    problems = template_of(value).problems(scope)
+    if problems:
+        raise InvalidRequestError(*problems)
+
 
 HOSTILE = [
     "a \"quote\" and 'another'",
@@ -331,42 +339,49 @@ def test_what_cannot_stand_within_text_is_refused(path, kind):
         fill(f"${{{path}}}")
 
 
-def test_all_problems_are_named_at_once_each_with_its_place():
-    activity = {
-        "text": "${unknown} ${name} ${ name }",
-        "attachments": [
-            {"content": {"body": [{"text": "${name}"}, {"text": "${unknown} ${unknown} ${"}]}}
-        ],
-        "value": [["${data}"]],
-    }
+BODY = "activity.attachments[0].content.body[1].text"
 
-    problems = problems_of(activity)
 
-    assert [(field, message.split(";")[0]) for field, message in problems] == [
-        ("activity.text", "has a ${ at character 20 that holds no path such as data.items.0.title"),
+@pytest.mark.parametrize(
+    ("text", "in_body", "expected"),
+    [
         (
-            "activity.attachments[0].content.body[1].text",
-            "has a ${ at character 23 that is never closed",
+            "${unknown} ${name} ${ name }",
+            "${unknown} ${unknown} ${",
+            [
+                (
+                    "activity.text",
+                    "has a ${ at character 20 that holds no path such as data.items.0.title",
+                ),
+                (BODY, "has a ${ at character 23 that is never closed"),
+            ],
         ),
-        ("activity.text", "has ${unknown}, which has no value"),
-        ("activity.attachments[0].content.body[1].text", "has ${unknown}, which has no value"),
         (
-            "activity.value[0][0]",
-            "has ${data}, which is an object, not text, a number, true or false",
+            "${unknown} ${name}",
+            "${unknown} ${unknown} ${data}",
+            [
+                ("activity.text", "has ${unknown}, which has no value"),
+                (BODY, "has ${unknown}, which has no value"),
+                (BODY, "has ${data}, which is an object, not text, a number, true or false"),
+            ],
         ),
-    ]
+    ],
+    ids=["what is no placeholder", "what has no value"],
+)
+def test_all_problems_are_named_at_once_each_with_its_place(text, in_body, expected):
+    body = [{"text": "${name}"}, {"text": in_body}]
+
+    problems = problems_of({"text": text, "attachments": [{"content": {"body": body}}]})
+
+    assert [(field, message.split(";")[0]) for field, message in problems] == expected
 
 
 def test_a_template_is_checked_for_each_scope():
     template = template_of({"text": "${name}: ${data.amount}"}, field="message.activity")
 
-    template.require_values({"name": "", "data": {"amount": 0}})
     assert template.problems({"name": "", "data": {"amount": 0}}) == []
-
-    with pytest.raises(InvalidRequestError) as caught:
-        template.require_values({"data": {"amount": []}})
-    assert [error.field for error in caught.value.field_errors] == ["message.activity.text"] * 2
-    assert caught.value.field_errors == tuple(template.problems({"data": {"amount": []}}))
+    problems = template.problems({"data": {"amount": []}})
+    assert [error.field for error in problems] == ["message.activity.text"] * 2
 
 
 def test_what_goes_wrong_does_not_repeat_values():

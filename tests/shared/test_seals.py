@@ -46,7 +46,7 @@ def test_what_was_cut_off_is_noticed(length):
     key = new_key()
 
     # Each part of it is noticed by another check, with other words.
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
         unseal(key, seal(key, "a:1")[:length])
 
 
