@@ -45,7 +45,7 @@ resource bot 'Microsoft.BotService/botServices@2022-09-15' = {
     endpoint: endpoint
     msaAppId: appId
     msaAppType: appType
-    msaAppTenantId: tenant().tenantId
+    msaAppTenantId: subscription().tenantId
     msaAppMSIResourceId: empty(identityId) ? null : identityId
     schemaTransformationVersion: '1.3'
     // A Direct Line is asked with the bot's own secrets.
