@@ -7,7 +7,7 @@ from pydantic import Field
 
 from shared.errors import FieldError, InvalidRequestError
 from shared.json_text import require_size
-from shared.models import (
+from shared.wire_models import (
     ChannelAccount,
     ChannelId,
     ConversationAccount,

@@ -6,18 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from CacheAccount.request import AccountBody, AccountQuery
-from shared.accounts import Account, OneToOne, StoredAccount
-from shared.conversations import Conversation
-from shared.errors import (
-    AccountChangedError,
-    FieldError,
-    InvalidRequestError,
-    UnknownAccountError,
-)
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.store import StoredAccount
+from shared.errors import AccountChangedError, FieldError, InvalidRequestError, UnknownAccountError
 from shared.json_text import require_size
 from shared.languages import is_within
-from shared.models import ConversationAccount, parse
-from shared.services import Services
+from shared.wire_models import ConversationAccount, parse
+from shared.wiring import Services
 
 # What a property of a row takes; bit by bit, an account could grow beyond it.
 _LARGEST_UTF16_BYTES = 64 * 1024
@@ -62,7 +58,7 @@ def cache_queued_account(
         says_stop = isinstance(preferences, Mapping) and preferences.get("muted") is True
         if not says_stop or services.accounts.get(channel_id, user_id) is not None:
             raise
-        services.opt_outs.remember(channel_id, user_id)
+        services.erased_opt_outs.remember(channel_id, user_id)
 
 
 def find_account(channel_id: str, user_id: str, services: Services) -> StoredAccount:

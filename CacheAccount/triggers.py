@@ -13,19 +13,19 @@ from CacheAccount.service import (
     find_account,
     list_accounts,
 )
-from shared.erasure import erase
-from shared.queues import CACHE_ACCOUNT, QueuedMessage
-from shared.services import services
+from shared.accounts.erasure import erase
+from shared.messages.envelope import CACHE_ACCOUNT, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import (
+from shared.triggers.http import (
     http_function,
     json_response,
     no_content,
     page_response,
     path_id,
-    queue_function,
     read_json,
 )
+from shared.triggers.queue import queue_function
+from shared.wiring import services
 
 cache_account_blueprint = func.Blueprint()
 
@@ -53,7 +53,7 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge what is told of an account into the cache."""
     # Queue storage tells the second in which a message came: it may have been the end of it.
-    told_at = message.flow.accepted_at + timedelta(milliseconds=999)
+    told_at = message.envelope.accepted_at + timedelta(milliseconds=999)
     cache_queued_account(
         account_patch(message.request), services(), told_at=min(told_at, datetime.now(UTC))
     )
@@ -82,5 +82,10 @@ def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Forget a person and their conversations; 204 whether or not anything was cached."""
-    erase(path_id(request, "channelId"), path_id(request, "userId"), services())
+    erase(
+        path_id(request, "channelId"),
+        path_id(request, "userId"),
+        services().accounts,
+        services().conversations,
+    )
     return no_content()

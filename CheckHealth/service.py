@@ -5,7 +5,7 @@ import threading
 import time
 
 from shared.errors import InvalidSettingError, StorageUnavailableError
-from shared.services import services
+from shared.wiring import services
 
 _logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import azure.functions as func
 
 from CheckHealth.service import failing_components
-from shared.triggers import http_function, json_response
+from shared.triggers.http import http_function, json_response
 
 check_health_blueprint = func.Blueprint()
 

@@ -3,13 +3,13 @@
 from http import HTTPStatus
 
 from DeleteActivity.request import DeleteRequest
-from shared.changes import Change
-from shared.connector_errors import ConnectorError
-from shared.delivered import changing
-from shared.models import parse
-from shared.queues import QueuedMessage, Sent
-from shared.services import Services
-from shared.targets import Target
+from shared.connector.errors import ConnectorError
+from shared.messages.envelope import QueuedMessage, Sent
+from shared.sending.activity_changes import Change
+from shared.sending.alert_copies import changing
+from shared.sending.recipient import Target
+from shared.wire_models import parse
+from shared.wiring import Services
 
 
 def delete_activity(
@@ -38,9 +38,9 @@ def delete_at(
 
 def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     """Recall what a queue's message asks for, or what was delivered of an alert."""
-    flow = message.flow
-    if flow.change is not None and flow.alert is not None:
-        with changing(flow.alert, flow.change, services, recalls=True) as delivered:
+    envelope = message.envelope
+    if envelope.change is not None and envelope.alert is not None:
+        with changing(envelope.alert, envelope.change, services, recalls=True) as delivered:
             delete_at(delivered.target, delivered.activity_id, services, message)
             return Sent(delivered.activity_id)
     request = parse(DeleteRequest, message.body)

@@ -4,11 +4,12 @@ import azure.functions as func
 
 from DeleteActivity.request import DeleteRequest
 from DeleteActivity.service import delete_activity, delete_queued_activity
-from shared.models import parse
-from shared.queues import DELETE_ACTIVITY, Handled, QueuedMessage
-from shared.services import services
+from shared.messages.envelope import DELETE_ACTIVITY, Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import http_function, no_content, path_id, queue_function
+from shared.triggers.http import http_function, no_content, path_id
+from shared.triggers.queue import queue_function
+from shared.wire_models import parse
+from shared.wiring import services
 
 delete_activity_blueprint = func.Blueprint()
 

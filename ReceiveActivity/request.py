@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from shared.models import (
+from shared.wire_models import (
     ChannelAccount,
     ChannelId,
     ConversationAccount,

@@ -7,14 +7,15 @@ from ReceiveActivity.commands import Command, obey, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.texts import confirmation
-from shared.accounts import Account, OneToOne, StoredAccount
-from shared.conversations import Conversation
-from shared.erasure import erase
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.erasure import erase
+from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.models import ChannelAccount
-from shared.queues import SEND_ACTIVITY, Flow
-from shared.services import Services
-from shared.storage import key_of
+from shared.messages.envelope import SEND_ACTIVITY, Envelope
+from shared.storage.tables import key_of
+from shared.wire_models import ChannelAccount
+from shared.wiring import Services
 
 
 def receive_activity(activity: InboundActivity, services: Services) -> None:
@@ -42,7 +43,7 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     for person in observation.erase:
         # Something may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
-            erase(activity.channel_id, user_id, services)
+            erase(activity.channel_id, user_id, services.accounts, services.conversations)
 
 
 @dataclass(frozen=True)
@@ -175,5 +176,5 @@ def _confirm(command: Command, account: Account, seen: _Seen, services: Services
     }
     reply_id = key_of("reply", seen.conversation.id, seen.activity.id or "", seen.at.isoformat())
     services.queues.send(
-        SEND_ACTIVITY, reply, Flow(id=reply_id, accepted_at=datetime.now(UTC), is_reply=True)
+        SEND_ACTIVITY, reply, Envelope(id=reply_id, accepted_at=datetime.now(UTC), is_reply=True)
     )

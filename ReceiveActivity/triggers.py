@@ -6,8 +6,8 @@ import azure.functions as func
 
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.service import receive_activity
-from shared.services import services
-from shared.triggers import http_function, json_response, read_json
+from shared.triggers.http import http_function, json_response, read_json
+from shared.wiring import services
 
 receive_activity_blueprint = func.Blueprint()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import FieldError, InvalidRequestError
-from shared.models import (
+from shared.wire_models import (
     Activity,
     ChannelId,
     Identifier,

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from SendActivity.request import SendRequest
-from shared.accounts import Account
-from shared.activities import outgoing, require_size
+from shared.accounts.account import Account
 from shared.errors import ConversationNotStartedError
 from shared.languages import best_match
-from shared.models import Activity
-from shared.queues import QueuedMessage, Sent, StartFirst
-from shared.references import account_in
-from shared.services import Services
-from shared.targets import Target, target_account, target_in, target_person
-from shared.turns import take_turn
-from shared.welcome import require_welcome
+from shared.messages.account_snapshot import account_in_snapshot
+from shared.messages.envelope import QueuedMessage, Sent, StartFirst
+from shared.sending.connector_call import take_turn
+from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.recipient import Target, target_account, target_in, target_person
+from shared.sending.welcome import require_welcome
+from shared.wire_models import Activity
+from shared.wiring import Services
 
 # Longer ago, a person may have moved, or changed their mind.
 _REFERENCE_HOLDS = timedelta(minutes=1)
@@ -39,7 +39,7 @@ def send_activity(
     target = _target(request, services)
     if message is not None:
         message.destination = target.destination
-    if not (message and message.flow.is_reply):
+    if not (message and message.envelope.is_reply):
         _require_welcome(request, target, services, message)
     activity = _in_language(request, target.account, services.settings.default_locale)
     return _send(target, lambda: activity, services, message)
@@ -52,16 +52,16 @@ def send_queued_activity(message: QueuedMessage, services: Services) -> Sent | S
     comes back when it is done.
     """
     try:
-        if message.flow.alert is not None:
-            return Sent(_send_alert(message, services, message.flow.alert).id)
+        if message.envelope.alert is not None:
+            return Sent(_send_alert(message, services, message.envelope.alert).id)
         return Sent(send_activity(SendRequest.from_json(message.body), services, message).id)
     except ConversationNotStartedError:
         to = message.destination
-        if message.flow.started or to is None or to.user_id is None:
+        if message.envelope.started or to is None or to.user_id is None:
             raise
         start = {"channelId": to.channel_id, "isGroup": False, "members": [{"id": to.user_id}]}
-        if message.flow.alert is not None:
-            topic_name = services.alerts.current(message.flow.alert).topic_name
+        if message.envelope.alert is not None:
+            topic_name = services.alerts.current(message.envelope.alert).topic_name
             start |= {"topicName": topic_name} if topic_name else {}
         return StartFirst(start)
 
@@ -70,11 +70,11 @@ def _send_alert(message: QueuedMessage, services: Services, alert_id: str) -> Se
     """Send a person's share of an alert, in the version that it has when the call is made."""
     request = SendRequest.of_alert(message.body)
     services.alerts.under_way(alert_id)
-    reference, recipient = message.flow.reference, request.recipient
-    age = datetime.now(UTC) - message.flow.accepted_at
+    reference, recipient = message.envelope.reference, request.recipient
+    age = datetime.now(UTC) - message.envelope.accepted_at
     if reference is not None and recipient is not None and age < _REFERENCE_HOLDS:
         # Whether they want it was asked when the reference was made, a moment ago.
-        account = account_in(reference, recipient.channel_id, recipient.user_id)
+        account = account_in_snapshot(reference, recipient.channel_id, recipient.user_id)
         target = target_account(account, services)
         message.destination = target.destination
     else:

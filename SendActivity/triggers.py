@@ -7,11 +7,12 @@ import azure.functions as func
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
 from shared.idempotency import Answer
-from shared.models import Activity, parse
-from shared.queues import SEND_ACTIVITY, Handled, QueuedMessage
-from shared.services import services
+from shared.messages.envelope import SEND_ACTIVITY, Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+from shared.triggers.http import http_function, json_response, path_id, read_json
+from shared.triggers.queue import queue_function
+from shared.wire_models import Activity, parse
+from shared.wiring import services
 
 send_activity_blueprint = func.Blueprint()
 

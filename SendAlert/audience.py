@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from shared.accounts import Account
-from shared.alerts import Alert, AlertPage
-from shared.channels import TEAMS
-from shared.models import canonical_id
-from shared.pacing import Lane
-from shared.services import Services
-from shared.welcome import reason_against
+from shared.accounts.account import Account
+from shared.accounts.suppression import reason_against
+from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
+from shared.connector.channel_features import TEAMS
+from shared.throttling.lane import Lane
+from shared.wire_models import canonical_id
+from shared.wiring import Services
 
 _ROWS_AT_ONCE = 250
 _THREADS = 8
@@ -67,7 +68,7 @@ def read_audience(
     *,
     after: str,
     most: int,
-    again: AlertPage | None = None,
+    again: AudiencePage | None = None,
 ) -> Stretch:
     """Return the next members of an alert's audience, ``most`` of them.
 
@@ -87,7 +88,7 @@ def read_audience(
 
 
 def _read_accounts(
-    alert: Alert, services: Services, after: str, most: int, again: AlertPage | None
+    alert: Alert, services: Services, after: str, most: int, again: AudiencePage | None
 ) -> Stretch:
     members: list[Member] = []
     deadline = time.monotonic() + _MOST_SECONDS
@@ -120,7 +121,7 @@ def _read_recipients(
     services: Services,
     after: str,
     most: int,
-    again: AlertPage | None,
+    again: AudiencePage | None,
 ) -> Stretch:
     first = int(after or 0)
     end = min(int(again.up_to) if again else first + most, len(recipients))

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from shared.alerts import Alert, AlertPage, PageCounts
-from shared.deliveries import Delivery, Status, id_in_alert, member_of
-from shared.services import Services
+from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage, PageCounts
+from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.rows import id_in_alert, member_of
+from shared.wiring import Services
 
 CURRENT = "current"
 RECALLED = "recalled"
@@ -77,7 +79,7 @@ class Progress:
 def progress_of(alert: Alert, services: Services) -> Progress:
     """Return how far an alert is; what is closed is not counted again."""
     counts = Counter(alert.counts)
-    for page in services.alert_pages.counted_since(alert.id, alert.closed_pages):
+    for page in services.audience_pages.counted_since(alert.id, alert.closed_pages):
         counts.update(_known(page, alert) or _count(page, alert, services))
     total = alert.found
     if alert.recipient_count is not None and alert.read_share < 1:
@@ -94,7 +96,7 @@ def progress_of(alert: Alert, services: Services) -> Progress:
     return Progress(alert, counts, total, datetime.now(UTC))
 
 
-def deliveries_of(page: AlertPage, alert: Alert, services: Services) -> list[Delivery]:
+def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[Delivery]:
     """Return the deliveries to all members of a page, those too of which nothing is recorded yet.
 
     Of an alert that was stopped, what has not begun never will.
@@ -136,7 +138,7 @@ def close_pages(
     The look begins at the page ``first`` and goes on with those before it, so that what waits for
     long holds up no others. ``read_before`` leaves out those of which that cannot be yet.
     """
-    pages = services.alert_pages.counted_since(alert.id, alert.closed_pages)
+    pages = services.audience_pages.counted_since(alert.id, alert.closed_pages)
     still_open = [
         each
         for each in pages
@@ -146,11 +148,11 @@ def close_pages(
     still_open.sort(key=lambda each: (each.number < first, each.number))
     closed = {}
     for each in still_open[:most]:
-        page = services.alert_pages.find(alert.id, each.number)
+        page = services.audience_pages.find(alert.id, each.number)
         if page is None:
             continue
         counts = _final_counts(page, alert, services)
-        if counts is not None and services.alert_pages.close(page, counts, alert.version):
+        if counts is not None and services.audience_pages.close(page, counts, alert.version):
             closed[page.number] = counts
     counted = Counter(alert.counts)
     number = alert.closed_pages
@@ -192,7 +194,7 @@ def is_to_change(delivery: Delivery, alert: Alert) -> bool:
     )
 
 
-def _final_counts(page: AlertPage, alert: Alert, services: Services) -> Counter[str] | None:
+def _final_counts(page: AudiencePage, alert: Alert, services: Services) -> Counter[str] | None:
     """Return how the members of a page have ended; None while not all of them have."""
     now = datetime.now(UTC)
     if alert.stopped_at is not None and now - alert.stopped_at < QUIET_AFTER:
@@ -223,7 +225,7 @@ def _has_ended(delivery_id: str, services: Services) -> bool:
 
 
 def _count(each: PageCounts, alert: Alert, services: Services) -> Counter[str]:
-    page = services.alert_pages.find(alert.id, each.number)
+    page = services.audience_pages.find(alert.id, each.number)
     return _counted(deliveries_of(page, alert, services) if page is not None else (), alert)
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from shared import json_text
-from shared.alerts import Audience
-from shared.deliveries import Status, place_in_alert
+from shared.alerts.alert import Audience
+from shared.deliveries.delivery import Status
+from shared.deliveries.rows import place_in_alert
 from shared.errors import FieldError, InvalidRequestError
-from shared.models import (
+from shared.storage.tables import key_of
+from shared.wire_models import (
     Activity,
     ChannelId,
     Identifier,
@@ -23,7 +25,6 @@ from shared.models import (
     canonical_id,
     parse,
 )
-from shared.storage import key_of
 
 # A property of a row takes 32 K characters.
 _LARGEST_AUDIENCE_BYTES = 32 * 1024

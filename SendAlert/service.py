@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from SendAlert.audience import stretches
+from SendAlert.fan_out import begin
 from SendAlert.progress import QUIET_AFTER, Progress, deliveries_of, progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
-from SendAlert.steps import begin
-from shared.activities import require_size
-from shared.alert_steps import go_on
-from shared.alerts import KNOWLEDGE_HOLDS, Alert, Audience, Content
-from shared.channels import KNOWN_CHANNELS
-from shared.deliveries import Delivery, member_of
+from shared.alerts.alert import Alert, Audience
+from shared.alerts.content import Content
+from shared.alerts.store import KNOWLEDGE_HOLDS
+from shared.connector.channel_features import KNOWN_CHANNELS
+from shared.deliveries.delivery import Delivery
+from shared.deliveries.rows import member_of
 from shared.errors import AlertExistsError, AlertOverError, FieldError, InvalidRequestError
-from shared.queues import QueuedMessage, Step
-from shared.services import Services
+from shared.messages.envelope import QueuedMessage, Step
+from shared.sending.alert_follow_up import go_on
+from shared.sending.outgoing_activity import require_size
+from shared.wiring import Services
 
 _STOPS_WITHIN_SECONDS = 2.0
 _POLL_SECONDS = 0.25
@@ -75,7 +78,7 @@ def accept_queued_alert(message: QueuedMessage, services: Services) -> None:
     request = AlertRequest.from_json(message.body)
     if request.dry_run:
         raise InvalidRequestError(FieldError("dryRun", "has nobody to answer to on a queue"))
-    accept_alert(request, message.flow.id, services, traceparent=message.flow.traceparent)
+    accept_alert(request, message.envelope.id, services, traceparent=message.envelope.traceparent)
 
 
 def reach_of(request: AlertRequest, services: Services) -> Reach:
@@ -133,7 +136,7 @@ def list_alert_deliveries(
     """
     alert = services.alerts.find(alert_id)
     number, after = query.place
-    page = services.alert_pages.find(alert.id, number)
+    page = services.audience_pages.find(alert.id, number)
     if page is None:
         return [], None
     fitting = sorted(

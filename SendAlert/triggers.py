@@ -5,8 +5,9 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from SendAlert.answers import accepted_body, alert_body, links_of, progress_body, reach_body
+from SendAlert.fan_out import take_step
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
+from SendAlert.responses import accepted_body, alert_body, links_of, progress_body, reach_body
 from SendAlert.service import (
     accept_alert,
     accept_queued_alert,
@@ -19,19 +20,12 @@ from SendAlert.service import (
     recall_alert,
     retry_alert,
 )
-from SendAlert.steps import take_step
 from shared.idempotency import Answer, id_for_key
-from shared.queues import SEND_ALERT, QueuedMessage
-from shared.services import services
+from shared.messages.envelope import SEND_ALERT, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import (
-    http_function,
-    json_response,
-    page_response,
-    path_id,
-    queue_function,
-    read_json,
-)
+from shared.triggers.http import http_function, json_response, page_response, path_id, read_json
+from shared.triggers.queue import queue_function
+from shared.wiring import services
 
 send_alert_blueprint = func.Blueprint()
 
@@ -59,9 +53,9 @@ def _send(request: func.HttpRequest) -> Answer:
 @queue_function(SEND_ALERT)
 def send_alert_from_queue(message: QueuedMessage) -> None:
     """Accept an alert, or take the next step of one that was accepted."""
-    flow = message.flow
-    if flow.step is not None and flow.alert is not None:
-        take_step(flow.alert, flow.step, services())
+    envelope = message.envelope
+    if envelope.step is not None and envelope.alert is not None:
+        take_step(envelope.alert, envelope.step, services())
     else:
         accept_queued_alert(message, services())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from shared.models import (
+from shared.wire_models import (
     Activity,
     ChannelAccount,
     ChannelId,

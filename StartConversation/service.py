@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import json_text
-from shared.accounts import Account, OneToOne, StoredAccount
-from shared.activities import outgoing, require_size
-from shared.channels import TEAMS, require_start_supported
-from shared.connector_errors import ConnectorError, unsupported
-from shared.conversations import Conversation
-from shared.deliveries import Destination
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.store import StoredAccount
+from shared.connector.channel_features import TEAMS, require_start_supported
+from shared.connector.errors import ConnectorError, unsupported
+from shared.deliveries.delivery import Destination
 from shared.errors import (
     ConversationNotSupportedError,
     ConversationStartingError,
@@ -21,11 +21,12 @@ from shared.errors import (
     StorageRefusedError,
     StorageUnavailableError,
 )
-from shared.models import ChannelAccount
-from shared.queues import QueuedMessage, Sent
-from shared.services import Services
-from shared.turns import Turn, take_turn
-from shared.welcome import require_welcome
+from shared.messages.envelope import QueuedMessage, Sent
+from shared.sending.connector_call import Turn, take_turn
+from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.welcome import require_welcome
+from shared.wire_models import ChannelAccount
+from shared.wiring import Services
 from StartConversation.request import StartRequest
 
 _logger = logging.getLogger(__name__)

@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from shared.conversations import Conversation
+from shared.accounts.conversations import Conversation
 from shared.idempotency import Answer
-from shared.queues import START_CONVERSATION, Handled, QueuedMessage
-from shared.services import services
+from shared.messages.envelope import START_CONVERSATION, Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+from shared.triggers.http import http_function, json_response, path_id, read_json
+from shared.triggers.queue import queue_function
+from shared.wiring import services
 from StartConversation.request import StartRequest
 from StartConversation.service import start_conversation, start_queued_conversation
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.models import Timestamp, WireModel, parse
+from shared.wire_models import Timestamp, WireModel, parse
 
 
 class FailureQuery(WireModel):

@@ -1,9 +1,9 @@
 """What became of messages, and putting back what failed."""
 
-from shared.deliveries import Delivery
+from shared.deliveries.delivery import Delivery
 from shared.errors import FieldError, InvalidRequestError
-from shared.redrive import put_back
-from shared.services import Services
+from shared.sending.redrive import put_back
+from shared.wiring import Services
 from TrackDelivery.request import FailureQuery
 
 

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from shared.retention import remove_old_rows
-from shared.services import services
-from shared.triggers import http_function, json_response, page_response, path_id
+from shared.triggers.http import http_function, json_response, page_response, path_id
+from shared.wiring import services
 from TrackDelivery.request import FailureQuery
+from TrackDelivery.retention import remove_old_rows
 from TrackDelivery.service import find_delivery, list_failures, retry_delivery
 
 track_delivery_blueprint = func.Blueprint()

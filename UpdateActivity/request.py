@@ -1,7 +1,7 @@
 """What can be asked for: another activity in the place of one that was sent."""
 
-from shared.changes import ChangeRequest
-from shared.models import Activity
+from shared.sending.activity_changes import ChangeRequest
+from shared.wire_models import Activity
 
 
 class UpdateRequest(ChangeRequest):

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from shared.activities import outgoing, require_size
-from shared.changes import Change
-from shared.delivered import changing
-from shared.models import Activity, parse
-from shared.queues import QueuedMessage, Sent
-from shared.services import Services
-from shared.targets import Target
+from shared.messages.envelope import QueuedMessage, Sent
+from shared.sending.activity_changes import Change
+from shared.sending.alert_copies import changing
+from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.recipient import Target
+from shared.wire_models import Activity, parse
+from shared.wiring import Services
 from UpdateActivity.request import UpdateRequest
 
 
@@ -47,9 +47,9 @@ def update_at(
 
 def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     """Edit what a queue's message asks for, or what was delivered of an alert."""
-    flow = message.flow
-    if flow.change is not None and flow.alert is not None:
-        with changing(flow.alert, flow.change, services, recalls=False) as delivered:
+    envelope = message.envelope
+    if envelope.change is not None and envelope.alert is not None:
+        with changing(envelope.alert, envelope.change, services, recalls=False) as delivered:
             delivered.activity_id = update_at(
                 delivered.target,
                 delivered.activity_id,

@@ -2,11 +2,12 @@
 
 import azure.functions as func
 
-from shared.models import Activity, parse
-from shared.queues import UPDATE_ACTIVITY, Handled, QueuedMessage
-from shared.services import services
+from shared.messages.envelope import UPDATE_ACTIVITY, Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers import http_function, json_response, path_id, queue_function, read_json
+from shared.triggers.http import http_function, json_response, path_id, read_json
+from shared.triggers.queue import queue_function
+from shared.wire_models import Activity, parse
+from shared.wiring import services
 from UpdateActivity.request import UpdateRequest
 from UpdateActivity.service import update_activity, update_queued_activity
 

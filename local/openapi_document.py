@@ -16,9 +16,9 @@ from local.functions import Function
 from local.openapi import ROOT
 from local.openapi_schemas import definitions, never_null, ref, schemas
 from local.openapi_table import Answer, Example, Json, Operation, Parameter
-from shared.connector_errors import TABLE, Silence
+from shared.connector.errors import TABLE, NoAnswer
+from shared.connector.user_agent import VERSION
 from shared.errors import AppError, HeldBackError, UnauthorizedCallerError
-from shared.version import VERSION
 
 HEADING = "# Made by `python -m local openapi` from the code; change it there.\n"
 
@@ -177,7 +177,7 @@ def _problems(told: Operation) -> dict[int, Json]:
         add(error, int(error.status))
     for row in TABLE if told.calls_connector else ():
         for status in [row.http] if row.http else row.said:
-            if not isinstance(status, Silence):
+            if not isinstance(status, NoAnswer):
                 add(row.error, int(status), *row.codes)
                 if row.error.status is not HTTPStatus.INTERNAL_SERVER_ERROR:
                     passed_on.add(int(status))

@@ -14,11 +14,11 @@ from local.openapi_table import Json
 from ReceiveActivity.request import InboundActivity
 from SendActivity.request import SendRequest
 from SendAlert.request import AlertRequest, AudienceBody, EditRequest
-from shared.alerts import AlertStatus
-from shared.deliveries import Status
+from shared.alerts.alert import AlertStatus
+from shared.deliveries.delivery import Status
 from shared.errors import FieldError
-from shared.models import Recipient
-from shared.queues import FLOW, Flow
+from shared.messages.envelope import ENVELOPE, Envelope
+from shared.wire_models import Recipient
 from StartConversation.request import StartRequest
 from UpdateActivity.request import UpdateRequest
 
@@ -161,7 +161,7 @@ class AlertProgress(Alert):
     links: AlertLinks
 
 
-class AlertPage(_Answer):
+class AudiencePage(_Answer):
     """Alerts, and where the next page begins, if there is one."""
 
     alerts: list[Alert]
@@ -215,7 +215,7 @@ class PoisonEntry(_Answer):
 
     message: Any
     failure: Failure
-    flow: Flow | None = Field(None, alias=FLOW)
+    envelope: Envelope | None = Field(None, alias=ENVELOPE)
 
 
 _REQUESTS = (
@@ -228,7 +228,7 @@ _REQUESTS = (
     AccountBody,
     _ConversationReference,
     InboundActivity,
-    Flow,
+    Envelope,
 )
 _ANSWERS = (
     Conversation,
@@ -240,7 +240,7 @@ _ANSWERS = (
     Reach,
     AcceptedAlert,
     AlertProgress,
-    AlertPage,
+    AudiencePage,
     Health,
     FailingHealth,
     Problem,

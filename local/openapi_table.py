@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from CacheAccount.request import AccountQuery
 from SendAlert.request import AlertDeliveryQuery, AlertQuery
 from shared import errors
-from shared.deliveries import Status
+from shared.deliveries.delivery import Status
 from shared.errors import AppError
 from TrackDelivery.request import FailureQuery
 

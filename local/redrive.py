@@ -9,9 +9,9 @@ from pathlib import Path
 
 from local.environment import StartError, prepare_environment
 from shared.errors import AppError
-from shared.queues import QUEUES
-from shared.services import Services
+from shared.messages.envelope import QUEUES
 from shared.settings import Settings
+from shared.wiring import Services
 
 REPORT_EVERY = 100
 

@@ -36,7 +36,7 @@
       UnknownDeliveryError             404
         ForgottenRecipientError        410
       DeliveryNotRetriableError        409  only what failed can be retried
-      ConnectorError                   what the Connector answered: see connector_errors
+      ConnectorError                   what the Connector answered: see shared.connector.errors
 
 ``on_queue`` on the class says what a queue does with a message that met the error. The texts hold
 no message, token or key: they go into answers and logs.

@@ -29,8 +29,9 @@ from shared.errors import (
     StorageRefusedError,
     StorageUnavailableError,
 )
-from shared.seals import derived_key, seal, unseal
-from shared.storage import Row, Storage, Table, key_of, version_of
+from shared.storage.account import Storage
+from shared.storage.encryption import derived_key, seal, unseal
+from shared.storage.tables import Row, Table, key_of, version_of
 
 _logger = logging.getLogger(__name__)
 

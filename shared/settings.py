@@ -6,15 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shared.auth.clouds import CLOUDS, Cloud
-from shared.auth.service_urls import (
-    Origin,
-    TrustedServiceUrls,
-    is_safe,
-    origin_of,
-    parse_origin,
-)
+from shared.auth.service_urls import Origin, TrustedServiceUrls, is_safe, origin_of, parse_origin
 from shared.auth.tokens import AppType, BotCredential
-from shared.channels import TEAMS, channel
+from shared.connector.channel_features import TEAMS, channel
 from shared.errors import InvalidSettingError, UntrustedServiceUrlError
 
 STORAGE = "AzureWebJobsStorage"

@@ -12,9 +12,9 @@ import pytest
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
-from shared import services as shared_services
-from shared.services import Services
+from shared import wiring
 from shared.settings import Settings
+from shared.wiring import Services
 from tests.support.builders import TENANT_ID, QueueReader
 from tests.support.certificates import Certificates
 from tests.support.connector import StubConnector
@@ -93,8 +93,8 @@ def deployed(app_settings, monkeypatch) -> Services:
         monkeypatch.delenv(name, raising=False)
     for name, value in app_settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(shared_services, "_services", None)
-    return shared_services.services()
+    monkeypatch.setattr(wiring, "_services", None)
+    return wiring.services()
 
 
 @pytest.fixture

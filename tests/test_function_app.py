@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.environment import read_host_json
-from shared.queues import QUEUES
-from shared.triggers import LAST_TRY
+from shared.messages.envelope import QUEUES
+from shared.triggers.queue import LAST_TRY
 
 PROJECT = Path(__file__).parents[1]
 FOLDERS = (
@@ -179,7 +179,7 @@ def test_what_only_some_invocations_need_is_not_loaded_with_the_app(seen, module
 
 
 def test_the_real_app_was_looked_at(seen):
-    assert {"function_app", "shared.services", "pydantic", "requests"} <= set(seen["modules"])
+    assert {"function_app", "shared.wiring", "pydantic", "requests"} <= set(seen["modules"])
 
 
 # Around the app

@@ -33,7 +33,7 @@ from SendActivity.request import SendRequest
 from SendAlert.request import AlertRequest, EditRequest
 from shared import errors
 from shared.errors import AppError, InvalidRequestError
-from shared.models import Activity, parse
+from shared.wire_models import Activity, parse
 from StartConversation.request import StartRequest
 from tests.flows.listening_app import ListeningApp, listening_app
 from tests.flows.running_app import APP_ID, QUEUES, AppStorage, new_tenant, new_user

@@ -8,7 +8,7 @@ from benchmarks.messages import CHANNEL_ID, activity, user_id
 def _bare_send() -> Send:
     from SendActivity.request import SendRequest
     from SendActivity.service import send_activity
-    from shared.services import services
+    from shared.wiring import services
 
     def send(batch: str, user: int) -> None:
         request = SendRequest.from_json(

@@ -8,14 +8,14 @@ from contextlib import suppress
 from benchmarks.pinning import SERVED, pin
 from benchmarks.stubs.connector import Connector
 from benchmarks.stubs.identity import Identity
-from benchmarks.stubs.queues import Queues
+from benchmarks.stubs.queues import AppQueues
 from benchmarks.stubs.server import Stub, serve
 from benchmarks.stubs.tables import Tables
 
 _STUBS: dict[str, Callable[[], Stub]] = {
     "connector": Connector,
     "identity": Identity,
-    "queues": Queues,
+    "queues": AppQueues,
     "tables": Tables,
 }
 

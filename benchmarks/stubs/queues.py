@@ -23,7 +23,7 @@ _LIST = """\
 </QueueMessage></QueueMessagesList>"""
 
 
-class Queues(Stub):
+class AppQueues(Stub):
     """The queue service."""
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.models import ChannelAccount
-from shared.personal_keys import PersonalKey
+from shared.storage.personal_keys import PersonalKey
+from shared.wire_models import ChannelAccount
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # A property of a row takes 32 K characters, and an id has up to 1,024.

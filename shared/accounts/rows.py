@@ -5,9 +5,9 @@ from typing import Any
 
 from shared import json_text
 from shared.accounts.account import Account, OneToOne
-from shared.models import ChannelAccount
-from shared.personal_keys import PersonalKey
-from shared.storage import Row
+from shared.storage.personal_keys import PersonalKey
+from shared.storage.tables import Row
+from shared.wire_models import ChannelAccount
 
 
 def to_properties(account: Account) -> dict[str, Any]:

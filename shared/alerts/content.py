@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.alerts.notification_summary import summary_of
+from shared.alerts.placeholders import Template, template_of
 from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 from shared.languages import best_match
-from shared.models import Activity, parse
-from shared.placeholders import Template, template_of
-from shared.summaries import summary_of
+from shared.wire_models import Activity, parse
 
 _IN_ANY_LANGUAGE = ""
 # As long as few names are, to measure by.

@@ -1,4 +1,9 @@
-"""Finding and changing alerts, and what they say."""
+"""Finding and changing alerts, and what they say.
+
+Table ``alerts``, a row for each alert. PartitionKey: the hash of the bot's app id and the alert's
+id; RowKey: ``alert``. The row says whom the alert is for and how far it is; what it says is kept
+aside (``bodies``), under another key after each edit, and so are the recipients, if it names any.
+"""
 
 import json
 import threading
@@ -12,10 +17,11 @@ from typing import Any
 from shared import json_text
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.content import Content
-from shared.claim_checks import ClaimChecks
-from shared.continuation_tokens import read_token, write_token
 from shared.errors import CancelledError, StorageUnavailableError, UnknownAlertError
-from shared.storage import Row, Storage, Table, key_of, version_of
+from shared.storage.account import Storage
+from shared.storage.continuation_tokens import read_token, write_token
+from shared.storage.large_values import LargeValues
+from shared.storage.tables import Row, Table, key_of, version_of
 
 _ROW_KEY = "alert"
 _TRIES = 20
@@ -28,14 +34,14 @@ _MOST_KNOWN = 100
 _MOST_CHARACTERS = 4 * 1024 * 1024
 
 
-class Alerts:
+class AlertStore:
     """Finds and changes alerts; one for all threads of the process."""
 
     def __init__(
         self,
         storage: Storage,
         app_id: str,
-        claim_checks: ClaimChecks,
+        large_values: LargeValues,
         *,
         kept_days: float,
         clock: Callable[[], float] = time.monotonic,
@@ -43,7 +49,7 @@ class Alerts:
         """Take the storage, the bot's app id, where texts are kept, and for how many days."""
         self._table = Table(storage, "alerts")
         self._app_id = app_id
-        self._claim_checks = claim_checks
+        self._claim_checks = large_values
         self._kept_for = timedelta(days=kept_days)
         self._clock = clock
         self._lock = threading.Lock()

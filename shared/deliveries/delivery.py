@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.personal_keys import PersonalKey
+from shared.storage.personal_keys import PersonalKey
 
 
 class Status(StrEnum):

@@ -1,17 +1,22 @@
-"""What failed: listed, and kept whole until it is retried or old."""
+"""What failed: listed, and kept whole until it is retried or old.
+
+Table ``failures``, a row only for what failed, until it is retried. PartitionKey: the bot's app id
+and the day; RowKey: the hash of the delivery's id. It leads to the message, kept whole aside.
+"""
 
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared import json_text
-from shared.claim_checks import ClaimChecks
-from shared.continuation_tokens import read_token, write_token
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import from_row, to_properties
-from shared.personal_keys import PersonalKey, PersonalKeys
-from shared.seals import seal, unseal
-from shared.storage import Storage, Table, key_of
+from shared.storage.account import Storage
+from shared.storage.continuation_tokens import read_token, write_token
+from shared.storage.encryption import seal, unseal
+from shared.storage.large_values import LargeValues
+from shared.storage.personal_keys import PersonalKey, PersonalKeys
+from shared.storage.tables import Table, key_of
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,13 @@ class Failures:
     """Keeps, lists and gives back what failed."""
 
     def __init__(
-        self, storage: Storage, app_id: str, keys: PersonalKeys, claim_checks: ClaimChecks
+        self, storage: Storage, app_id: str, keys: PersonalKeys, large_values: LargeValues
     ) -> None:
         """Take the storage, the bot's app id, and where keys and large texts are."""
         self._table = Table(storage, "failures")
         self._app_id = app_id
         self._keys = keys
-        self._claim_checks = claim_checks
+        self._claim_checks = large_values
 
     def keep(self, delivery: Delivery, failure: Failure) -> str:
         """Keep what failed; return the day that it is found by."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from shared import json_text
 from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.personal_keys import PersonalKey
-from shared.seals import seal, unseal
-from shared.storage import Row, key_of
+from shared.storage.encryption import seal, unseal
+from shared.storage.personal_keys import PersonalKey
+from shared.storage.tables import Row, key_of
 
 _ROW_KEY = "delivery"
 _OF_ALERT = re.compile(r"(?P<alert>.+):(?P<page>\d+):(?P<member>[\da-f]{32}|r\d+)", re.DOTALL)

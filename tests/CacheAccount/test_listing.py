@@ -10,7 +10,7 @@ import pytest
 from CacheAccount.request import account_patch
 from CacheAccount.service import cache_account
 from CacheAccount.triggers import list_accounts_http
-from shared.services import Services
+from shared.wiring import Services
 from tests.support.builders import answer_of, http_request
 
 BODY = {"bot": {"id": "28:bot"}, "serviceUrl": "https://smba.trafficmanager.net/teams/"}
@@ -77,7 +77,7 @@ def test_everybody_is_listed_as_they_are_answered_alone(tell):
 def test_nobody_is_listed_who_is_another_bots(tell, app_settings, monkeypatch):
     tell("29:alex")
     monkeypatch.setenv("MicrosoftAppId", "another-bot")
-    monkeypatch.setattr("shared.services._services", None)
+    monkeypatch.setattr("shared.wiring._services", None)
 
     assert listed() == []
 

@@ -2,7 +2,7 @@ import pytest
 
 from CacheAccount.request import account_patch
 from shared.errors import InvalidRequestError, RequestTooLargeError
-from shared.models import ConversationAccount
+from shared.wire_models import ConversationAccount
 
 # As bot SDKs write it.
 REFERENCE = {

@@ -4,9 +4,9 @@ import pytest
 
 from CacheAccount.request import account_patch
 from CacheAccount.service import account_body, cache_account, find_account
-from shared.accounts import OneToOne
-from shared.conversations import Conversation
-from shared.erasure import erase
+from shared.accounts.account import OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.erasure import erase
 from shared.errors import (
     AccountChangedError,
     InvalidRequestError,
@@ -15,7 +15,7 @@ from shared.errors import (
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
-from shared.models import ChannelAccount
+from shared.wire_models import ChannelAccount
 
 SERVICE_URL = "https://smba.trafficmanager.net/teams/"
 LEAST = {
@@ -342,7 +342,7 @@ def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, te
     tell(**WHOLE)
     tell(conversation={"id": "a:2"})
 
-    erase("msteams", "29:alex", services)
+    erase("msteams", "29:alex", services.accounts, services.conversations)
 
     with pytest.raises(UnknownAccountError):
         known()
@@ -354,8 +354,8 @@ def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, te
 def test_others_are_not_forgotten_with_them(services, tell, known):
     tell(**WHOLE)
 
-    erase("msteams", "29:megan", services)
-    erase("webchat", "29:alex", services)
+    erase("msteams", "29:megan", services.accounts, services.conversations)
+    erase("webchat", "29:alex", services.accounts, services.conversations)
 
     assert known() == WHOLE
     assert services.conversations.find("a:1")

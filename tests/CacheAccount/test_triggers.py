@@ -8,7 +8,7 @@ from CacheAccount.triggers import (
     delete_account_http,
     get_account_http,
 )
-from shared.queues import CACHE_ACCOUNT
+from shared.messages.envelope import CACHE_ACCOUNT
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 ALEX = {"channelId": "msteams", "userId": "29:alex/1"}
@@ -161,10 +161,10 @@ def test_anything_else_that_comes_before_the_account_is_poison(queue_reader):
 def test_what_is_told_on_the_queue_in_the_same_second_is_the_newer_news():
     put({**BODY, "installed": True})
     this_second = datetime.now(UTC).replace(microsecond=0)
-    flow = {"id": "news-1", "acceptedAt": this_second.isoformat()}
+    envelope = {"id": "news-1", "acceptedAt": this_second.isoformat()}
 
     cache_account_from_queue(
-        queue_message({**ALEX, "id": "news-1", "installed": False, "_flow": flow}), invocation()
+        queue_message({**ALEX, "id": "news-1", "installed": False, "_flow": envelope}), invocation()
     )
 
     assert answer_of(get())[1]["installed"] is False

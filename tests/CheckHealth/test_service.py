@@ -4,7 +4,7 @@ from azure.core.pipeline.transport import HttpTransport
 from CheckHealth import service
 from CheckHealth.service import failing_components
 from CheckHealth.triggers import check_health_http
-from shared import services as shared_services
+from shared import wiring
 from tests.support.builders import NOWHERE, answer_of, http_request
 
 
@@ -32,7 +32,7 @@ def redeploy(monkeypatch):
     def run(**settings):
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(shared_services, "_services", None)
+        monkeypatch.setattr(wiring, "_services", None)
 
     return run
 

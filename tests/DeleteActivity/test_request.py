@@ -2,7 +2,7 @@ import pytest
 
 from DeleteActivity.request import DeleteRequest
 from shared.errors import InvalidRequestError
-from shared.models import parse
+from shared.wire_models import parse
 
 SENT = {"conversationId": "a:1", "activityId": "1:7"}
 

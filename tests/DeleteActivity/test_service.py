@@ -4,15 +4,16 @@ import pytest
 
 from DeleteActivity.request import DeleteRequest
 from DeleteActivity.service import delete_activity, delete_at, delete_queued_activity
-from shared.accounts import Account, OneToOne
-from shared.alerts import Alert
-from shared.connector_errors import ConnectorError, ConnectorRejectedError
-from shared.conversations import Conversation
-from shared.deliveries import Delivery, Destination, Status, id_in_alert
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.alerts.alert import Alert
+from shared.connector.errors import ConnectorError, ConnectorRejectedError
+from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.rows import id_in_alert
 from shared.errors import AlreadyDoneError, UnknownConversationError
-from shared.models import parse
-from shared.queues import DELETE_ACTIVITY, AlertChange, Flow, QueuedMessage, Sent
-from shared.targets import target_in
+from shared.messages.envelope import DELETE_ACTIVITY, AlertChange, Envelope, QueuedMessage, Sent
+from shared.sending.recipient import target_in
+from shared.wire_models import parse
 from tests.support.builders import unique
 
 SENT = {"conversationId": "a:1", "activityId": "f:7"}
@@ -29,7 +30,7 @@ def over_http(services, **body):
 
 
 def from_queue(services, **body):
-    noted = Flow(id=unique("order"), accepted_at=datetime.now(UTC))
+    noted = Envelope(id=unique("order"), accepted_at=datetime.now(UTC))
     message = QueuedMessage(DELETE_ACTIVITY, {**SENT, **body}, noted)
     return delete_queued_activity(message, services)
 
@@ -125,14 +126,14 @@ def delivery(services, connector):
 
 def recall(delivery, services):
     delivery_id = f"{delivery.id}!2"
-    flow = Flow(
+    envelope = Envelope(
         id=delivery_id,
         accepted_at=datetime.now(UTC),
         posting=delivery_id,
         alert=delivery.alert_id,
         change=AlertChange(delivery_id=delivery.id, version=2),
     )
-    return delete_queued_activity(QueuedMessage(DELETE_ACTIVITY, {}, flow), services)
+    return delete_queued_activity(QueuedMessage(DELETE_ACTIVITY, {}, envelope), services)
 
 
 def test_what_was_delivered_of_a_recalled_alert_is_deleted_once(services, connector, delivery):

@@ -1,8 +1,8 @@
 import pytest
 
 from DeleteActivity.triggers import delete_activity_from_queue, delete_activity_http
-from shared.conversations import Conversation
-from shared.queues import DELETE_ACTIVITY
+from shared.accounts.conversations import Conversation
+from shared.messages.envelope import DELETE_ACTIVITY
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 

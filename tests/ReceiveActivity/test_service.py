@@ -9,10 +9,10 @@ import pytest
 from CacheAccount.service import cache_account
 from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
-from shared.accounts import Account, OneToOne
+from shared.accounts.account import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.queues import SEND_ACTIVITY
-from shared.services import Services
+from shared.messages.envelope import SEND_ACTIVITY
+from shared.wiring import Services
 from tests.ReceiveActivity.activities import inbound, read
 from tests.support.builders import QueueReader, settings, unique
 
@@ -292,7 +292,7 @@ def test_who_said_stop_is_still_left_alone_after_being_forgotten(services: Servi
     receive(services, user, text="stop")
     receive(services, user, type="deleteUserData", timestamp="2026-01-02T10:00:00Z")
 
-    assert services.opt_outs.include("msteams", user)
+    assert services.erased_opt_outs.include("msteams", user)
     receive(services, user, timestamp="2026-01-03T10:00:00Z")
     assert account_of(services, user).preferences == {"muted": True}
 
@@ -306,7 +306,7 @@ def test_who_wants_alerts_again_is_not_taken_for_one_who_said_stop_when_forgotte
     receive(services, user, text="start", timestamp="2026-01-03T10:00:00Z")
     receive(services, user, type="deleteUserData", timestamp="2026-01-04T10:00:00Z")
 
-    assert not services.opt_outs.include("msteams", user)
+    assert not services.erased_opt_outs.include("msteams", user)
 
 
 def test_an_object_id_finds_the_account_in_whatever_case(services: Services, user: str):

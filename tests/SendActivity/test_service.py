@@ -6,11 +6,13 @@ import pytest
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
-from shared.accounts import Account, OneToOne
-from shared.alerts import Alert, Alerts
-from shared.connector_errors import ConnectorError, ConnectorRejectedError
-from shared.conversations import Conversation
-from shared.deliveries import Status, id_in_alert
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.alerts.alert import Alert
+from shared.alerts.store import AlertStore
+from shared.connector.errors import ConnectorError, ConnectorRejectedError
+from shared.deliveries.delivery import Status
+from shared.deliveries.rows import id_in_alert
 from shared.errors import (
     CancelledError,
     ConversationNotStartedError,
@@ -21,10 +23,11 @@ from shared.errors import (
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
-from shared.models import ChannelAccount
-from shared.pacing import Lane, Pacer
-from shared.queues import SEND_ACTIVITY, Flow, QueuedMessage, Sent, StartFirst
-from shared.references import reference_to
+from shared.messages.account_snapshot import snapshot_of
+from shared.messages.envelope import SEND_ACTIVITY, Envelope, QueuedMessage, Sent, StartFirst
+from shared.throttling.lane import Lane
+from shared.throttling.pacer import Pacer
+from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 from tests.support.connector import is_send, is_start
 from tests.support.worker import Worker
@@ -261,8 +264,8 @@ def test_the_locale_of_a_single_activity_is_left_alone(send, know, connector):
 # From the queue
 
 
-def queued(body, **flow):
-    noted = Flow(id="order-7", accepted_at=datetime.now(UTC), **flow)
+def queued(body, **envelope):
+    noted = Envelope(id="order-7", accepted_at=datetime.now(UTC), **envelope)
     return QueuedMessage(SEND_ACTIVITY, {**TO_ALEX, "activity": {"text": "News"}, **body}, noted)
 
 
@@ -324,16 +327,16 @@ def alex(services, know):
     return services.accounts.get("msteams", "29:alex").account
 
 
-def of_alert(alert, account=None, **flow):
+def of_alert(alert, account=None, **envelope):
     """A message of an alert, with what was taken along of the account when it is given."""
     delivery_id = id_in_alert(alert.id, 0, "r1")
-    noted = Flow(
+    noted = Envelope(
         id=delivery_id,
         accepted_at=datetime.now(UTC),
         posting=delivery_id,
         alert=alert.id,
-        reference=reference_to(account) if account else None,
-        **flow,
+        reference=snapshot_of(account) if account else None,
+        **envelope,
     )
     return QueuedMessage(SEND_ACTIVITY, {"id": delivery_id, **TO_ALEX, "topic": "news"}, noted)
 
@@ -370,7 +373,7 @@ def test_a_person_gets_their_share_of_an_alert(services, alert, alex, connector,
 def test_what_was_taken_along_spares_the_look_up(services, alert, alex, storage_calls):
     send_queued_activity(of_alert(alert, alex), services)
     another = of_alert(alert, alex)
-    another.flow = another.flow.model_copy(update={"id": id_in_alert(alert.id, 0, "r2")})
+    another.envelope = another.envelope.model_copy(update={"id": id_in_alert(alert.id, 0, "r2")})
     storage_calls()
 
     send_queued_activity(another, services)
@@ -449,10 +452,10 @@ def meanwhile(services, connector):
             happens()
 
         pacer = Pacer(services.storage, unique("pace"), rate_per_second=1, sleep=sleep)
-        alerts = Alerts(
+        alerts = AlertStore(
             services.storage,
             services.settings.app_id,
-            services.queues.claim_checks,
+            services.queues.large_values,
             kept_days=30,
             clock=lambda: time["now"],
         )
@@ -511,12 +514,12 @@ def worker(services, queue_reader):
 
 
 def on_the_wire(message):
-    return {**message.body, "_flow": message.flow.to_json()}
+    return {**message.body, "_flow": message.envelope.to_json()}
 
 
 def secrets_of(account):
     """What must not stand in what lies about: the key, and what was taken along."""
-    reference = reference_to(account)
+    reference = snapshot_of(account)
     assert reference is not None
     return [reference.key, "conversationId", account.conversation.id]
 
@@ -550,7 +553,7 @@ def test_what_failed_holds_nothing_of_what_was_taken_along(worker, alert, alex, 
     worker.handle(on_the_wire(message))
 
     [poisoned] = worker.failures()
-    failed = worker.services.deliveries.find(message.flow.id)
+    failed = worker.services.deliveries.find(message.envelope.id)
     kept = worker.services.failures.find(failed.id, failed.failed_on)
     for text in (json.dumps(poisoned), json.dumps(kept.message)):
         assert not any(secret in text for secret in secrets_of(alex))
@@ -576,7 +579,7 @@ def test_the_version_that_was_said_is_recorded(worker, alert, alex):
 
     worker.handle(on_the_wire(message))
 
-    sent = worker.services.deliveries.find(message.flow.id)
+    sent = worker.services.deliveries.find(message.envelope.id)
     assert (sent.status, sent.alert_version, sent.alert_id) == (Status.SENT, 2, alert.id)
     assert sent.destination.user_id == "29:alex"
 
@@ -589,7 +592,7 @@ def test_what_was_cancelled_is_recorded_so_and_is_no_failure(worker, alert, alex
 
     worker.handle(on_the_wire(message))
 
-    cancelled = worker.services.deliveries.find(message.flow.id)
+    cancelled = worker.services.deliveries.find(message.envelope.id)
     assert (cancelled.status, cancelled.code, cancelled.attempts) == (
         Status.CANCELLED,
         "Cancelled",
@@ -604,5 +607,5 @@ def test_a_share_that_expired_is_not_sent(worker, alert, alex, connector):
 
     worker.handle({**on_the_wire(message), "expiresAt": late})
 
-    assert worker.services.deliveries.find(message.flow.id).status is Status.EXPIRED
+    assert worker.services.deliveries.find(message.envelope.id).status is Status.EXPIRED
     assert connector.requests == []

@@ -1,8 +1,8 @@
 import pytest
 
 from SendActivity.triggers import send_activity_from_queue, send_activity_http
-from shared.conversations import Conversation
-from shared.queues import SEND_ACTIVITY
+from shared.accounts.conversations import Conversation
+from shared.messages.envelope import SEND_ACTIVITY
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 

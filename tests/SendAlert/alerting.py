@@ -10,22 +10,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from SendAlert.enqueue import most_members
+from SendAlert.fan_out import begin, take_step
 from SendAlert.progress import progress_of
 from SendAlert.request import AlertRequest
 from SendAlert.service import accept_alert
-from SendAlert.shipping import most_members
-from SendAlert.steps import begin, take_step
-from shared.accounts import Account, OneToOne
+from shared.accounts.account import Account, OneToOne
 from shared.accounts.rows import to_properties
-from shared.alerts import Alert, AlertPage
-from shared.models import ChannelAccount
-from shared.pacing import Pacer
-from shared.personal_keys import PersonalKey
-from shared.queues import SEND_ACTIVITY, SEND_ALERT, Flow, Step
-from shared.seals import new_key
-from shared.services import Services
+from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
+from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT, Envelope, Step
 from shared.settings import Settings
-from shared.storage import Table, key_of
+from shared.storage.encryption import new_key
+from shared.storage.personal_keys import PersonalKey
+from shared.storage.tables import Table, key_of
+from shared.throttling.pacer import Pacer
+from shared.wire_models import ChannelAccount
+from shared.wiring import Services
 from tests.support.builders import QueueReader, unique
 from tests.support.lossy_storage import LossyStorage
 from tests.support.stub_server import Answer, Predicate, ReceivedRequest
@@ -183,7 +184,7 @@ class Alerting:
 
     def said(self) -> list[Step]:
         """The steps that are to be taken by now, which nobody else takes then."""
-        return [step for step in (flow.step for flow in self._flows()) if step is not None]
+        return [step for step in (envelope.step for envelope in self._flows()) if step is not None]
 
     def run(self, alert: Alert) -> Alert:
         """Take all steps that are to be taken by now, and those that they lead to."""
@@ -220,8 +221,8 @@ class Alerting:
         progress = progress_of(self.services.alerts.find(alert.id), self.services)
         return {str(name): count for name, count in progress.counts.items() if count}
 
-    def page(self, alert: Alert, number: int = 0) -> AlertPage:
-        page = self.services.alert_pages.find(alert.id, number)
+    def page(self, alert: Alert, number: int = 0) -> AudiencePage:
+        page = self.services.audience_pages.find(alert.id, number)
         assert page is not None
         return page
 
@@ -229,9 +230,9 @@ class Alerting:
         """How many messages are on a queue."""
         return self.worker.waits(queue)
 
-    def _flows(self) -> Iterator[Flow]:
+    def _flows(self) -> Iterator[Envelope]:
         for message in self.queue.take():
-            yield Flow.model_validate(message["_flow"])
+            yield Envelope.model_validate(message["_flow"])
 
 
 @contextmanager

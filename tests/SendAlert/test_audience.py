@@ -8,12 +8,13 @@ from uuid import uuid4
 import pytest
 
 from SendAlert.audience import Member, read_audience, stretches
-from shared.accounts import Account
-from shared.alerts import Alert, AlertPage, Audience
-from shared.pacing import Lane
-from shared.services import Services
+from shared.accounts.account import Account
+from shared.alerts.alert import Alert, Audience
+from shared.alerts.audience_pages import AudiencePage
 from shared.settings import Settings
-from shared.storage import Table
+from shared.storage.tables import Table
+from shared.throttling.lane import Lane
+from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, key_in, make_known
 from tests.support.builders import TENANT_ID, unique
 from tests.support.lossy_storage import LossyStorage
@@ -34,7 +35,7 @@ def read(alert, services, recipients=(), *, after="", most=100):
 def read_again(alert, services, stretch, recipients=(), *, after="", most=100):
     """Read the page that a stretch became once more."""
     members = tuple(each.id for each in stretch.members)
-    page = AlertPage(alert.id, 0, after, stretch.up_to, NOW, members, {}, share=stretch.share)
+    page = AudiencePage(alert.id, 0, after, stretch.up_to, NOW, members, {}, share=stretch.share)
     return read_audience(alert, recipients, services, after=after, most=most, again=page)
 
 

@@ -16,8 +16,10 @@ from SendAlert.progress import (
 )
 from SendAlert.request import EditRequest
 from SendAlert.service import edit_alert
-from shared.alerts import Alert, AlertPage
-from shared.deliveries import Delivery, Status, id_in_alert, member_of
+from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
+from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.rows import id_in_alert, member_of
 from tests.SendAlert.alerting import interrupted, writes
 from tests.support.builders import unique
 
@@ -42,12 +44,12 @@ def alert(services):
     )
     assert services.alerts.create(alert)
     for number in range(4):
-        services.alert_pages.open(a_page(alert, number))
+        services.audience_pages.open(a_page(alert, number))
     return services.alerts.find(alert.id)
 
 
 def a_page(alert, number):
-    return AlertPage(alert.id, number, "", "", NOW, MEMBERS, {("host", "tenant"): 2}, share=1.0)
+    return AudiencePage(alert.id, number, "", "", NOW, MEMBERS, {("host", "tenant"): 2}, share=1.0)
 
 
 def end(services, alert, number, *statuses, **fields):
@@ -79,7 +81,7 @@ def deliveries_read(calls):
 
 def test_what_is_not_recorded_yet_is_accepted(services, alert):
     end(services, alert, 0, "retrying")
-    page = services.alert_pages.find(alert.id, 0)
+    page = services.audience_pages.find(alert.id, 0)
     assert page is not None
 
     found = deliveries_of(page, alert, services)
@@ -105,7 +107,7 @@ def test_what_is_not_recorded_yet_is_accepted(services, alert):
 )
 def test_what_has_not_begun_of_what_was_stopped_never_will(services, alert, status, shown):
     end(services, alert, 0, status, status)
-    page = services.alert_pages.find(alert.id, 0)
+    page = services.audience_pages.find(alert.id, 0)
     assert page is not None
     stopped = replace(alert, cancelled_at=NOW)
 
@@ -125,7 +127,7 @@ def test_a_page_is_closed_only_when_all_of_it_have_ended(services, alert):
 
     after = closed(services, alert)
 
-    pages = services.alert_pages.counted_since(alert.id, 0)
+    pages = services.audience_pages.counted_since(alert.id, 0)
     assert [page.counts for page in pages] == [
         {"sent": 2, "current": 2},
         None,
@@ -176,7 +178,7 @@ def test_one_that_waits_for_long_holds_up_no_others(services, alert):
     for first in (0, 1, 2, 3):
         closed(services, alert, most=1, first=first)
 
-    pages = services.alert_pages.counted_since(alert.id, 0)
+    pages = services.audience_pages.counted_since(alert.id, 0)
     assert [page.counts is not None for page in pages] == [False, True, True, True]
     assert services.alerts.find(alert.id).closed_pages == 0
 
@@ -205,7 +207,7 @@ def test_what_is_closed_is_frozen(services, alert):
 
 
 def test_an_empty_page_is_closed_at_once(services, alert):
-    services.alert_pages.open(replace(a_page(alert, 4), members=()))
+    services.audience_pages.open(replace(a_page(alert, 4), members=()))
     services.alerts.change(alert.id, lambda current: replace(current, next_page=5))
     sent(services, alert, 0, 1, 2, 3)
 
@@ -215,7 +217,7 @@ def test_an_empty_page_is_closed_at_once(services, alert):
 def test_what_has_to_be_changed_is_open_until_the_change_has_ended(services, alert):
     sent(services, alert, 0, version=1)
     edited = services.alerts.change(alert.id, lambda current: replace(current, version=2))
-    page = services.alert_pages.find(alert.id, 0)
+    page = services.audience_pages.find(alert.id, 0)
     assert page is not None
     deliveries = deliveries_of(page, edited, services)
 
@@ -278,10 +280,10 @@ def test_a_page_that_is_reopened_is_counted_once_more(services, alert):
     for number in range(4):
         end(services, alert, number, "permanent-failure", "suppressed", posting="first")
     closed(services, alert)
-    page = services.alert_pages.find(alert.id, 0)
+    page = services.audience_pages.find(alert.id, 0)
     assert page is not None
 
-    services.alert_pages.reopen(page)
+    services.audience_pages.reopen(page)
     services.alerts.change(alert.id, lambda current: replace(current, closed_pages=0, counts={}))
     end(services, alert, 0, "sent", posting="again", alert_version=1)
 

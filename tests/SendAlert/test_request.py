@@ -1,8 +1,8 @@
 import pytest
 
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
-from shared.alerts import Audience
-from shared.deliveries import Status
+from shared.alerts.alert import Audience
+from shared.deliveries.delivery import Status
 from shared.errors import InvalidRequestError
 
 NEWS = {"activity": {"text": "News"}}

@@ -20,9 +20,9 @@ from SendAlert.service import (
     recall_alert,
     retry_alert,
 )
-from shared.alerts import AlertStatus
-from shared.channels import KNOWN_CHANNELS
-from shared.deliveries import Status
+from shared.alerts.alert import AlertStatus
+from shared.connector.channel_features import KNOWN_CHANNELS
+from shared.deliveries.delivery import Status
 from shared.errors import (
     AlertExistsError,
     AlertOverError,
@@ -31,9 +31,9 @@ from shared.errors import (
     RequestTooLargeError,
     UnknownAlertError,
 )
-from shared.queues import SEND_ALERT, UPDATE_ACTIVITY, Flow, QueuedMessage
-from shared.services import Services
+from shared.messages.envelope import SEND_ALERT, UPDATE_ACTIVITY, Envelope, QueuedMessage
 from shared.settings import Settings
+from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, texts, through
 from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
@@ -214,7 +214,7 @@ def test_the_same_alert_is_accepted_once(alerting):
 
     assert again == first
     assert alerting.services.alerts.content(first) is not None
-    assert alerting.services.queues.claim_checks.fetch(first.content_key) is not None
+    assert alerting.services.queues.large_values.fetch(first.content_key) is not None
 
 
 def test_another_alert_with_its_id_is_refused_and_leaves_it_as_it_was(alerting):
@@ -292,25 +292,25 @@ def test_who_is_named_twice_gets_it_once(alerting, connector, members):
 
 
 def test_an_alert_comes_from_the_queue_with_the_id_and_the_trace_of_its_message(services):
-    flow = Flow(id=unique("order"), accepted_at=datetime.now(UTC), traceparent="00-a-b-01")
-    message = QueuedMessage(SEND_ALERT, {**NEWS, "audience": {}}, flow)
+    envelope = Envelope(id=unique("order"), accepted_at=datetime.now(UTC), traceparent="00-a-b-01")
+    message = QueuedMessage(SEND_ALERT, {**NEWS, "audience": {}}, envelope)
 
     accept_queued_alert(message, services)
 
-    alert = services.alerts.find(flow.id)
+    alert = services.alerts.find(envelope.id)
     assert (alert.version, alert.traceparent) == (1, "00-a-b-01")
 
 
 def test_a_dry_run_has_nobody_to_answer_to_on_a_queue(services):
-    flow = Flow(id=unique("order"), accepted_at=datetime.now(UTC))
-    message = QueuedMessage(SEND_ALERT, {**NEWS, "audience": {}, "dryRun": True}, flow)
+    envelope = Envelope(id=unique("order"), accepted_at=datetime.now(UTC))
+    message = QueuedMessage(SEND_ALERT, {**NEWS, "audience": {}, "dryRun": True}, envelope)
 
     with pytest.raises(InvalidRequestError) as caught:
         accept_queued_alert(message, services)
 
     assert [each.field for each in caught.value.field_errors] == ["dryRun"]
     with pytest.raises(UnknownAlertError):
-        services.alerts.find(flow.id)
+        services.alerts.find(envelope.id)
 
 
 # Whom it would reach
@@ -443,7 +443,7 @@ def test_what_is_scheduled_is_cancelled_and_over_at_once(alerting, storage_calls
     assert status_of(progress.alert) is AlertStatus.CANCELLED
     assert progress.alert.ended_at == progress.alert.cancelled_at
     assert (progress.total, progress.counts) == (2, {"cancelled": 2})
-    assert alerting.services.queues.claim_checks.fetch(alert.recipients_key) is None
+    assert alerting.services.queues.large_values.fetch(alert.recipients_key) is None
 
 
 def test_what_is_cancelled_says_what_went_out_and_sends_nothing_more(alerting, connector):
@@ -519,7 +519,7 @@ def test_whom_a_recalled_alert_named_is_forgotten(alerting):
 
     recall_alert(alert.id, alerting.services)
 
-    assert alerting.services.queues.claim_checks.fetch(alert.recipients_key) is None
+    assert alerting.services.queues.large_values.fetch(alert.recipients_key) is None
 
 
 def test_what_was_cancelled_before_it_began_stays_over_when_it_is_recalled(alerting):

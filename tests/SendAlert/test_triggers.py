@@ -14,7 +14,7 @@ from SendAlert.triggers import (
     send_alert_from_queue,
     send_alert_http,
 )
-from shared.queues import SEND_ALERT
+from shared.messages.envelope import SEND_ALERT
 from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
 
 NEWS = {"audience": {}, "activity": {"text": "News"}}
@@ -152,7 +152,7 @@ def test_a_dry_run_is_answered_with_whom_it_would_reach(app):
 
 
 def known(channel_id, user_id, **fields):
-    from shared.accounts import Account
+    from shared.accounts.account import Account
 
     return Account(channel_id, user_id, **fields)
 

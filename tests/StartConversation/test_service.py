@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from shared.accounts import Account, OneToOne
-from shared.connector_errors import ConnectorError, ConnectorRejectedError
-from shared.conversations import Conversation
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.connector.errors import ConnectorError, ConnectorRejectedError
 from shared.errors import (
     BotCredentialError,
     ConversationNotSupportedError,
@@ -16,9 +16,9 @@ from shared.errors import (
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
-from shared.models import ChannelAccount
-from shared.services import Services
 from shared.settings import Settings
+from shared.wire_models import ChannelAccount
+from shared.wiring import Services
 from StartConversation.request import StartRequest
 from StartConversation.service import start_conversation
 from tests.support.builders import TENANT_ID

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.queues import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
 from StartConversation.triggers import (
     get_conversation_http,
     start_conversation_from_queue,
@@ -134,9 +134,9 @@ def test_a_start_from_the_queue_is_the_same_start(app, connector, poison):
 def test_what_waits_for_a_start_goes_on_when_it_is_done(queue_reader):
     sends = queue_reader(SEND_ACTIVITY)
     then = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "x"}}
-    flow = {"id": "order-7", "acceptedAt": "2026-01-31T10:00:00+00:00", "then": then}
+    envelope = {"id": "order-7", "acceptedAt": "2026-01-31T10:00:00+00:00", "then": then}
 
-    start_conversation_from_queue(queue_message({**ALEX, "_flow": flow}), invocation())
+    start_conversation_from_queue(queue_message({**ALEX, "_flow": envelope}), invocation())
 
     [send] = sends.take()
     noted = send.pop("_flow")

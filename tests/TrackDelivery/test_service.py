@@ -2,18 +2,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.accounts import Account, OneToOne
-from shared.conversations import Conversation
-from shared.deliveries import Status
-from shared.erasure import erase
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.erasure import erase
+from shared.deliveries.delivery import Status
 from shared.errors import (
     DeliveryNotRetriableError,
     ForgottenRecipientError,
     InvalidRequestError,
     UnknownDeliveryError,
 )
-from shared.models import ChannelAccount
-from shared.queues import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
+from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 from tests.support.connector import is_start
 from tests.support.worker import Worker
@@ -270,7 +270,7 @@ def test_what_is_no_json_object_would_fail_again(worker, services):
 
 
 def test_a_message_without_its_recipient_is_gone(failed, worker, services, user_id):
-    erase("msteams", user_id, services)
+    erase("msteams", user_id, services.accounts, services.conversations)
 
     assert "recipient" not in find_delivery("order-7", services).to_json()
     with pytest.raises(ForgottenRecipientError):

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.functions import TimerRequest
 
-from shared.conversations import Conversation
-from shared.deliveries import Status
+from shared.accounts.conversations import Conversation
+from shared.deliveries.delivery import Status
 from tests.support.builders import answer_of, http_request
 from tests.support.worker import Worker
 from TrackDelivery.triggers import (

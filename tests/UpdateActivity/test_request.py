@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import InvalidRequestError
-from shared.models import parse
+from shared.wire_models import parse
 from UpdateActivity.request import UpdateRequest
 
 SENT = {"conversationId": "a:1", "activityId": "1:7"}

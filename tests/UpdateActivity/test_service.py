@@ -3,14 +3,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.accounts import Account, OneToOne
-from shared.alerts import Alert
-from shared.conversations import Conversation
-from shared.deliveries import Delivery, Destination, Status, id_in_alert
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.alerts.alert import Alert
+from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.rows import id_in_alert
 from shared.errors import AlreadyDoneError, RequestTooLargeError
-from shared.models import Activity, ChannelAccount, parse
-from shared.queues import UPDATE_ACTIVITY, AlertChange, Flow, QueuedMessage, Sent
-from shared.targets import target_in
+from shared.messages.envelope import UPDATE_ACTIVITY, AlertChange, Envelope, QueuedMessage, Sent
+from shared.sending.recipient import target_in
+from shared.wire_models import Activity, ChannelAccount, parse
 from tests.support.builders import unique
 from tests.support.worker import Worker
 from UpdateActivity.request import UpdateRequest
@@ -113,7 +114,7 @@ def test_a_queued_message_tells_the_id_that_the_activity_has_now(services, keep,
     keep()
     connector.answer(200, {"id": "8"})
     body = {"conversationId": "a:1", "activityId": "7", "activity": {"text": "News"}}
-    noted = Flow(id="order-7-edit", accepted_at=datetime.now(UTC))
+    noted = Envelope(id="order-7-edit", accepted_at=datetime.now(UTC))
 
     assert update_queued_activity(QueuedMessage(UPDATE_ACTIVITY, body, noted), services) == (
         Sent("8")
@@ -155,14 +156,14 @@ def delivered(services, connector):
 
 def change_of(delivery, version=2):
     delivery_id = f"{delivery.id}!{version}"
-    flow = Flow(
+    envelope = Envelope(
         id=delivery_id,
         accepted_at=datetime.now(UTC),
         posting=delivery_id,
         alert=delivery.alert_id,
         change=AlertChange(delivery_id=delivery.id, version=version),
     )
-    return QueuedMessage(UPDATE_ACTIVITY, {}, flow)
+    return QueuedMessage(UPDATE_ACTIVITY, {}, envelope)
 
 
 def test_an_edit_of_an_alert_is_made_for_each_person_where_it_was_delivered(
@@ -223,9 +224,9 @@ def test_an_edit_that_fails_is_recorded_by_itself_and_the_delivery_as_it_was(
     message = change_of(delivery)
     worker = Worker(services, queue_reader)
 
-    worker.handle({"_flow": message.flow.to_json()}, UPDATE_ACTIVITY)
+    worker.handle({"_flow": message.envelope.to_json()}, UPDATE_ACTIVITY)
 
-    failed = services.deliveries.find(message.flow.id)
+    failed = services.deliveries.find(message.envelope.id)
     assert (failed.status, failed.code) == (Status.PERMANENT_FAILURE, "BadSyntax")
     found = services.deliveries.find(delivery.id)
     assert (found.status, found.alert_version) == (Status.SENT, 1)
@@ -238,7 +239,7 @@ def test_an_edit_that_the_queue_gives_out_twice_is_made_once(
     worker = Worker(services, queue_reader)
 
     for _ in range(2):
-        worker.handle({"_flow": change_of(delivery).flow.to_json()}, UPDATE_ACTIVITY)
+        worker.handle({"_flow": change_of(delivery).envelope.to_json()}, UPDATE_ACTIVITY)
 
     assert len(connector.requests) == 1
     assert services.deliveries.find(f"{delivery.id}!2").status is Status.SENT

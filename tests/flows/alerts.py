@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from shared.accounts import Account, OneToOne
+from shared.accounts.account import Account, OneToOne
 from shared.accounts.rows import to_properties
-from shared.models import ChannelAccount
-from shared.personal_keys import PersonalKey
-from shared.seals import new_key
 from shared.settings import StorageAccount
-from shared.storage import Storage, Table, key_of
+from shared.storage.account import Storage
+from shared.storage.encryption import new_key
+from shared.storage.personal_keys import PersonalKey
+from shared.storage.tables import Table, key_of
+from shared.wire_models import ChannelAccount
 from tests.flows.running_app import APP_ID, AppStorage, RunningApp
 from tests.local.host_process import Answer
 from tests.support.stub_server import ReceivedRequest

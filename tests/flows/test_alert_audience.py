@@ -10,8 +10,8 @@ import pytest
 
 from SendAlert.request import AlertRequest
 from SendAlert.service import accept_alert
-from shared.services import Services
 from shared.settings import Settings
+from shared.wiring import Services
 from tests.flows.alerts import (
     ENDED_SECONDS,
     counts,

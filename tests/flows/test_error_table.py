@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from local.azurite import azurite
-from shared.connector_errors import TABLE, Silence
+from shared.connector.errors import TABLE, NoAnswer
 from tests.flows.running_app import (
     QUEUES,
     SENDING,
@@ -35,7 +35,7 @@ UPDATING = "update-activity"
 DELETING = "delete-activity"
 COMMUNITY = "smba.infra.gcc.teams.microsoft.com"
 A_CODE = "SomethingElse"
-Said = int | Silence
+Said = int | NoAnswer
 FAILS = "permanent-failure"
 
 
@@ -68,8 +68,8 @@ CONTRACT: dict[tuple[Said, str | None], Expected] = {
     (502, None): replace(PERHAPS_SENT_BEFORE, http=502),
     (503, None): replace(SENT_AT_SECOND, http=502),
     (504, None): replace(PERHAPS_SENT_BEFORE, http=504),
-    (Silence.TIMED_OUT, None): replace(PERHAPS_SENT_BEFORE, http=504, code="ConnectorTimeout"),
-    (Silence.CUT_OFF, None): replace(PERHAPS_SENT_BEFORE, http=502, code="ConnectorUnavailable"),
+    (NoAnswer.TIMED_OUT, None): replace(PERHAPS_SENT_BEFORE, http=504, code="ConnectorTimeout"),
+    (NoAnswer.CUT_OFF, None): replace(PERHAPS_SENT_BEFORE, http=502, code="ConnectorUnavailable"),
     (404, "ConversationNotFound"): Expected(404, queue="sent", calls=3, attempts=3),
     (403, "BotNotInConversationRoster"): Expected(403, account={"installed": False}),
     (403, "ConversationBlockedByUser"): BLOCKED,
@@ -90,7 +90,7 @@ CONTRACT: dict[tuple[Said, str | None], Expected] = {
     **{(status, None): REDIRECTED for status in range(300, 400)},
 }
 # These have tests of their own: nobody answers, and everything pauses.
-APART = {(Silence.UNREACHABLE, None), (401, None)}
+APART = {(NoAnswer.UNREACHABLE, None), (401, None)}
 OTHERS = (405, 409, 500, 501)
 # Enough of what is all the same.
 REDIRECTS = (301, 302, 307, 308)
@@ -117,7 +117,7 @@ def expected_of_change(case: tuple[Said, str | None], queue: str) -> Expected:
 
 def name_of(case: tuple[Said, str | None]) -> str:
     said, code = case
-    return " ".join([said.name if isinstance(said, Silence) else str(said), code or ""]).strip()
+    return " ".join([said.name if isinstance(said, NoAnswer) else str(said), code or ""]).strip()
 
 
 CHANGES_HOST = (403, "InvalidBotApiHost")
@@ -161,9 +161,9 @@ class Row:
         """Have the Connector say once to this person's call what the case is."""
         said, code = self._case
         connector = self._app.connector
-        if said is Silence.TIMED_OUT:
+        if said is NoAnswer.TIMED_OUT:
             connector.block(times=times, when=self.is_first)
-        elif said is Silence.CUT_OFF:
+        elif said is NoAnswer.CUT_OFF:
             connector.cut(times=times, when=self.is_first)
         elif isinstance(said, int) and said in range(300, 400):
             moved = {"Location": f"{connector.url}/moved"}
@@ -492,7 +492,7 @@ def test_two_conversations_that_are_throttled_pause_their_tenant(app: RunningApp
 
 
 def test_where_nobody_listens_is_tried_again(app: RunningApp, connector, nowhere: str):
-    row = Row(app, (Silence.UNREACHABLE, None), is_start=False)
+    row = Row(app, (NoAnswer.UNREACHABLE, None), is_start=False)
     path = f"/api/accounts/msteams/{row.user}"
     app.put(path, {"serviceUrl": nowhere})
 

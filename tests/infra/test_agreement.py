@@ -10,9 +10,9 @@ import pytest
 from infra.build_package import what_ships
 from shared.auth.clouds import CLOUDS
 from shared.auth.tokens import AppType
-from shared.connector_errors import ConnectorError
+from shared.connector.errors import ConnectorError
 from shared.errors import BotCredentialError
-from shared.outcomes import Outcome
+from shared.sending.telemetry import Outcome
 from shared.settings import STORAGE
 from tests.infra.bicep import BicepFile
 from tests.infra.files import BICEP, INFRA, PROJECT, parsed
@@ -176,7 +176,7 @@ def test_a_new_table_is_found_wherever_it_is_made():
 
 
 def test_the_queues_of_the_code_are_made():
-    names = constants((PROJECT / "shared/queues.py").read_text())
+    names = constants((PROJECT / "shared/messages/envelope.py").read_text())
     triggered = {
         names[queue]
         for path in SHIPPED

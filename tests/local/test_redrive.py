@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.connector_errors import ConnectorAnswer, connector_error
-from shared.queues import CACHE_ACCOUNT, QUEUES, SEND_ACTIVITY, Flow
+from shared.connector.errors import ConnectorAnswer, connector_error
+from shared.messages.envelope import CACHE_ACCOUNT, QUEUES, SEND_ACTIVITY, Envelope
 from tests.support.builders import NOWHERE
 from tests.support.lossy_storage import LossyStorage
 
@@ -39,8 +39,8 @@ def failed(services, queue_reader):
     for reader in (waiting, poison):
         reader.clear()
     for number in range(3):
-        flow = Flow(id=f"order-{number}", accepted_at=THEN)
-        services.queues.poison(SEND_ACTIVITY, {"id": flow.id}, flow, ERROR, THEN)
+        envelope = Envelope(id=f"order-{number}", accepted_at=THEN)
+        services.queues.poison(SEND_ACTIVITY, {"id": envelope.id}, envelope, ERROR, THEN)
     return waiting, poison
 
 
@@ -80,8 +80,8 @@ def test_what_fails_again_meanwhile_is_not_put_back_again(
     def fails_again(request):
         """As with the app running: whatever is put back is in the poison queue soon."""
         if request.method == "POST" and f"/{SEND_ACTIVITY}/messages" in request.path:
-            flow = Flow(id=f"again-{next(again)}", accepted_at=THEN)
-            services.queues.poison(SEND_ACTIVITY, {"id": flow.id}, flow, ERROR, THEN)
+            envelope = Envelope(id=f"again-{next(again)}", accepted_at=THEN)
+            services.queues.poison(SEND_ACTIVITY, {"id": envelope.id}, envelope, ERROR, THEN)
         return False
 
     with LossyStorage(azurite.connection_string, "Queue") as queues:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 import pytest
 
 from shared import errors
-from shared.connector_errors import (
+from shared.connector.errors import (
     ConnectorAnswer,
     ConnectorRejectedError,
     ConnectorThrottledError,

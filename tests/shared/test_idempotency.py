@@ -28,8 +28,8 @@ from shared.errors import (
 )
 from shared.idempotency import Answer, IdempotencyKeys, id_for_key
 from shared.settings import StorageAccount
-from shared.storage import Storage
-from shared.triggers import http_function, json_response
+from shared.storage.account import Storage
+from shared.triggers.http import http_function, json_response
 from tests.support.builders import NOWHERE, http_request, unique
 from tests.support.lossy_storage import LossyStorage
 from tests.support.waiting import PATIENCE_SECONDS

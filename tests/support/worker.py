@@ -7,9 +7,8 @@ from typing import Any
 from DeleteActivity.service import delete_queued_activity
 from SendActivity.service import send_queued_activity
 from shared import json_text
-from shared.deliveries import Delivery
-from shared.flow import Taken, process
-from shared.queues import (
+from shared.deliveries.delivery import Delivery
+from shared.messages.envelope import (
     DELETE_ACTIVITY,
     SEND_ACTIVITY,
     START_CONVERSATION,
@@ -17,7 +16,8 @@ from shared.queues import (
     Handled,
     QueuedMessage,
 )
-from shared.services import Services
+from shared.triggers.queue import Taken, process
+from shared.wiring import Services
 from StartConversation.service import start_queued_conversation
 from tests.support.builders import QueueReader, unique
 from UpdateActivity.service import update_queued_activity

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import BotCredentialError, UnauthorizedCallerError, UntrustedServiceUrlError
-from shared.services import Services
 from shared.settings import Settings
+from shared.wiring import Services
 from tests.support.hostile_tokens import Forger
 from tests.support.identity import StubIdentity
 from tests.support.openid import StubOpenId

@@ -1,0 +1,90 @@
+"""Alerts as they stand in answers."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from SendAlert.progress import CURRENT, RECALLED, Progress
+from SendAlert.service import Reach
+from shared.alerts.alert import Alert
+from shared.deliveries.delivery import Status
+
+
+def accepted_body(alert: Alert) -> dict[str, Any]:
+    """Return what whoever sends an alert gets: its id, how far it is, and where to ask for more."""
+    status = alert.status(datetime.now(UTC)).value
+    return {"id": alert.id, "status": status, "links": links_of(alert)}
+
+
+def progress_body(progress: Progress) -> dict[str, Any]:
+    """Return an alert, and how far it is."""
+    alert, rate, end = progress.alert, progress.rate_per_second, progress.estimated_end
+    body = {
+        **alert_body(alert),
+        "counts": {each.value: progress.counts.get(each, 0) for each in Status},
+        CURRENT: progress.counts.get(CURRENT, 0) if alert.version > 1 else None,
+        RECALLED: progress.counts.get(RECALLED, 0) if alert.recalled_at else None,
+        "total": progress.total,
+        "isEstimate": not alert.is_read and alert.stopped_at is None,
+        "progress": round(progress.share, 3),
+        "ratePerSecond": round(rate, 1) if rate is not None else None,
+        "estimatedEnd": end.isoformat() if end else None,
+        "links": links_of(alert),
+    }
+    return _known(body)
+
+
+def alert_body(alert: Alert) -> dict[str, Any]:
+    """Return what is known of an alert without counting anything."""
+    audience = {
+        "interests": list(alert.audience.interests) or None,
+        "channelId": alert.audience.channel_id,
+        "locale": alert.audience.locale,
+        "tenantId": alert.audience.tenant_id,
+    }
+    times = {
+        "createdAt": alert.created_at,
+        "updatedAt": alert.updated_at,
+        "sendAt": alert.send_at,
+        "expiresAt": alert.expires_at,
+        "startedAt": alert.started_at,
+        "endedAt": alert.ended_at,
+    }
+    body = {
+        "id": alert.id,
+        "status": alert.status(datetime.now(UTC)).value,
+        "version": alert.version,
+        "topic": alert.topic,
+        "topicName": alert.topic_name,
+        "audience": _known(audience) if alert.recipient_count is None else None,
+        "recipients": alert.recipient_count,
+        **{name: time.isoformat() if time else None for name, time in times.items()},
+    }
+    return _known(body)
+
+
+def reach_body(reach: Reach) -> dict[str, Any]:
+    """Return whom an alert would reach."""
+    return {
+        "total": reach.total,
+        "suppressed": reach.suppressed,
+        "isEstimate": reach.is_estimate,
+        "byChannel": dict(sorted(reach.by_channel.items())),
+        "byLocale": dict(sorted(reach.by_locale.items())),
+    }
+
+
+def links_of(alert: Alert) -> dict[str, str]:
+    """Return where an alert is followed and acted on."""
+    own = f"/api/alerts/{quote(alert.id, safe='')}"
+    return {
+        "self": own,
+        "deliveries": f"{own}/deliveries",
+        "cancel": f"{own}/cancel",
+        "retry": f"{own}/retry",
+        "activity": f"{own}/activity",
+    }
+
+
+def _known(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}

@@ -1,0 +1,123 @@
+"""The cache of conversations: where an activity for a conversation goes.
+
+Table ``conversations``, a row for each conversation, groups and threads too. PartitionKey: the hash
+of the bot's app id and the conversation's id, RowKey: the hash of the channel's id. So a
+conversation is found by its id alone in one round trip, and two channels may use the same id. The
+ids themselves are properties. A one-to-one conversation names the user whose account it belongs to.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared import json_text
+from shared.errors import AmbiguousConversationError, UnknownConversationError
+from shared.storage.account import Storage
+from shared.storage.tables import Row, Table, key_of
+from shared.wire_models import ChannelAccount
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation of the bot's, and what it takes to send into it.
+
+    ``activity_id`` is that of the activity that it was started with. ``user_id`` is the person of
+    a one-to-one conversation; of a group, ``observed_at`` is when this was last seen to be so.
+    """
+
+    id: str
+    channel_id: str
+    service_url: str
+    is_group: bool = False
+    conversation_type: str | None = None
+    activity_id: str | None = None
+    bot: ChannelAccount | None = None
+    tenant_id: str | None = None
+    user_id: str | None = None
+    observed_at: datetime | None = None
+
+
+class ConversationStore:
+    """Finds, keeps and forgets conversations."""
+
+    def __init__(self, storage: Storage, app_id: str) -> None:
+        """Take the storage, and the app id of the bot whose conversations these are."""
+        self._table = Table(storage, "conversations")
+        self._app_id = app_id
+
+    def find(self, conversation_id: str, channel_id: str | None = None) -> Conversation:
+        """Return a conversation by its id; one round trip.
+
+        Raises UnknownConversationError, and AmbiguousConversationError when several channels have
+        a conversation with this id and ``channel_id`` does not say which is meant.
+        """
+        key = self._key(conversation_id)
+        if channel_id is None:
+            rows = self._table.partition(key)
+        else:
+            row = self._table.get(key, key_of(channel_id))
+            rows = [row] if row is not None else []
+        if not rows:
+            raise UnknownConversationError(
+                "No such conversation is cached here; start it first with POST /api/conversations"
+            )
+        if len(rows) > 1:
+            channels = ", ".join(sorted(row["channelId"] for row in rows))
+            raise AmbiguousConversationError(
+                f"Several channels have a conversation with this id ({channels}); say which with "
+                "channelId"
+            )
+        return _from_row(rows[0])
+
+    def put(self, conversation: Conversation) -> None:
+        """Keep a conversation."""
+        self._table.put(
+            _to_row(conversation, self._key(conversation.id), key_of(conversation.channel_id))
+        )
+
+    def move(self, conversation_id: str, channel_id: str, service_url: str) -> None:
+        """Have a conversation be reached by another service URL, if it is known."""
+        row = self._table.get(self._key(conversation_id), key_of(channel_id))
+        if row is not None:
+            self.put(replace(_from_row(row), service_url=service_url))
+
+    def delete(self, conversation_id: str, channel_id: str) -> None:
+        """Forget a conversation."""
+        self._table.delete(self._key(conversation_id), key_of(channel_id))
+
+    def _key(self, conversation_id: str) -> str:
+        return key_of(self._app_id, conversation_id)
+
+
+def _to_row(conversation: Conversation, partition_key: str, row_key: str) -> dict[str, Any]:
+    properties = {
+        "conversationId": conversation.id,
+        "channelId": conversation.channel_id,
+        "serviceUrl": conversation.service_url,
+        "isGroup": conversation.is_group,
+        "conversationType": conversation.conversation_type,
+        "activityId": conversation.activity_id,
+        "bot": json_text.to_text(conversation.bot.to_json()) if conversation.bot else None,
+        "tenantId": conversation.tenant_id,
+        "userId": conversation.user_id,
+        "observedAt": conversation.observed_at,
+    }
+    known = {name: value for name, value in properties.items() if value is not None}
+    return {"PartitionKey": partition_key, "RowKey": row_key, **known}
+
+
+def _from_row(row: Row) -> Conversation:
+    bot = row.get("bot")
+    return Conversation(
+        id=row["conversationId"],
+        channel_id=row["channelId"],
+        service_url=row["serviceUrl"],
+        is_group=row["isGroup"],
+        conversation_type=row.get("conversationType"),
+        activity_id=row.get("activityId"),
+        bot=ChannelAccount.model_validate(json.loads(bot)) if bot else None,
+        tenant_id=row.get("tenantId"),
+        user_id=row.get("userId"),
+        observed_at=row.get("observedAt"),
+    )

@@ -1,0 +1,55 @@
+"""Who said stop and was then forgotten: their stop still holds, and nothing else is kept of them.
+
+Table ``optouts``. A row for each id that such a person had, PartitionKey: a keyed hash (HMAC) of
+the bot's app id, the channel's id and the user's id, RowKey: ``optout``. The key is a random one of
+this storage, in the row ``key``/``key``, so that a copy of the hashes alone tells nothing.
+"""
+
+import hmac
+import secrets
+from functools import cached_property
+
+from shared.errors import StorageUnavailableError
+from shared.storage.account import Storage
+from shared.storage.tables import Table, key_of
+from shared.wire_models import canonical_id
+
+_ROW_KEY = "optout"
+_KEY = "key"
+
+
+class ErasedOptOuts:
+    """Remembers who said stop, without remembering who they are."""
+
+    def __init__(self, storage: Storage, app_id: str) -> None:
+        """Take the storage, and the app id of the bot that they said it to."""
+        self._table = Table(storage, "optouts")
+        self._app_id = app_id
+
+    def remember(self, channel_id: str, user_id: str) -> None:
+        """Remember that this person said stop."""
+        self._table.put({"PartitionKey": self._hash(channel_id, user_id), "RowKey": _ROW_KEY})
+
+    def include(self, channel_id: str, user_id: str) -> bool:
+        """Tell whether this person said stop before they were forgotten."""
+        return self._table.get(self._hash(channel_id, user_id), _ROW_KEY) is not None
+
+    def forget(self, channel_id: str, user_id: str) -> None:
+        """Forget that this person said stop, because they want to hear of things again."""
+        self._table.delete(self._hash(channel_id, user_id), _ROW_KEY)
+
+    def _hash(self, channel_id: str, user_id: str) -> str:
+        message = key_of(self._app_id, channel_id, canonical_id(user_id)).encode()
+        return hmac.digest(self._hash_key, message, "sha256").hex()
+
+    @cached_property
+    def _hash_key(self) -> bytes:
+        row = self._table.get(_KEY, _KEY)
+        if row is None:
+            self._table.insert(
+                {"PartitionKey": _KEY, "RowKey": _KEY, "value": secrets.token_bytes(32)}
+            )
+            row = self._table.get(_KEY, _KEY)
+        if row is None:
+            raise StorageUnavailableError("The key of the opt-outs was written but is not there")
+        return bytes(row["value"])

@@ -1,0 +1,39 @@
+"""Who gets no message, and why: a rule that only looks at the account."""
+
+from datetime import UTC, datetime
+
+from shared.accounts.account import Account
+
+
+def reason_against(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person gets no message on this topic.
+
+    None: they may get it, if only to see whether they can be reached again.
+    """
+    wish = wish_against(account, topic)
+    if wish is None and account.is_out_of_reach and not is_probe_due(account, datetime.now(UTC)):
+        return hindrance(account)
+    return wish
+
+
+def wish_against(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person wants no message on this topic; None: they may get it."""
+    preferences = account.preferences
+    if preferences.get("muted"):
+        return "The person wants no alerts"
+    muted_topics = preferences.get("mutedTopics") or ()
+    if topic is not None and topic.casefold() in {each.casefold() for each in muted_topics}:
+        return "The person wants no alerts on this topic"
+    return None
+
+
+def hindrance(account: Account) -> str:
+    """Return in a sentence why a person cannot be reached."""
+    if account.blocked:
+        return "The person has blocked the bot"
+    return "The person has not installed the bot, or not any more"
+
+
+def is_probe_due(account: Account, now: datetime) -> bool:
+    """Tell whether one message may be let through to see whether the person can be reached."""
+    return account.probe_at is not None and account.probe_at <= now

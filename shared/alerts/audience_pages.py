@@ -1,0 +1,164 @@
+"""The pages of an alert's audience.
+
+Table ``pages``, a row for each page of an alert's audience. PartitionKey: that of the alert;
+RowKey: the page's number. It names the members of the page, by the ids of their keys, before the
+first of them is sent anything: so a page that is read twice has the same members. When all of them
+have ended, it has their counts.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared import json_text
+from shared.storage.account import Storage
+from shared.storage.tables import Row, Table, key_of, version_of
+
+# So that the rows of the pages stand in the order of their numbers.
+_DIGITS = 9
+_LATEST_PAGE = "9" * _DIGITS
+_MOST_LANE_BYTES = 60 * 1024
+
+
+@dataclass(frozen=True)
+class AudiencePage:
+    """A page of an alert's audience: the people between two places of the whole.
+
+    ``after`` is where it begins and ``up_to`` where it ends, with what ``share`` of all behind it.
+    ``lanes`` are how many of its calls go to which service host, for which tenant. ``counts`` are
+    how its members have ended, once all of them have; ``counted_version`` is that of the alert
+    then. ``version`` is that of the row.
+    """
+
+    alert_id: str
+    number: int
+    after: str
+    up_to: str
+    read_at: datetime
+    members: tuple[str, ...]
+    lanes: Mapping[tuple[str, str], int]
+    share: float
+    counts: Mapping[str, int] | None = None
+    counted_version: int | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class PageCounts:
+    """How the members of a page have ended, as in AlertPage; there may be thousands of these."""
+
+    number: int
+    read_at: datetime
+    counts: Mapping[str, int] | None
+    counted_version: int | None
+
+
+class AudiencePages:
+    """Keeps and finds the pages of alerts."""
+
+    def __init__(self, storage: Storage, app_id: str) -> None:
+        """Take the storage, and the app id of the bot whose alerts these are."""
+        self._table = Table(storage, "pages")
+        self._app_id = app_id
+
+    def open(self, page: AudiencePage) -> AudiencePage | None:
+        """Keep a page, and return it; None, keeping nothing, when it was read before."""
+        version = self._table.insert(_to_row(page, self._key(page.alert_id)))
+        return replace(page, version=version) if version is not None else None
+
+    def find(self, alert_id: str, number: int) -> AudiencePage | None:
+        """Return a page; None when it was not read yet."""
+        row = self._table.get(self._key(alert_id), _row_key(number))
+        return _from_row(row) if row is not None else None
+
+    def counted_since(self, alert_id: str, number: int) -> list[PageCounts]:
+        """Return how far the pages from a number on are, in their order, without their members."""
+        pages: list[PageCounts] = []
+        token: Any = None
+        while True:
+            rows, token = self._table.page(
+                "PartitionKey eq @key and RowKey ge @first and RowKey le @last",
+                {"key": self._key(alert_id), "first": _row_key(number), "last": _LATEST_PAGE},
+                size=1000,
+                token=token,
+                select=("RowKey", "readAt", "counts", "countedVersion"),
+            )
+            pages += map(_counts_from_row, rows)
+            if token is None:
+                return pages
+
+    def close(self, page: AudiencePage, counts: Mapping[str, int], alert_version: int) -> bool:
+        """Note how the members of a page have ended; False: it was changed since it was read."""
+        closed = replace(page, counts=counts, counted_version=alert_version)
+        return (
+            self._table.replace(_to_row(closed, self._key(page.alert_id)), page.version) is not None
+        )
+
+    def reopen(self, page: AudiencePage) -> None:
+        """Note that members of a page are on their way again, whatever is being noted meanwhile."""
+        reopened = replace(page, counts=None, counted_version=None)
+        self._table.put(_to_row(reopened, self._key(page.alert_id)))
+
+    def _key(self, alert_id: str) -> str:
+        return key_of(self._app_id, alert_id)
+
+
+def _row_key(number: int) -> str:
+    return f"{number:0{_DIGITS}}"
+
+
+def _to_row(page: AudiencePage, key: str) -> dict[str, Any]:
+    row = {
+        "PartitionKey": key,
+        "RowKey": _row_key(page.number),
+        "alertId": page.alert_id,
+        "after": page.after,
+        "upTo": page.up_to,
+        "share": page.share,
+        "readAt": page.read_at,
+        # Bytes, as a text takes twice the room in a row.
+        "members": ",".join(page.members).encode(),
+        "lanes": _lanes(page.lanes),
+    }
+    if page.counts is not None:
+        row |= {
+            "counts": json_text.to_text(dict(page.counts)),
+            "countedVersion": page.counted_version,
+        }
+    return row
+
+
+def _lanes(lanes: Mapping[tuple[str, str], int]) -> bytes:
+    """Return the lanes as a row takes them: as many as find room, those with most calls first."""
+    listed = [[*lane, count] for lane, count in sorted(lanes.items(), key=lambda each: -each[1])]
+    while len(encoded := json_text.encode(listed)) > _MOST_LANE_BYTES:
+        listed = listed[: len(listed) // 2]
+    return encoded
+
+
+def _from_row(row: Row) -> AudiencePage:
+    members: Iterable[str] = bytes(row["members"]).decode().split(",")
+    return AudiencePage(
+        alert_id=row["alertId"],
+        number=int(row["RowKey"]),
+        after=row["after"],
+        up_to=row["upTo"],
+        share=row["share"],
+        read_at=row["readAt"],
+        members=tuple(filter(None, members)),
+        lanes={(host, tenant): count for host, tenant, count in json.loads(bytes(row["lanes"]))},
+        counts=json.loads(row["counts"]) if "counts" in row else None,
+        counted_version=row.get("countedVersion"),
+        version=version_of(row),
+    )
+
+
+def _counts_from_row(row: Row) -> PageCounts:
+    return PageCounts(
+        number=int(row["RowKey"]),
+        read_at=row["readAt"],
+        counts=json.loads(row["counts"]) if row.get("counts") else None,
+        counted_version=row.get("countedVersion"),
+    )

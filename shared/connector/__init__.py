@@ -1,0 +1,1 @@
+"""The client of the Bot Connector, and what its answers mean."""

@@ -1,0 +1,78 @@
+"""What is known of channels: which let a bot start conversations, and how much they take.
+
+Sources: "Send and receive messages with the Bot Framework" and the channels' own pages, and what
+channels were seen to answer. A channel that is not here is tried, and its answer reported.
+"""
+
+from dataclasses import dataclass
+
+from shared.errors import ConversationNotSupportedError, GroupConversationNotSupportedError
+
+TEAMS = "msteams"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a channel lets a bot do, and how much it takes.
+
+    The largest activity is in KB of UTF-16; ``conversation_limits`` are how many activities a
+    conversation takes in so many seconds.
+    """
+
+    starts_conversations: bool = True
+    starts_groups: bool = True
+    largest_activity_kilobytes: int = 256
+    conversation_limits: tuple[tuple[int, float], ...] = ()
+
+
+_ANY = Channel()
+_NO_GROUPS = Channel(starts_groups=False)
+_NOTHING = Channel(starts_conversations=False, starts_groups=False)
+
+_KNOWN = {
+    # "Format your bot messages": 100 KB, measured on UTF-16. "Rate limiting": per bot and thread.
+    TEAMS: Channel(
+        starts_groups=False,
+        largest_activity_kilobytes=100,
+        conversation_limits=((7, 1.0), (60, 30.0)),
+    ),
+    # There is nobody to open a window: these answer 405 to a new conversation.
+    "webchat": _NOTHING,
+    "directline": _NOTHING,
+    "directlinespeech": _NOTHING,
+    "groupme": _NOTHING,
+    "kik": _NOTHING,
+    "emulator": _NO_GROUPS,
+    # These answer 201 to a group and open a conversation with one person.
+    "skype": _NO_GROUPS,
+    "slack": _NO_GROUPS,
+    "sms": _NO_GROUPS,
+}
+
+KNOWN_CHANNELS = tuple(_KNOWN)
+
+
+def channel(channel_id: str) -> Channel:
+    """Return what is known of a channel; an unknown one is taken to be able to do everything."""
+    return _KNOWN.get(channel_id, _ANY)
+
+
+def require_start_supported(
+    channel_id: str, *, is_group: bool, teams_channel_id: str | None
+) -> None:
+    """Refuse what a channel is known not to do, before any call is made.
+
+    A new thread in a Teams channel is a group that names the channel in
+    ``channelData.channel.id``; that Teams can do.
+    """
+    known = channel(channel_id)
+    if not known.starts_conversations:
+        raise ConversationNotSupportedError(
+            f"Channel {channel_id} does not let bots start conversations; send to a conversation "
+            "that the user started"
+        )
+    if is_group and not known.starts_groups and not (channel_id == TEAMS and teams_channel_id):
+        hint = "; to post in a channel, give channelData.channel.id" if channel_id == TEAMS else ""
+        raise GroupConversationNotSupportedError(
+            f"Channel {channel_id} does not let bots start group conversations{hint}"
+        )

@@ -1,0 +1,268 @@
+"""The client of the Bot Connector: one method for each call that we make.
+
+Paths, bodies and answers: the Connector's swagger (``botframework-channel.json``) and the page "Bot
+Connector API reference". What an error means: the table of shared.connector.errors.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from ssl import SSLCertVerificationError
+from typing import Any
+from urllib.parse import quote
+
+import requests
+import urllib3
+
+from shared import json_text
+from shared.auth.service_urls import TrustedServiceUrls
+from shared.auth.tokens import TokenSource
+from shared.connector.errors import ConnectorAnswer, ConnectorError, NoAnswer, connector_error
+from shared.connector.session import BoundedAdapter, PlainSession
+from shared.connector.user_agent import USER_AGENT
+from shared.errors import FieldError, InvalidRequestError
+
+_logger = logging.getLogger(__name__)
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": USER_AGENT,
+}
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+_CONNECT_SECONDS = 5
+_LONGEST_ANSWER_BYTES = 1024 * 1024
+_LONGEST_ID = 1024
+_LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
+# A code goes into answers and logs; what does not look like one is not repeated there.
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class CreatedConversation:
+    """The Connector's answer to a new conversation; ``service_url`` where it gave a trusted one."""
+
+    id: str
+    activity_id: str | None
+    service_url: str | None
+
+
+class ConnectorClient:
+    """Calls the Bot Connector; one for the whole process, for all its threads.
+
+    Every method makes exactly one call, in ``timeout_seconds`` at most. Each checks that the
+    service URL is trusted before it asks for the token, and raises UntrustedServiceUrlError,
+    BotCredentialError, or a ConnectorError that says what the Connector did.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        trusted_service_urls: TrustedServiceUrls,
+        *,
+        timeout_seconds: float,
+        connections: int,
+        use_proxy: bool,
+    ) -> None:
+        """Take where tokens come from and may go to, and the most connections to hold a host.
+
+        ``use_proxy`` lets ``requests`` take a proxy from the environment.
+        """
+        self._tokens = tokens
+        self._trusted = trusted_service_urls
+        self._timeout_seconds = timeout_seconds
+        adapter = BoundedAdapter(
+            pool_connections=connections, pool_maxsize=connections, pool_block=True
+        )
+        self._session = PlainSession(adapter)
+        self._session.trust_env = use_proxy
+
+    def prepare(self, service_url: str) -> None:
+        """Do everything that comes before a call: check the URL, have the token in hand."""
+        self._trusted.require(service_url)
+        self._tokens.token()
+
+    def create_conversation(
+        self, service_url: str, parameters: Mapping[str, Any]
+    ) -> CreatedConversation:
+        """Start a conversation with the ConversationParameters of the swagger."""
+        answer = self._call("POST", service_url, (), parameters)
+        conversation_id = _id(answer)
+        if conversation_id is None:
+            # Not tried again: each further try could open one more conversation.
+            missing = ConnectorError(
+                "The Connector accepted the conversation but gave no id for it",
+                ConnectorAnswer(code="ConversationIdMissing"),
+            )
+            missing.is_ambiguous = True
+            raise missing
+        new_url = _text(answer, "serviceUrl")
+        if new_url is not None and not self._trusted.accepts(new_url):
+            new_url = None
+        return CreatedConversation(conversation_id, _text(answer, "activityId"), new_url)
+
+    def send_activity(
+        self, service_url: str, conversation_id: str, activity: Mapping[str, Any]
+    ) -> str | None:
+        """Send an activity; return its id, None where the channel gives none."""
+        return _id(self._call("POST", service_url, _activities(conversation_id), activity))
+
+    def update_activity(
+        self,
+        service_url: str,
+        conversation_id: str,
+        activity_id: str,
+        activity: Mapping[str, Any],
+    ) -> str | None:
+        """Put an activity in the place of one that was sent; return the id it has now, if told."""
+        path = _activity(conversation_id, activity_id)
+        return _id(self._call("PUT", service_url, path, activity))
+
+    def delete_activity(self, service_url: str, conversation_id: str, activity_id: str) -> None:
+        """Delete an activity that was sent."""
+        self._call("DELETE", service_url, _activity(conversation_id, activity_id))
+
+    def _call(
+        self,
+        method: str,
+        service_url: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any]:
+        """Make a call; each part of the path below the conversations is encoded already."""
+        base = self._trusted.require(service_url)
+        token = self._tokens.token()
+        headers = _HEADERS if body is None else _HEADERS | _JSON
+        # requests hands urllib3's own Timeout through; its type does not say so.
+        timeout: Any = urllib3.Timeout(total=self._timeout_seconds, connect=_CONNECT_SECONDS)
+        try:
+            response = self._session.request(
+                method,
+                "/".join((base, "v3", "conversations", *path)),
+                headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
+                data=None if body is None else json_text.encode(body),
+                stream=True,
+                timeout=timeout,
+            )
+        except requests.ConnectionError as error:
+            raise connector_error(_silence(error)) from error
+        except requests.Timeout as error:
+            raise connector_error(NoAnswer.TIMED_OUT) from error
+        except requests.RequestException as error:
+            raise ConnectorError("The service URL leads nowhere") from error
+        with response:
+            answer = _read_object(response)
+        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            return answer
+        if response.status_code == HTTPStatus.UNAUTHORIZED and token is not None:
+            self._tokens.drop(token)
+        described = _described(response, answer)
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            _logger.error("The Connector does not accept the bot's token: %s", described.code)
+        raise connector_error(response.status_code, described)
+
+
+def _activities(conversation_id: str) -> tuple[str, ...]:
+    return _part("conversationId", conversation_id), "activities"
+
+
+def _activity(conversation_id: str, activity_id: str) -> tuple[str, ...]:
+    return *_activities(conversation_id), _part("activityId", activity_id)
+
+
+def _part(field: str, value: str) -> str:
+    """Return an id as one part of a path: they hold ":", ";", "@" and more."""
+    if value in (".", ".."):
+        # However it is encoded, it would lead up the path, to something else.
+        raise InvalidRequestError(FieldError(field, "is no id"))
+    return quote(value, safe="")
+
+
+def _read_object(response: requests.Response) -> Mapping[str, Any]:
+    """Return the answer's JSON object; an empty one for whatever else the Connector answered.
+
+    The status is what counts: an activity that was answered with 201 is sent, whether or not the
+    body that should follow is there, whole, or JSON.
+    """
+    try:
+        content = response.raw.read(_LONGEST_ANSWER_BYTES, decode_content=True)
+        return json_text.parse_object(content)
+    except (urllib3.exceptions.HTTPError, OSError, InvalidRequestError):
+        return {}
+
+
+def _described(response: requests.Response, body: Mapping[str, Any]) -> ConnectorAnswer:
+    """Return what an error answer says, in any of the forms that channels use.
+
+    ``{"error": {"code", "message"}}`` is the swagger's; ``{"message"}`` alone, and Teams'
+    ``{"errorCode", "message": "{\\"subCode\\": …}"}``, were seen.
+    """
+    error = body.get("error")
+    described = error if isinstance(error, Mapping) else body
+    message = _text(described, "message") or ""
+    code = _text(described, "code")
+    sub_code = None
+    if message.startswith("{"):
+        with suppress(InvalidRequestError):
+            sub_code = _text(json_text.parse_object(message), "subCode")
+    headers = response.headers
+    return ConnectorAnswer(
+        status=response.status_code,
+        code=code if code and _CODE.fullmatch(code) else None,
+        sub_code=sub_code if sub_code and _CODE.fullmatch(sub_code) else None,
+        message=message,
+        correlation_id=(headers.get("MS-CV") or headers.get("X-Correlating-OperationId") or "")[
+            :_LONGEST_ID
+        ]
+        or None,
+        retry_after_seconds=_retry_after_seconds(headers.get("Retry-After")),
+    )
+
+
+def _silence(error: requests.ConnectionError) -> NoAnswer:
+    """Tell how a connection failed: what was never sent cannot have been done."""
+    if isinstance(error, requests.ConnectTimeout):
+        return NoAnswer.UNREACHABLE
+    cause = error.args[0] if error.args else None
+    if isinstance(error, requests.exceptions.SSLError):
+        # A certificate is refused before anything is sent; all else may come in the middle.
+        reason = getattr(cause, "reason", cause)
+        causes = (reason, *getattr(reason, "args", ()))
+        is_refused = any(isinstance(each, SSLCertVerificationError) for each in causes)
+        return NoAnswer.UNREACHABLE if is_refused else NoAnswer.CUT_OFF
+    # urllib3 makes this of a connection that could not be made; nothing else is tried again there.
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        return NoAnswer.UNREACHABLE
+    return NoAnswer.CUT_OFF
+
+
+def _retry_after_seconds(header: str | None) -> float | None:
+    """Return what Retry-After asks for: seconds or a date (RFC 9110, section 10.2.3)."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        seconds = float(header)
+    else:
+        try:
+            date = parsedate_to_datetime(header)
+        except (ValueError, OverflowError):
+            return None
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        seconds = (date - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    text = value.get(name)
+    return text if isinstance(text, str) and text else None
+
+
+def _id(value: Mapping[str, Any]) -> str | None:
+    """Return the id in an answer; what is too long to be kept is no id."""
+    text = _text(value, "id")
+    return text if text is not None and len(text) <= _LONGEST_ID else None

@@ -1,0 +1,285 @@
+"""Claims before the call, results after it.
+
+Table ``deliveries``, a row for each message. PartitionKey: the hash of the bot's app id and the
+delivery's id; RowKey: ``delivery``. The row is written before the call as a claim, a lease on
+making it, and again with the result: so a message that the queue gives out twice is sent once.
+
+The deliveries of an alert stand together, page by page of its audience, so that they are counted
+by reading their page. PartitionKey: the hash of the bot's app id, the alert's id and the page's
+number; RowKey: the member of the page, as in the delivery's id, ``<alert>:<page>:<member>``.
+
+The ids of people stand in both only sealed with the person's own key.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.failures import Failures, day_of
+from shared.deliveries.rows import from_row, keys_of, partition_of_page, to_properties
+from shared.errors import (
+    AlreadyDoneError,
+    DeliveryUnderWayError,
+    ForgottenRecipientError,
+    OutcomeUnknownError,
+    StorageUnavailableError,
+    UnknownDeliveryError,
+)
+from shared.storage.account import Storage
+from shared.storage.personal_keys import PersonalKeys
+from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table, version_of
+
+MOST_ATTEMPTS = 6
+"""So many calls are made for a message, those that ended with the process too."""
+
+_TRIES = 10
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to make the call for a delivery, until it runs out; and the record of it so far."""
+
+    delivery: Delivery
+    version: str
+
+
+class DeliveryStore:
+    """Claims, records and finds deliveries."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        app_id: str,
+        keys: PersonalKeys,
+        failures: Failures,
+        *,
+        give_up_ambiguous: bool,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take the storage, the bot's app id, people's keys, and what failed before.
+
+        ``give_up_ambiguous``: who died in the middle of a call is not followed by another try.
+        """
+        self._table = Table(storage, "deliveries")
+        self._app_id = app_id
+        self._keys = keys
+        self._failures = failures
+        self._give_up_ambiguous = give_up_ambiguous
+        self._clock = clock
+        self._sleep = sleep
+
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery; None when there is none."""
+        row = self._row(delivery_id)
+        return from_row(row, self._keys.find) if row is not None else None
+
+    def find(self, delivery_id: str) -> Delivery:
+        """Return a delivery; raise UnknownDeliveryError when there is none."""
+        delivery = self.get(delivery_id)
+        if delivery is None:
+            raise UnknownDeliveryError("There is no delivery of this id, or no more")
+        return delivery
+
+    def claim(self, delivery: Delivery, *, seconds: float, is_new: bool) -> Claim:
+        """Claim the right to make the call for a delivery, for so many seconds.
+
+        ``is_new`` tells that it is most likely not recorded yet. Raises AlreadyDoneError when the
+        delivery is done; DeliveryUnderWayError while somebody else has the claim; where such calls
+        are given up, OutcomeUnknownError when whoever had it died in the middle of the call; and
+        ForgottenRecipientError when it was put back for somebody who was forgotten meanwhile.
+        """
+        now = self._clock()
+        wanted = replace(
+            delivery,
+            status=Status.SENDING,
+            updated_at=now,
+            attempts=1,
+            owner=uuid.uuid4().hex,
+            until=now + timedelta(seconds=seconds),
+        )
+        claimed, before = wanted, None
+        for attempt in range(_TRIES):
+            row = None if is_new and attempt == 0 else self._row(delivery.id)
+            if row is None:
+                version = self._table.insert(self._row_of(wanted))
+                if version is not None:
+                    return Claim(wanted, version)
+                continue
+            known = from_row(row)
+            if known.owner == wanted.owner:
+                # Storage has written what we claimed, and lost the answer.
+                version = version_of(row)
+            else:
+                claimed, before = self._following(known, wanted, now), known
+                if known.status.is_failure:
+                    self._require_recipient(row)
+                version = self._table.replace(self._row_of(claimed), version_of(row))
+            if version is not None:
+                if before is not None:
+                    self._forget_failure(before)
+                return Claim(claimed, version)
+        raise StorageUnavailableError("The delivery is being changed by too many at once")
+
+    def is_done(self, delivery: Delivery) -> bool:
+        """Tell whether what a message asks for was done, or has failed, before it came again."""
+        row = self._row(delivery.id)
+        return row is not None and _is_done(from_row(row), delivery)
+
+    def settle(self, claim: Claim, result: Delivery) -> None:
+        """Record what became of a call.
+
+        The call was made: were the result lost, it would be made again. So storage that does not
+        answer is asked until the claim runs out, when others may make the call.
+        """
+        row = self._row_of(replace(result, owner=claim.delivery.owner))
+        while True:
+            try:
+                # Who was so slow that somebody else has the claim by now leaves the result to them:
+                # they know that it is ambiguous.
+                self._table.replace(row, claim.version)
+            except StorageUnavailableError:
+                if claim.delivery.until is None or self._clock() >= claim.delivery.until:
+                    raise
+                self._sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def record(self, result: Delivery) -> None:
+        """Record what became of a delivery for which no call was made.
+
+        What is done stays as it is, and so does what somebody else is about to do.
+        """
+        result = replace(result, attempts=0)
+        before: list[Delivery] = []
+        for attempt in range(_TRIES):
+            row = self._row(result.id) if attempt else None
+            if row is None:
+                if self._table.insert(self._row_of(result)) is not None:
+                    return
+                continue
+            known = from_row(row, None if result.destination else self._keys.find)
+            try:
+                followed = self._following(known, result, result.updated_at)
+            except (AlreadyDoneError, DeliveryUnderWayError):
+                return
+            except OutcomeUnknownError:
+                followed = replace(
+                    result,
+                    created_at=known.created_at,
+                    attempts=known.attempts,
+                    recreated=known.recreated or result.recreated,
+                    ambiguous=True,
+                )
+            # When storage loses an answer, what is known the next time is what we wrote ourselves.
+            before.append(known)
+            if self._table.replace(self._row_of(followed), version_of(row)) is not None:
+                for each in before:
+                    if followed.failed_on is None or each.failed_on not in (
+                        None,
+                        followed.failed_on,
+                    ):
+                        self._forget_failure(each)
+                return
+        raise StorageUnavailableError("The delivery is being changed by too many at once")
+
+    def record_all(self, results: Sequence[Delivery]) -> None:
+        """Record what became of deliveries of one page of an alert; for none a call was made."""
+        for start in range(0, len(results), MOST_ROWS_AT_ONCE):
+            some = results[start : start + MOST_ROWS_AT_ONCE]
+            if not self._table.insert_all([self._row_of(each) for each in some]):
+                for each in some:
+                    self.record(each)
+
+    def page(self, alert_id: str, page: int) -> list[Delivery]:
+        """Return what is recorded of the deliveries of a page of an alert, but for the recipients.
+
+        They are sealed with a key for each of them; see ``with_recipients``.
+        """
+        rows = self._table.partition(partition_of_page(self._app_id, alert_id, page))
+        return [from_row(row) for row in rows]
+
+    def with_recipients(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Return deliveries with their recipients, where these are recorded and not forgotten."""
+        found = [(each, self.get(each.id)) for each in deliveries]
+        return [
+            replace(each, destination=known.destination) if known else each for each, known in found
+        ]
+
+    def note_change(
+        self, delivery_id: str, alert_version: int, activity_id: str, *, recalled: bool
+    ) -> None:
+        """Note that a person sees this version of an alert by now, or nothing of it any more.
+
+        ``activity_id`` is the id that it has by now.
+        """
+        for _ in range(_TRIES):
+            row = self._row(delivery_id)
+            if row is None:
+                return
+            changed = {
+                **row,
+                "activityId": activity_id,
+                "alertVersion": alert_version,
+                "recalled": recalled,
+            }
+            if self._table.replace(changed, version_of(row)) is not None:
+                return
+        raise StorageUnavailableError("The delivery is being changed by too many at once")
+
+    def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
+        """Return what is wanted as it follows what is recorded; raise when it must not."""
+        ambiguous = known.ambiguous
+        if _is_done(known, wanted):
+            raise AlreadyDoneError(f"This delivery is done: {known.status}")
+        if known.status is Status.SENDING:
+            left = (known.until - now).total_seconds() if known.until else 0
+            if left > 0:
+                underway = DeliveryUnderWayError("Somebody else is making this call right now")
+                underway.retry_after_seconds = left
+                raise underway
+            if self._give_up_ambiguous or known.attempts >= MOST_ATTEMPTS:
+                raise OutcomeUnknownError(
+                    "The app died in the middle of the call, so nobody knows whether it was made"
+                )
+            ambiguous = True
+        return replace(
+            wanted,
+            created_at=known.created_at,
+            attempts=known.attempts + wanted.attempts,
+            recreated=known.recreated or wanted.recreated,
+            ambiguous=ambiguous or wanted.ambiguous,
+            destination=wanted.destination or known.destination,
+            alert_id=wanted.alert_id or known.alert_id,
+        )
+
+    def _forget_failure(self, known: Delivery) -> None:
+        """Forget what was kept of a delivery that is on its way again, or goes another way."""
+        days = {known.failed_on} if known.failed_on else set[str]()
+        if known.status is Status.SENDING:
+            # Whoever had the claim died, perhaps after the failure was kept and before it was said.
+            days = {day_of(known.updated_at), day_of(known.until or known.updated_at)}
+        for day in days:
+            self._failures.forget(known.id, day)
+
+    def _require_recipient(self, row: Row) -> None:
+        if "keyId" in row and self._keys.find(row["keyId"]) is None:
+            raise ForgottenRecipientError("The recipient was forgotten after this had failed")
+
+    def _row(self, delivery_id: str) -> Row | None:
+        keys = keys_of(self._app_id, delivery_id)
+        return self._table.get(keys["PartitionKey"], keys["RowKey"])
+
+    def _row_of(self, delivery: Delivery) -> dict[str, Any]:
+        return {**keys_of(self._app_id, delivery.id), **to_properties(delivery)}
+
+
+def _is_done(known: Delivery, wanted: Delivery) -> bool:
+    """Tell whether a delivery is over; what failed may be put on a queue again, and is then not."""
+    was_put_back = wanted.posting != known.posting
+    return known.status.is_final and (known.status.is_for_good or not was_put_back)

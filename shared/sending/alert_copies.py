@@ -1,0 +1,85 @@
+"""What was delivered of an alert, and is to be edited or recalled: one change of it at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shared.accounts.account import Account
+from shared.alerts.alert import Alert
+from shared.errors import AlreadyDoneError, DeliveryUnderWayError, ForgottenRecipientError
+from shared.messages.envelope import AlertChange
+from shared.sending.recipient import Target, target_account
+from shared.wire_models import Activity
+from shared.wiring import Services
+
+_LEASE_MARGIN_SECONDS = 10.0
+_MOMENT_SECONDS = 1.0
+
+
+@dataclass
+class Delivered:
+    """What was delivered of an alert: where, and its id there; and the alert as it is by now.
+
+    Whoever changes it sets the id that it has then.
+    """
+
+    target: Target
+    activity_id: str
+    alert: Alert
+    account: Account
+
+    def says(self, services: Services) -> Activity:
+        """Return what the person shall see from now on."""
+        return services.alerts.content(self.alert).activity(
+            topic=self.alert.topic,
+            name=self.account.name,
+            locale=self.account.locale,
+            default_locale=services.settings.default_locale,
+        )
+
+
+@contextmanager
+def changing(
+    alert_id: str, change: AlertChange, services: Services, *, recalls: bool
+) -> Iterator[Delivered]:
+    """Hold what was delivered of an alert while it is changed; note that it was, in the end.
+
+    However many changes there are, each brings the alert as it is by now, and what is not needed
+    any more is an AlreadyDoneError. Raises DeliveryUnderWayError while somebody else changes it,
+    and ForgottenRecipientError when the person was forgotten.
+    """
+    lease = services.leases.acquire(
+        "change",
+        services.settings.app_id,
+        change.delivery_id,
+        seconds=services.settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+    )
+    if lease is None:
+        underway = DeliveryUnderWayError("Somebody else is changing this right now")
+        underway.retry_after_seconds = _MOMENT_SECONDS
+        raise underway
+    try:
+        delivered = _delivered(alert_id, change, services)
+        if recalls != (delivered.alert.recalled_at is not None):
+            raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
+        yield delivered
+        version = delivered.alert.version
+        services.deliveries.note_change(
+            change.delivery_id, version, delivered.activity_id, recalled=recalls
+        )
+    finally:
+        services.leases.release(lease)
+
+
+def _delivered(alert_id: str, change: AlertChange, services: Services) -> Delivered:
+    alert = services.alerts.current(alert_id, version=change.version)
+    delivery = services.deliveries.find(change.delivery_id)
+    if delivery.recalled or (delivery.alert_version or 0) >= alert.version:
+        raise AlreadyDoneError("The person sees the alert as it is by now")
+    to = delivery.destination
+    stored = services.accounts.get(to.channel_id, to.user_id) if to and to.user_id else None
+    if to is None or to.conversation_id is None or stored is None or delivery.activity_id is None:
+        raise ForgottenRecipientError("The recipient was forgotten after this was sent")
+    # It is in the conversation that it was sent into, whichever the person has by now.
+    target = target_account(stored.account, services, conversation_id=to.conversation_id)
+    return Delivered(target, delivery.activity_id, alert, stored.account)

@@ -1,0 +1,84 @@
+"""Where an activity goes: a conversation, and the person it is with, where it is with one."""
+
+from dataclasses import dataclass
+
+from shared.accounts.account import Account
+from shared.accounts.conversations import Conversation
+from shared.deliveries.delivery import Destination
+from shared.wiring import Services
+
+
+@dataclass(frozen=True)
+class Target:
+    """A conversation, and the person it is with, where it is with one.
+
+    ``conversation`` is None when there is none with the person yet, ``account`` when nothing is
+    cached of them.
+    """
+
+    channel_id: str
+    user_id: str | None
+    account: Account | None
+    conversation: Conversation | None
+
+    @property
+    def destination(self) -> Destination:
+        """What a call to there is paced by, and recorded with."""
+        conversation = self.conversation
+        return Destination(
+            channel_id=self.channel_id,
+            service_url=conversation.service_url if conversation else "",
+            tenant_id=conversation.tenant_id if conversation else None,
+            conversation_id=conversation.id if conversation else None,
+            user_id=self.user_id,
+            key=self.account.key if self.account else None,
+        )
+
+
+def target_in(conversation_id: str, channel_id: str | None, services: Services) -> Target:
+    """Return a conversation as it is cached, and the account of whom it is with.
+
+    Raises UnknownConversationError, and AmbiguousConversationError where the channel is to be said.
+    """
+    found = services.conversations.find(conversation_id, channel_id)
+    account = _account(found.channel_id, found.user_id, services) if found.user_id else None
+    return Target(found.channel_id, found.user_id, account, found)
+
+
+def target_person(channel_id: str, user_id: str, services: Services) -> Target:
+    """Return a person, in the conversation that they have with the bot now, if they have one."""
+    account = _account(channel_id, user_id, services)
+    if account is None:
+        return Target(channel_id, user_id, None, None)
+    return target_account(account, services, user_id=user_id)
+
+
+def target_account(
+    account: Account,
+    services: Services,
+    *,
+    user_id: str | None = None,
+    conversation_id: str | None = None,
+) -> Target:
+    """Return the person of an account, in the conversation that the account has with the bot.
+
+    ``conversation_id`` names one that they had; ``user_id`` is the id that they were asked for by.
+    """
+    if conversation_id is None and account.conversation is not None:
+        conversation_id = account.conversation.id
+    conversation = None
+    if conversation_id is not None:
+        conversation = Conversation(
+            id=conversation_id,
+            channel_id=account.channel_id,
+            service_url=account.service_url or services.settings.service_url(account.channel_id),
+            bot=account.bot,
+            tenant_id=account.tenant_id,
+            user_id=account.user_id,
+        )
+    return Target(account.channel_id, user_id or account.user_id, account, conversation)
+
+
+def _account(channel_id: str, user_id: str, services: Services) -> Account | None:
+    stored = services.accounts.get(channel_id, user_id)
+    return stored.account if stored else None

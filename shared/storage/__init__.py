@@ -1,0 +1,1 @@
+"""Table and Queue storage, as much of them as the app needs."""

@@ -1,0 +1,59 @@
+"""What is too large for a queue message, kept aside under a key that the message carries instead.
+
+Table ``bodies``. PartitionKey: a random key, RowKey: the number of the part; a property of a row
+takes 64 KiB.
+"""
+
+import logging
+import uuid
+from datetime import datetime
+
+from shared.errors import StorageUnavailableError
+from shared.storage.account import Storage
+from shared.storage.tables import Table
+
+_logger = logging.getLogger(__name__)
+
+_PART_BYTES = 60 * 1024
+
+
+class LargeValues:
+    """Keeps texts until they are fetched and dropped."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Take the storage."""
+        self._table = Table(storage, "bodies")
+
+    def keep(self, text: str, *, until: datetime | None = None) -> str:
+        """Keep a text; return the key that it is fetched by.
+
+        It is kept for as long as records are, and ``until`` that time at least.
+        """
+        key = uuid.uuid4().hex
+        content = text.encode()
+        parts = [
+            content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)
+        ]
+        for number, part in enumerate(parts):
+            row = {"PartitionKey": key, "RowKey": f"{number:04}", "part": part}
+            kept = {"until": until} if until else {}
+            self._table.put({**row, **kept, "parts": len(parts)})
+        return key
+
+    def fetch(self, key: str) -> str | None:
+        """Return the text that was kept under a key; None when there is none, or no more."""
+        rows = sorted(self._table.partition(key), key=lambda row: str(row["RowKey"]))
+        if not rows or len(rows) < rows[0]["parts"]:
+            return None
+        return b"".join(bytes(row["part"]) for row in rows).decode()
+
+    def drop(self, key: str) -> None:
+        """Forget the text that was kept under a key.
+
+        What it was kept for is done, so storage that fails now is no failure of it.
+        """
+        try:
+            for row in self._table.partition(key):
+                self._table.delete(row["PartitionKey"], row["RowKey"])
+        except StorageUnavailableError as error:
+            _logger.warning("What was kept aside could not be dropped: %s", error)

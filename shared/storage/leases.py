@@ -1,0 +1,69 @@
+"""Leases: of many who want to do the same thing at once, one does it.
+
+Table ``leases``, a row for each lease that is held. PartitionKey: the hash of what is leased;
+RowKey: ``lease``. Who dies while holding one leaves a row that runs out by itself.
+"""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.errors import StorageUnavailableError
+from shared.storage.account import Storage
+from shared.storage.tables import Table, key_of, version_of
+
+_logger = logging.getLogger(__name__)
+
+_ROW_KEY = "lease"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to do one thing, until it is released or runs out."""
+
+    key: str
+    version: str
+
+
+class Leases:
+    """Hands out leases to all instances of the app."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Take the storage."""
+        self._table = Table(storage, "leases")
+
+    def acquire(self, *what: str, seconds: float) -> Lease | None:
+        """Return a lease on what the ids name, for so many seconds; None when it is taken."""
+        now = datetime.now(UTC)
+        key = key_of(*what)
+        row = {
+            "PartitionKey": key,
+            "RowKey": _ROW_KEY,
+            "owner": uuid.uuid4().hex,
+            "until": now + timedelta(seconds=seconds),
+        }
+        version = self._table.insert(row)
+        if version is None:
+            version = self._take_over(row, now)
+        return Lease(key, version) if version is not None else None
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back before it runs out; one that was taken over meanwhile stays.
+
+        What the lease was for is done, so storage that fails now is no failure of it.
+        """
+        try:
+            self._table.delete(lease.key, _ROW_KEY, lease.version)
+        except StorageUnavailableError as error:
+            _logger.warning("A lease could not be given back and will run out: %s", error)
+
+    def _take_over(self, row: dict[str, Any], now: datetime) -> str | None:
+        held = self._table.get(row["PartitionKey"], _ROW_KEY)
+        if held is None:
+            return self._table.insert(row)
+        # Storage may have written our row and lost the answer: then the lease is ours already.
+        if held["owner"] == row["owner"]:
+            return version_of(held)
+        return self._table.replace(row, version_of(held)) if held["until"] <= now else None

@@ -1,0 +1,1 @@
+"""How fast the Connector is called, by all instances of the app together."""

@@ -1,0 +1,221 @@
+"""A lane: what is paced together, and the row that all instances share for it.
+
+Table ``lanes``, a row for each lane: what goes to one service host for one tenant. PartitionKey:
+the hash of the bot's app id, the host and the tenant's id; RowKey: ``lane``. The row holds the time
+of the first slot that nobody has reserved, and the pause of the lane, if there is one. It is only
+changed over the version that was read, so no slot and no probe is given out twice.
+
+A slot is the right to make one call at its time. Instances reserve chunks of them, the larger the
+more is sent. A pause holds all instances back: until its end when the service throttled, else until
+a probe, which is a single call that is let through at intervals, has come through.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from shared.errors import StorageUnavailableError
+from shared.storage.tables import Row, Table, version_of
+from shared.wire_models import canonical_id
+
+_ROW_KEY = "lane"
+_TRIES = 20
+_LONGEST_JITTER_MILLISECONDS = 20
+_KNOWLEDGE_HOLDS = timedelta(seconds=1)
+_THROTTLED_TOGETHER = timedelta(seconds=10)
+PROBE_IS_OUT: Final = timedelta(seconds=5)
+"""For so long after a probe was let through it may still be under way."""
+
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is paced together: the calls to one service host, with its port, for one tenant."""
+
+    host: str
+    tenant_id: str = "-"
+
+    @classmethod
+    def of(cls, service_url: str, tenant_id: str | None) -> "Lane":
+        """Return the lane of what goes to a service URL for a tenant, if it is for one."""
+        url = urlsplit(service_url)
+        host = url.netloc.rpartition("@")[2].lower()
+        host = host.removesuffix(":443" if url.scheme == "https" else ":80")
+        return cls(host, canonical_id(tenant_id) if tenant_id else "-")
+
+
+# Paused while the bot's credential fails. Nothing has slots in it.
+CREDENTIAL: Final = Lane("*")
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """What stands in the row of a lane.
+
+    ``next_slot_at`` is the first slot that is free; ``next_alert_at`` is when what comes next of an
+    alert may be due. With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until``
+    is when the next probe is due; without, it is over then. The last probe was let through at
+    ``probed_at``.
+    """
+
+    next_slot_at: datetime | None = None
+    next_alert_at: datetime | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    probe_seconds: float | None = None
+    probed_at: datetime | None = None
+    throttled_conversation: str | None = None
+    throttled_at: datetime | None = None
+
+    def is_paused(self, now: datetime) -> bool:
+        """Tell whether calls are held back."""
+        if self.probe_seconds is not None:
+            return True
+        return self.paused_until is not None and self.paused_until > now
+
+    def alert_at(self, now: datetime) -> datetime:
+        """Return when what comes next of an alert may be due: after all that is known to be."""
+        times = (now, self.next_alert_at, self.next_slot_at, self.paused_until)
+        return max(time for time in times if time is not None)
+
+    def is_probe_due(self, now: datetime) -> bool:
+        """Tell whether a call shall be let through to see whether the pause may end."""
+        return self.probe_seconds is not None and not self._is_until_after(now)
+
+    def was_another_throttled(self, conversation: str, now: datetime) -> bool:
+        """Tell whether another conversation was throttled just before."""
+        if self.throttled_at is None or self.throttled_conversation == conversation:
+            return False
+        return now - self.throttled_at <= _THROTTLED_TOGETHER
+
+    def paused(self, until: datetime, reason: str) -> "LaneState":
+        """Return the state once the Connector has throttled; no pause is made shorter."""
+        if self._is_until_after(until):
+            return self
+        if self.probe_seconds is not None:
+            return replace(self, paused_until=until)
+        return replace(self, paused_until=until, pause_reason=reason)
+
+    def paused_for_probes(self, until: datetime, seconds: float, reason: str) -> "LaneState":
+        """Return the state once nothing gets through but probes, the first of them then."""
+        if self.probe_seconds is not None:
+            return self
+        if self.paused_until is not None:
+            until = max(until, self.paused_until)
+        return replace(self, paused_until=until, pause_reason=reason, probe_seconds=seconds)
+
+    def probed(self, now: datetime) -> "LaneState":
+        """Return the state once a probe was let through; the same when none is due."""
+        if self.probe_seconds is None or not self.is_probe_due(now):
+            return self
+        return replace(
+            self, paused_until=now + timedelta(seconds=self.probe_seconds), probed_at=now
+        )
+
+    def is_probe_out(self, now: datetime) -> bool:
+        """Tell whether a probe may still be under way."""
+        return self.probed_at is not None and now - self.probed_at < PROBE_IS_OUT
+
+    def lifted(self) -> "LaneState":
+        """Return the state once a probe came through."""
+        if self.probe_seconds is None:
+            return self
+        return replace(
+            self, paused_until=None, pause_reason=None, probe_seconds=None, probed_at=None
+        )
+
+    def _is_until_after(self, time: datetime) -> bool:
+        return self.paused_until is not None and self.paused_until > time
+
+
+class LaneRow:
+    """A row that all instances change: what this process last knew of it, and its version."""
+
+    def __init__(self, table: Table, key: str, clock: Clock, sleep: Sleep) -> None:
+        self._table = table
+        self._key = key
+        self._clock = clock
+        self._sleep = sleep
+        self._version: str | None = None
+        self._known_at: datetime | None = None
+        self.state = LaneState()
+        self.write_lasts = timedelta(0)
+
+    def refresh(self, *, write_follows: bool = False) -> None:
+        """Read the row when what is known is a second old; a write finds out by itself."""
+        if self._known_at is None or (
+            not write_follows and self._clock() - self._known_at >= _KNOWLEDGE_HOLDS
+        ):
+            self._read()
+
+    def change(self, change: Callable[[LaneState], LaneState]) -> bool:
+        """Write what ``change`` makes of the row, and tell whether that is something else.
+
+        It is called again when somebody else was faster.
+        """
+        for _ in range(_TRIES):
+            if self._known_at is None:
+                self._read()
+            state = change(self.state)
+            if state == self.state:
+                return False
+            if self._write(state):
+                return True
+            self._known_at = None
+            self._sleep(secrets.randbelow(_LONGEST_JITTER_MILLISECONDS) / 1000)
+        raise StorageUnavailableError("The lane is being changed by too many at once")
+
+    def _read(self) -> None:
+        asked_at = self._clock()
+        row = self._table.get(self._key, _ROW_KEY)
+        self.state = _from_row(row) if row is not None else LaneState()
+        self._version = version_of(row) if row is not None else None
+        self._known_at = asked_at
+
+    def _write(self, state: LaneState) -> bool:
+        asked_at = self._clock()
+        row = _to_row(state, self._key)
+        if self._version is None:
+            version = self._table.insert(row)
+        else:
+            version = self._table.replace(row, self._version)
+        if version is None:
+            return False
+        self.state = state
+        self._version = version
+        self._known_at = asked_at
+        self.write_lasts = self._clock() - asked_at
+        return True
+
+
+def _to_row(state: LaneState, key: str) -> dict[str, Any]:
+    properties = {
+        "nextSlotAt": state.next_slot_at,
+        "nextAlertAt": state.next_alert_at,
+        "pausedUntil": state.paused_until,
+        "pauseReason": state.pause_reason,
+        "probeSeconds": state.probe_seconds,
+        "probedAt": state.probed_at,
+        "throttledConversation": state.throttled_conversation,
+        "throttledAt": state.throttled_at,
+    }
+    known = {name: value for name, value in properties.items() if value is not None}
+    return {"PartitionKey": key, "RowKey": _ROW_KEY, **known}
+
+
+def _from_row(row: Row) -> LaneState:
+    return LaneState(
+        next_slot_at=row.get("nextSlotAt"),
+        next_alert_at=row.get("nextAlertAt"),
+        paused_until=row.get("pausedUntil"),
+        pause_reason=row.get("pauseReason"),
+        probe_seconds=row.get("probeSeconds"),
+        probed_at=row.get("probedAt"),
+        throttled_conversation=row.get("throttledConversation"),
+        throttled_at=row.get("throttledAt"),
+    )

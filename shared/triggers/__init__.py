@@ -1,0 +1,1 @@
+"""The edge to the Functions host: requests and messages in, answers out."""

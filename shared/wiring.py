@@ -1,0 +1,119 @@
+"""What the functions work with, put together from the settings once, on first use."""
+
+import threading
+from dataclasses import dataclass
+
+from shared.accounts.conversations import ConversationStore
+from shared.accounts.erased_opt_outs import ErasedOptOuts
+from shared.accounts.store import AccountStore
+from shared.alerts.audience_pages import AudiencePages
+from shared.alerts.store import AlertStore
+from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
+from shared.auth.tokens import BotTokens, NoTokens
+from shared.connector.client import ConnectorClient
+from shared.deliveries.failures import Failures
+from shared.deliveries.store import DeliveryStore
+from shared.idempotency import IdempotencyKeys
+from shared.messages.app_queues import AppQueues
+from shared.settings import Settings
+from shared.storage.account import Storage
+from shared.storage.large_values import LargeValues
+from shared.storage.leases import Leases
+from shared.storage.personal_keys import PersonalKeys
+from shared.throttling.conversation_limits import ConversationLimits
+from shared.throttling.pacer import Pacer
+
+# A claim outlives what it is for, and the writes after it.
+_LEASE_MARGIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """The settings, the Connector and the caches of one bot; for all threads of the process."""
+
+    settings: Settings
+    storage: Storage
+    connector: ConnectorClient
+    accounts: AccountStore
+    erased_opt_outs: ErasedOptOuts
+    callers: Callers
+    conversations: ConversationStore
+    leases: Leases
+    queues: AppQueues
+    deliveries: DeliveryStore
+    failures: Failures
+    alerts: AlertStore
+    audience_pages: AudiencePages
+    pacer: Pacer
+    conversation_limits: ConversationLimits
+    idempotency_keys: IdempotencyKeys
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Services":
+        """Put everything together; nothing is connected to before it is used."""
+        storage = Storage(settings.storage, settings.threads)
+        app_id = settings.app_id
+        erased_opt_outs = ErasedOptOuts(storage, app_id)
+        keys = PersonalKeys(storage)
+        conversations = ConversationStore(storage, app_id)
+        large_values = LargeValues(storage)
+        failures = Failures(storage, app_id, keys, large_values)
+        connector = ConnectorClient(
+            BotTokens(settings.credential) if settings.credential else NoTokens(),
+            settings.trusted_service_urls,
+            timeout_seconds=settings.connector_timeout_seconds,
+            connections=settings.threads,
+            use_proxy=settings.use_proxy,
+        )
+        return cls(
+            settings=settings,
+            storage=storage,
+            connector=connector,
+            accounts=AccountStore(storage, app_id, erased_opt_outs, keys, conversations),
+            erased_opt_outs=erased_opt_outs,
+            callers=_callers(settings),
+            conversations=conversations,
+            leases=Leases(storage),
+            queues=AppQueues(storage, large_values),
+            deliveries=DeliveryStore(
+                storage,
+                app_id,
+                keys,
+                failures,
+                give_up_ambiguous=settings.give_up_ambiguous,
+            ),
+            failures=failures,
+            alerts=AlertStore(
+                storage, app_id, large_values, kept_days=settings.delivery_retention_days
+            ),
+            audience_pages=AudiencePages(storage, app_id),
+            pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
+            conversation_limits=ConversationLimits(),
+            idempotency_keys=IdempotencyKeys(
+                storage,
+                settings.app_id,
+                # A start may wait for another one, and then call: each for so long.
+                lease_seconds=2 * settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+                give_up_ambiguous=settings.give_up_ambiguous,
+            ),
+        )
+
+
+def _callers(settings: Settings) -> Callers:
+    if settings.credential is None:
+        return AnyCallers()
+    keys = SigningKeys(settings.openid_metadata_url, use_proxy=settings.use_proxy)
+    return ConnectorCallers(settings.app_id, settings.token_issuer, keys)
+
+
+_lock = threading.Lock()
+_services: Services | None = None
+
+
+def services() -> Services:
+    """Return the process's services; raise InvalidSettingError when a setting is wrong."""
+    global _services
+    with _lock:
+        if _services is None:
+            _services = Services.of(Settings.from_environment())
+        return _services

@@ -1,0 +1,264 @@
+"""Removing what is old: page by page, from where the last run was cut short."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
+from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.failures import Failure
+from shared.deliveries.store import Claim
+from shared.errors import UnknownAlertError, UnknownDeliveryError
+from shared.messages.envelope import QUEUES, SEND_ACTIVITY
+from shared.settings import Settings
+from shared.storage.queues import Queue
+from shared.storage.tables import Table
+from shared.wiring import Services
+from tests.support.builders import unique
+from tests.support.lossy_storage import LossyStorage
+from TrackDelivery import retention
+from TrackDelivery.retention import remove_old_rows
+
+STORAGE = "AzureWebJobsStorage"
+
+
+def with_settings(app_settings, **changes):
+    return Services.of(Settings.from_environment({**app_settings, **changes}))
+
+
+@pytest.fixture
+def strict(app_settings, queue_reader):
+    """A bot that keeps records for a day; what other tests left is gone."""
+    services = with_settings(app_settings, DeliveryRetentionDays="1")
+    for queue in QUEUES:
+        queue_reader(f"{queue}-poison").clear()
+    remove_a_day_later(services)
+    return services
+
+
+def remove_a_day_later(services, **limits):
+    remove_old_rows(services, now=datetime.now(UTC) + timedelta(days=1, minutes=1), **limits)
+
+
+def record(services, count):
+    now = datetime.now(UTC)
+    deliveries = [Delivery(f"order-{n}", Status.EXPIRED, now, now) for n in range(count)]
+    for each in deliveries:
+        services.deliveries.record(each)
+    return deliveries
+
+
+def left(services):
+    found = 0
+    for number in itertools.count():
+        try:
+            services.deliveries.find(f"order-{number}")
+        except UnknownDeliveryError:
+            if number > 10:
+                return found
+        else:
+            found += 1
+    return found
+
+
+def ticking(step=1.0):
+    """A clock that goes on each time somebody looks."""
+    return itertools.count(0.0, step).__next__
+
+
+def test_what_is_old_is_removed(strict):
+    [delivery, *_] = record(strict, 3)
+    strict.failures.keep(delivery, Failure(SEND_ACTIVITY, {"text": "News"}))
+
+    remove_a_day_later(strict)
+
+    assert left(strict) == 0
+    assert strict.failures.page(datetime.now(UTC) - timedelta(days=1), size=10) == ([], None)
+
+
+def test_what_is_young_is_kept(strict, app_settings):
+    [delivery, *_] = record(strict, 3)
+    day = strict.failures.keep(delivery, Failure(SEND_ACTIVITY, {"text": "News"}))
+
+    remove_old_rows(with_settings(app_settings))
+
+    assert left(strict) == 3
+    assert strict.failures.find(delivery.id, day) is not None
+
+
+def test_what_is_on_its_way_is_kept(strict):
+    key = strict.queues.large_values.keep("on its way")
+    lease = strict.leases.acquire("start", "29:alex", seconds=60)
+    Table(strict.storage, "idempotency").put({"PartitionKey": "key", "RowKey": "request"})
+
+    remove_old_rows(strict)
+
+    assert strict.queues.large_values.fetch(key) == "on its way"
+    assert strict.leases.acquire("start", "29:alex", seconds=60) is None
+    assert Table(strict.storage, "idempotency").get("key", "request") is not None
+    strict.leases.release(lease)
+    Table(strict.storage, "idempotency").delete("key", "request")
+
+
+@pytest.fixture
+def small_pages(strict, monkeypatch):
+    monkeypatch.setattr(retention, "_PAGE_SIZE", 2)
+
+
+def test_what_is_old_is_removed_page_by_page(strict, small_pages, storage_calls):
+    record(strict, 7)
+    storage_calls()
+
+    remove_a_day_later(strict)
+
+    pages = [
+        call for call in storage_calls() if call.startswith("GET /deliveries()") and "top=2" in call
+    ]
+    assert len(pages) >= 4
+    assert left(strict) == 0
+
+
+def test_a_run_that_is_cut_short_is_resumed_by_the_next(strict, small_pages, storage_calls):
+    record(strict, 7)
+    storage_calls()
+
+    # A look at each poison queue comes first.
+    remove_a_day_later(strict, most_seconds=len(QUEUES) + 3, clock=ticking())
+
+    first = storage_calls()
+    assert 0 < left(strict) < 7
+    assert Table(strict.storage, "retention").get("deliveries", "retention") is not None
+    assert not any("/failures" in call for call in first)
+    storage_calls()
+
+    remove_a_day_later(strict)
+
+    resumed = [call for call in storage_calls() if call.startswith("GET /deliveries()")]
+    assert "NextPartitionKey" in resumed[0]
+    assert left(strict) == 0
+    assert Table(strict.storage, "retention").get("deliveries", "retention") is None
+
+
+def test_a_run_without_time_removes_nothing(strict):
+    record(strict, 1)
+
+    remove_a_day_later(strict, most_seconds=0, clock=ticking())
+
+    assert left(strict) == 1
+
+
+class OvertakenStorage(LossyStorage):
+    """Has somebody do something just before the first row is removed."""
+
+    def __init__(self, connection_string, overtake):
+        self._overtake = [overtake]
+        super().__init__(connection_string)
+
+    def default_answer(self, request):
+        if request.method == "DELETE" and self._overtake:
+            self._overtake.pop()()
+        return super().default_answer(request)
+
+
+def test_what_changed_since_it_was_found_is_kept(strict, app_settings):
+    [delivery] = record(strict, 1)
+
+    def put_back():
+        later = replace(delivery, posting="another")
+        changed.append(strict.deliveries.claim(later, seconds=25, is_new=False))
+
+    changed: list[Claim] = []
+    with OvertakenStorage(app_settings[STORAGE], put_back) as overtaken:
+        settings = {STORAGE: overtaken.connection_string, "DeliveryRetentionDays": "1"}
+        remove_a_day_later(with_settings(app_settings, **settings))
+
+    assert changed
+    assert strict.deliveries.find(delivery.id).status is Status.SENDING
+
+
+# Alerts
+
+
+def an_alert(services, send_at=None):
+    now = datetime.now(UTC)
+    said = services.alerts.keep({"activity": {"text": "News"}}, send_at)
+    alert = Alert(unique("alert"), now, now, fingerprint="", content_key=said, send_at=send_at)
+    services.alerts.create(alert)
+    page = AudiencePage(alert.id, 0, "", "", now, ("r0",), {}, share=1.0)
+    services.audience_pages.open(page)
+    return alert
+
+
+def remove_in(services, days):
+    remove_old_rows(services, now=datetime.now(UTC) + timedelta(days=days))
+
+
+def test_an_alert_and_its_pages_are_kept_for_as_long_as_its_deliveries(strict):
+    alert = an_alert(strict)
+
+    remove_in(strict, 0.9)
+    assert strict.alerts.find(alert.id) == alert
+    assert strict.audience_pages.find(alert.id, 0) is not None
+
+    remove_in(strict, 1.1)
+    with pytest.raises(UnknownAlertError):
+        strict.alerts.find(alert.id)
+    assert strict.audience_pages.find(alert.id, 0) is None
+
+
+def test_what_an_alert_says_is_kept_as_long_as_it_was_promised(strict):
+    # That is until a time which is not over, whatever the run takes for now.
+    alert = an_alert(strict)
+
+    remove_in(strict, 10)
+
+    assert strict.alerts.content(alert) is not None
+
+
+def test_what_is_to_be_sent_some_day_is_kept_until_then(strict):
+    alert = an_alert(strict, send_at=datetime.now(UTC) + timedelta(days=300))
+
+    remove_in(strict, 200)
+
+    assert strict.alerts.find(alert.id) == alert
+    assert strict.alerts.content(alert) is not None
+
+
+def test_what_was_kept_until_a_time_that_is_over_is_removed(strict):
+    checks = strict.queues.large_values
+    over = checks.keep("over", until=datetime.now(UTC) - timedelta(seconds=1))
+    not_over = checks.keep("not over", until=datetime.now(UTC) + timedelta(hours=1))
+
+    remove_in(strict, 1.9)
+    assert (checks.fetch(over), checks.fetch(not_over)) == ("over", "not over")
+    remove_in(strict, 2.1)
+    assert (checks.fetch(over), checks.fetch(not_over)) == (None, "not over")
+
+
+# Poison queues
+
+
+@pytest.fixture(params=QUEUES)
+def poison(request, strict):
+    return Queue(strict.storage, f"{request.param}-poison")
+
+
+def test_failed_messages_are_removed_with_their_records(strict, poison):
+    for _ in range(3):
+        poison.send("{}")
+
+    remove_a_day_later(strict)
+
+    assert poison.count() == 0
+
+
+def test_young_failed_messages_are_kept(strict, poison, app_settings):
+    poison.send("{}")
+
+    remove_old_rows(with_settings(app_settings))
+
+    assert poison.count() == 1
+    assert poison.take() is not None

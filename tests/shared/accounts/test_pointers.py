@@ -1,0 +1,401 @@
+"""One person, one account: two ids, however many write at once, and in whatever order."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.store import AccountStore, StoredAccount
+from shared.errors import StorageUnavailableError
+from shared.settings import Settings
+from shared.storage.personal_keys import PersonalKeys
+from shared.storage.tables import Table, key_of
+from shared.wiring import Services
+from tests.support.builders import unique
+from tests.support.lossy_storage import LossyStorage
+from tests.support.stub_server import ReceivedRequest
+
+CHANNEL_ID = "msteams"
+THEN = datetime(2026, 1, 31, 10, tzinfo=UTC)
+LATER = THEN + timedelta(minutes=1)
+Change = Callable[[StoredAccount | None], Account]
+
+
+@pytest.fixture
+def accounts(services: Services) -> AccountStore:
+    return services.accounts
+
+
+@pytest.fixture
+def user_id() -> str:
+    return unique("29:user")
+
+
+@pytest.fixture
+def object_id() -> str:
+    return unique("object")
+
+
+def changing(user_id: str, **changes: Any) -> Change:
+    """A change of some fields of an account, which is made for it under this id."""
+
+    def change(stored: StoredAccount | None) -> Account:
+        account = stored.account if stored else Account(CHANNEL_ID, user_id)
+        return replace(account, **changes)
+
+    return change
+
+
+def tell(accounts: AccountStore, user_id: str, **changes: Any) -> StoredAccount:
+    return accounts.change(CHANNEL_ID, user_id, changing(user_id, **changes))
+
+
+def found(accounts: AccountStore, user_id: str) -> Account:
+    stored = accounts.get(CHANNEL_ID, user_id)
+    assert stored is not None
+    return stored.account
+
+
+def test_both_ids_find_the_account_with_one_version(accounts, user_id, object_id):
+    written = tell(accounts, user_id, aad_object_id=object_id)
+
+    by_user_id = accounts.get(CHANNEL_ID, user_id)
+    by_object_id = accounts.get(CHANNEL_ID, object_id)
+
+    assert by_user_id == by_object_id
+    assert by_user_id.version == written.version
+
+
+def test_a_change_by_the_object_id_is_made_to_the_account(accounts, user_id, object_id):
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    changed = tell(accounts, object_id, locale="de")
+
+    assert not changed.is_new
+    assert found(accounts, user_id).locale == "de"
+
+
+def test_what_does_not_change_is_not_written_by_either_id(
+    accounts, user_id, object_id, storage_calls
+):
+    tell(accounts, user_id, aad_object_id=object_id, locale="de")
+    storage_calls()
+
+    tell(accounts, user_id, locale="de")
+    tell(accounts, object_id, locale="de")
+
+    assert {call.split()[0] for call in storage_calls()} == {"GET"}
+
+
+def test_an_account_made_under_the_object_id_is_joined_with_all_that_it_knows(
+    accounts, user_id, object_id
+):
+    tell(
+        accounts,
+        object_id,
+        name="Alex",
+        locale="de",
+        blocked=True,
+        installed=False,
+        conversations={"28:bot": OneToOne("a:1")},
+        preferences={"muted": True},
+        preferences_at=THEN,
+    )
+
+    tell(accounts, user_id, aad_object_id=object_id, locale="sv")
+
+    joined = found(accounts, object_id)
+    assert joined == found(accounts, user_id)
+    assert joined.user_id == user_id
+    assert (joined.name, joined.locale) == ("Alex", "sv")
+    assert (joined.blocked, joined.installed) == (True, False)
+    assert joined.conversations == {"28:bot": OneToOne("a:1")}
+    assert joined.preferences == {"muted": True}
+
+
+@pytest.mark.parametrize(
+    ("under_object_id", "under_user_id", "expected"),
+    [
+        (({"muted": True}, THEN), ({"interests": ["Rain"]}, LATER), True),
+        (({"muted": True}, LATER), ({"interests": ["Rain"]}, THEN), True),
+        (({"muted": True}, THEN), ({"muted": False}, LATER), False),
+        (({"muted": False}, LATER), ({"muted": True}, THEN), False),
+        (({"muted": False}, THEN), ({"muted": True}, LATER), True),
+        (({"interests": ["Rain"]}, LATER), ({"muted": True}, THEN), True),
+        (({"muted": True}, None), ({}, None), True),
+        (({"muted": True}, None), ({"interests": ["Rain"]}, THEN), True),
+    ],
+)
+def test_of_two_accounts_that_become_one_the_last_word_about_alerts_holds(
+    accounts, user_id, object_id, under_object_id, under_user_id, expected
+):
+    for account_id, (preferences, at) in ((object_id, under_object_id), (user_id, under_user_id)):
+        muted_at = at if "muted" in preferences else None
+        tell(accounts, account_id, preferences=preferences, preferences_at=at, muted_at=muted_at)
+
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    assert found(accounts, object_id).preferences["muted"] is expected
+
+
+def test_no_stop_is_lost_when_both_ids_are_written_while_they_become_one(accounts, object_id):
+    together = Barrier(2)
+
+    def stop_by_object_id(number: int) -> None:
+        together.wait(30)
+        tell(accounts, f"{object_id}-{number}", preferences={"muted": True}, preferences_at=LATER)
+
+    def write_by_user_id(number: int) -> None:
+        together.wait(30)
+        tell(accounts, f"29:{object_id}-{number}", aad_object_id=f"{object_id}-{number}")
+        tell(accounts, f"29:{object_id}-{number}", locale="de")
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            for writing in [
+                pool.submit(each, number) for each in (stop_by_object_id, write_by_user_id)
+            ]:
+                writing.result(60)
+
+    for number in range(20):
+        for user_id in (f"29:{object_id}-{number}", f"{object_id}-{number}"):
+            account = found(accounts, user_id)
+            assert account.user_id == f"29:{object_id}-{number}"
+            assert account.preferences == {"muted": True}
+            assert account.locale == "de"
+
+
+def test_a_stop_that_is_told_in_the_very_moment_of_joining_is_not_lost(
+    accounts, app_settings, user_id, object_id
+):
+    tell(accounts, object_id, locale="de")
+    told: list[StoredAccount] = []
+
+    def stop_once_the_account_is_written(request: ReceivedRequest) -> bool:
+        if request.method == "POST" and b"channelId" in request.body and not told:
+            told.append(tell(accounts, object_id, preferences={"muted": True}))
+        return False
+
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
+        watched_settings = {**app_settings, "AzureWebJobsStorage": watched.connection_string}
+        watched.lose_answer(stop_once_the_account_is_written)
+        through = Services.of(Settings.from_environment(watched_settings)).accounts
+        tell(through, user_id, aad_object_id=object_id)
+
+    assert told[0].account.user_id == object_id
+    assert found(accounts, object_id) == found(accounts, user_id)
+    assert found(accounts, user_id).preferences == {"muted": True}
+
+
+def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_id, object_id):
+    tell(accounts, object_id, preferences={"muted": True}, preferences_at=THEN)
+
+    def add(number: int) -> None:
+        def change(stored: StoredAccount | None) -> Account:
+            written_id = object_id if number % 2 else user_id
+            account = stored.account if stored else Account(CHANNEL_ID, written_id)
+            if written_id == user_id:
+                account = replace(account, aad_object_id=object_id)
+            return account.with_conversation(str(number), OneToOne(f"a:{number}"))
+
+        accounts.change(CHANNEL_ID, object_id if number % 2 else user_id, change)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+
+    account = found(accounts, object_id)
+    assert account == found(accounts, user_id)
+    assert set(account.conversations) == set("0123")
+    assert account.preferences == {"muted": True}
+
+
+def test_an_object_id_that_was_wrong_leads_nowhere_once_it_is_put_right(
+    accounts, user_id, object_id
+):
+    right = unique("object")
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    tell(accounts, user_id, aad_object_id=right)
+
+    assert accounts.get(CHANNEL_ID, object_id) is None
+    assert found(accounts, right).user_id == user_id
+
+
+def test_an_object_id_that_was_taken_away_leads_nowhere(accounts, user_id, object_id):
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    tell(accounts, user_id, aad_object_id=None)
+    tell(accounts, user_id, aad_object_id=object_id)
+    tell(accounts, user_id, aad_object_id=None)
+
+    assert accounts.get(CHANNEL_ID, object_id) is None
+    assert found(accounts, user_id).aad_object_id is None
+
+
+def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id, object_id):
+    another = unique("29:another")
+    tell(accounts, user_id, aad_object_id=object_id)
+    tell(accounts, another, aad_object_id=object_id)
+
+    tell(accounts, user_id, aad_object_id=None)
+
+    assert found(accounts, object_id).user_id == another
+
+
+@pytest.mark.parametrize("by", ["user_id", "object_id"])
+def test_a_forgotten_person_is_unknown_by_either_id(accounts, user_id, object_id, by):
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    accounts.delete(CHANNEL_ID, {"user_id": user_id, "object_id": object_id}[by])
+
+    assert accounts.get(CHANNEL_ID, user_id) is None
+    assert accounts.get(CHANNEL_ID, object_id) is None
+
+
+def test_a_pointer_to_nobody_does_not_keep_anybody_from_being_cached(
+    accounts, user_id, object_id, services
+):
+    tell(accounts, user_id, aad_object_id=object_id)
+    table = services.storage.table("accounts")
+    [row] = table.query_entities("userId eq @id", parameters={"id": user_id})
+    table.delete_entity(row)
+
+    tell(accounts, object_id, locale="de")
+
+    account = found(accounts, object_id)
+    assert account == found(accounts, user_id)
+    assert (account.user_id, account.aad_object_id, account.locale) == (user_id, object_id, "de")
+
+
+# The keys of a person
+
+
+def test_an_account_under_the_object_id_gives_its_key_to_the_one_that_it_becomes(
+    accounts, user_id, object_id
+):
+    key = tell(accounts, object_id, locale="de").account.key
+
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    assert found(accounts, user_id).key == key
+    assert found(accounts, user_id).former_key_ids == ()
+
+
+def test_of_two_accounts_that_become_one_both_keys_go_with_the_person(
+    accounts, services, user_id, object_id
+):
+    keys = PersonalKeys(services.storage)
+    of_object_id = tell(accounts, object_id, locale="de").account.key
+    of_user_id = tell(accounts, user_id, locale="de").account.key
+    assert of_object_id is not None
+    assert of_user_id is not None
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    joined = found(accounts, object_id)
+    assert (joined.key, joined.former_key_ids) == (of_user_id, (of_object_id.id,))
+    assert keys.find(of_object_id.id) is not None
+
+    accounts.delete(CHANNEL_ID, object_id)
+
+    assert keys.find(of_object_id.id) is None
+    assert keys.find(of_user_id.id) is None
+
+
+# Who said stop and was forgotten
+
+
+@pytest.mark.parametrize("muted", [True, False, None])
+def test_only_a_stop_outlives_the_account(accounts, services, user_id, object_id, muted):
+    preferences = {"interests": ["Rain"], **({} if muted is None else {"muted": muted})}
+    tell(accounts, user_id, aad_object_id=object_id, preferences=preferences)
+
+    accounts.delete(CHANNEL_ID, user_id)
+
+    remembered = [
+        services.erased_opt_outs.include(CHANNEL_ID, each) for each in (user_id, object_id)
+    ]
+    assert remembered == [muted is True] * 2
+
+
+def test_a_stop_that_is_remembered_is_in_the_account_as_soon_as_there_is_one_again(
+    accounts, services, user_id, object_id
+):
+    tell(accounts, user_id, aad_object_id=object_id, preferences={"muted": True})
+    accounts.delete(CHANNEL_ID, user_id)
+
+    tell(accounts, object_id, locale="de")
+
+    assert found(accounts, object_id).preferences == {"muted": True}
+    assert not services.erased_opt_outs.include(CHANNEL_ID, object_id)
+
+
+def test_a_stop_is_remembered_for_one_bot_and_one_channel(services, app_settings, user_id):
+    settings = replace(services.settings, app_id="another-bot")
+    another = Services.of(settings)
+
+    services.erased_opt_outs.remember(CHANNEL_ID, user_id)
+
+    assert services.erased_opt_outs.include(CHANNEL_ID, user_id)
+    assert not services.erased_opt_outs.include("slack", user_id)
+    assert not another.erased_opt_outs.include(CHANNEL_ID, user_id)
+
+
+def test_a_stop_is_known_to_every_instance_and_forgotten_by_all(services, user_id):
+    another_instance = Services.of(services.settings)
+    services.erased_opt_outs.remember(CHANNEL_ID, user_id)
+
+    assert another_instance.erased_opt_outs.include(CHANNEL_ID, user_id)
+    another_instance.erased_opt_outs.forget(CHANNEL_ID, user_id)
+
+    assert not services.erased_opt_outs.include(CHANNEL_ID, user_id)
+
+
+def test_nobody_can_tell_from_the_opt_outs_who_said_stop(services, user_id):
+    services.erased_opt_outs.remember(CHANNEL_ID, user_id)
+
+    rows = list(services.storage.table("optouts").list_entities())
+
+    known = {user_id, key_of(CHANNEL_ID, user_id)}
+    known |= {key_of(services.settings.app_id, CHANNEL_ID, user_id), services.settings.app_id}
+    assert any(row["RowKey"] == "optout" for row in rows)
+    assert all(known.isdisjoint(map(str, row.values())) for row in rows)
+
+
+@pytest.mark.parametrize("by", ["user_id", "object_id"])
+@pytest.mark.parametrize("deletions_that_work", [0, 1])
+def test_forgetting_somebody_that_failed_half_way_is_finished_by_the_same_call(
+    accounts, user_id, object_id, by, deletions_that_work, monkeypatch
+):
+    tell(accounts, user_id, aad_object_id=object_id)
+    used = {"user_id": user_id, "object_id": object_id}[by]
+    left = iter([*[True] * deletions_that_work, False])
+    delete = Table.delete
+
+    def failing(table: Table, *key: Any) -> None:
+        if not next(left, True):
+            raise StorageUnavailableError("down for a moment")
+        delete(table, *key)
+
+    monkeypatch.setattr(Table, "delete", failing)
+    with pytest.raises(StorageUnavailableError):
+        accounts.delete(CHANNEL_ID, used)
+
+    accounts.delete(CHANNEL_ID, used)
+
+    for each in (user_id, object_id):
+        assert accounts._row(CHANNEL_ID, each) is None
+
+
+def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(accounts, object_id):
+    former, present = unique("29:former"), unique("29:present")
+    tell(accounts, former, aad_object_id=object_id)
+    tell(accounts, present, aad_object_id=object_id)
+
+    accounts.delete(CHANNEL_ID, former)
+
+    assert found(accounts, object_id).user_id == present

@@ -1,0 +1,248 @@
+import pytest
+
+from shared.alerts.notification_summary import summary_of
+
+ADAPTIVE = "application/vnd.microsoft.card.adaptive"
+HERO = "application/vnd.microsoft.card.hero"
+
+
+def block(text, **more):
+    return {"type": "TextBlock", "text": text, **more}
+
+
+def card(*body, **more):
+    return {"contentType": ADAPTIVE, "content": {"type": "AdaptiveCard", "body": [*body], **more}}
+
+
+def with_card(*body, **more):
+    return {"type": "message", "attachments": [card(*body, **more)]}
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("Hello", "Hello"),
+        ("  two\n\n lines\t and\u00a0more \r\n", "two lines and more"),
+        ("**bold** and __also__", "bold and also"),
+        ("_it_ and *also*", "it and also"),
+        ("***both*** and **bold _within_ bold**", "both and bold within bold"),
+        ("~~gone~~ and `code`", "gone and code"),
+        ("これは**重要**です", "これは重要です"),
+        ("# Title\n## Second\nText", "Title Second Text"),
+        ("* one\n- two\n+ three\n> quoted", "one two three quoted"),
+        ("[label](https://example.com/a_b_c)", "label"),
+        ('[label](https://example.com/a_(b) "a title") more', "label more"),
+        ("[**label**](https://example.com)", "label"),
+        ("![a picture](https://example.com/a.png)", "a picture"),
+        ("<at>Alex</at>, hello", "Alex, hello"),
+        ('<at id="0">Alex</at>', "Alex"),
+        ("<b>W</b>ord<br/>next<p class='x'>and</p>last", "Word next and last"),
+        ("Fish &amp; chips &lt;b&gt; &#8364;5", "Fish & chips <b> €5"),
+        (r"5\* hotel \_x\_ \[a\]", "5* hotel _x_ [a]"),
+        (r"*5\* hotel*", "5* hotel"),
+        ("🙂 hello", "🙂 hello"),
+        ("half \ud83d of a pair", "half \ud83d of a pair"),
+    ],
+)
+def test_the_text_is_taken_without_its_markup(text, summary):
+    assert summary_of({"type": "message", "text": text}) == summary
+    assert summary_of({"text": text, "textFormat": "markdown"}) == summary
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2*3*4 = 24",
+        "a * b * c",
+        "snake_case_name and __init__x",
+        "5* hotel",
+        "*a * b and _a _ b",
+        "**not closed",
+        "1 < 2 and 3 > 2",
+        "a <3 b",
+        "<https://example.com/a>",
+        "[not a link] (really)",
+        "-5 degrees, #1 of 3",
+        "C:\\temp",
+        "${name}",
+        "AT&T",
+    ],
+)
+def test_what_only_looks_like_markup_stays(text):
+    assert summary_of({"text": text}) == text
+
+
+@pytest.mark.parametrize(
+    ("text_format", "summary"),
+    [
+        ("plain", "**a** <b>c</b> &amp; d"),
+        ("xml", "**a** c & d"),
+        ("markdown", "a c & d"),
+        (None, "a c & d"),
+        ("unknown", "a c & d"),
+        (5, "a c & d"),
+    ],
+)
+def test_the_format_of_the_text_tells_what_is_markup(text_format, summary):
+    activity = {"text": "**a** <b>c</b>\n&amp; d", "textFormat": text_format}
+
+    assert summary_of(activity) == summary
+
+
+def test_text_comes_before_attachments():
+    assert summary_of({**with_card(block("Card")), "text": "Text"}) == "Text"
+
+
+@pytest.mark.parametrize("text", [None, "", " \n", "<br/>", "&nbsp;", 5, ["a"], {"a": "b"}, True])
+def test_a_text_that_says_nothing_gives_way_to_the_attachments(text):
+    assert summary_of({**with_card(block("Card")), "text": text}) == "Card"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [block("First"), block("Second")],
+        [block("**First**")],
+        [block(""), block(" "), block(None), block(5), {"type": "TextBlock"}, block("First")],
+        [{"type": "Image", "url": "a", "altText": "no"}, block("First")],
+        [block("Hidden", isVisible=False), block("First", isVisible=True)],
+        [
+            {"type": "Container", "isVisible": False, "items": [block("Hidden")]},
+            {"type": "Container", "items": [block("First")]},
+            block("Second"),
+        ],
+        [
+            {
+                "type": "ColumnSet",
+                "columns": [
+                    {"width": "auto", "items": [{"type": "Image", "url": "a"}]},
+                    {"type": "Column", "items": [block("First")]},
+                    {"items": [block("Second")]},
+                ],
+            }
+        ],
+        [
+            {
+                "type": "Table",
+                "columns": [{"width": 1}],
+                "rows": [{"type": "TableRow", "cells": [{"items": [block("First")]}]}],
+            }
+        ],
+        [{"type": "Carousel", "pages": [{"items": [block("First")]}]}],
+        [{"type": "RichTextBlock", "inlines": ["Fi", {"type": "TextRun", "text": "rst"}, 5, {}]}],
+        [{"type": "RichTextBlock"}, {"type": "RichTextBlock", "inlines": "no"}, block("First")],
+        [None, 5, "no", [block("no")], {}, {"type": ["TextBlock"], "text": "no"}, block("First")],
+        [{"type": "Container", "items": {"0": block("no")}}, block("First")],
+    ],
+)
+def test_of_an_adaptive_card_the_first_text_that_is_seen_is_taken(body):
+    assert summary_of(with_card(*body, fallbackText="no", speak="no")) == "First"
+
+
+def test_texts_are_found_however_deep_a_request_may_nest_them():
+    element = block("Deep")
+    for _ in range(45):
+        element = {"type": "Container", "items": [element]}
+
+    assert summary_of(with_card(element)) == "Deep"
+
+
+@pytest.mark.parametrize(
+    ("more", "summary"),
+    [
+        ({"fallbackText": "A card", "speak": "Spoken"}, "A card"),
+        ({"fallbackText": "", "speak": "<speak>Spo<break/>ken</speak>"}, "Spoken"),
+        ({"title": "not of this kind of card"}, None),
+    ],
+)
+def test_an_adaptive_card_without_text_is_told_by_what_stands_for_it(more, summary):
+    assert summary_of(with_card({"type": "Image", "url": "a"}, **more)) == summary
+
+
+@pytest.mark.parametrize(
+    ("content", "summary"),
+    [
+        ({"title": "Title", "subtitle": "Subtitle", "text": "Text"}, "Title"),
+        ({"title": "", "subtitle": "Subtitle", "text": "Text"}, "Subtitle"),
+        ({"title": None, "text": "**Text**"}, "Text"),
+        ({"images": [{"url": "a"}]}, None),
+        ({"body": [block("not of this kind of card")]}, None),
+    ],
+)
+def test_other_cards_are_told_by_their_title_or_text(content, summary):
+    assert summary_of({"attachments": [{"contentType": HERO, "content": content}]}) == summary
+
+
+@pytest.mark.parametrize(
+    ("attachments", "summary"),
+    [
+        ([{"contentType": "image/png", "name": "**1** &amp; _2_.png"}], "**1** &amp; _2_.png"),
+        ([{**card(), "name": "The card"}], "The card"),
+        ([{"contentType": "image/png"}, {"name": ""}, card(block("Card"))], "Card"),
+        ([card(), {"contentType": HERO, "content": {"title": "Hero"}}], "Hero"),
+        ([card(block("First")), card(block("Second"))], "First"),
+    ],
+)
+def test_the_first_attachment_that_says_anything_is_taken(attachments, summary):
+    assert summary_of({"attachments": attachments}) == summary
+
+
+@pytest.mark.parametrize(
+    "activity",
+    [
+        {},
+        {"text": None, "attachments": None},
+        {"attachments": []},
+        {"attachments": {"0": card(block("no"))}},
+        {"attachments": "no"},
+        {"attachments": [None, 5, "no", [], True]},
+    ],
+)
+def test_nothing_is_said_of_what_says_nothing(activity):
+    assert summary_of(activity) is None
+
+
+@pytest.mark.parametrize("kind", [ADAPTIVE, HERO, None, 5, [ADAPTIVE]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        5,
+        "no",
+        ["no"],
+        {},
+        {"body": "no", "speak": 5, "fallbackText": [], "title": {}, "text": 1.5},
+        {"body": {"type": "TextBlock", "text": "no"}},
+        {"body": [[], None, {"items": 5, "columns": "no", "rows": [5], "cells": {}}]},
+    ],
+)
+def test_odd_shapes_say_nothing(kind, content):
+    activity = {"attachments": [{"contentType": kind, "content": content, "name": 5}]}
+
+    assert summary_of(activity) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("x" * 150, "x" * 150),
+        ("x" * 151, "x" * 149 + "…"),
+        ("word " * 30, ("word " * 30).strip()),
+        ("word " * 31, ("word " * 29) + "word…"),
+        ("lighthouse " * 20, ("lighthouse " * 12) + "lighthouse…"),
+        ("x" * 149 + " y", "x" * 149 + "…"),
+        ("x" * 150 + " y", "x" * 149 + "…"),
+        ("See " + "x" * 200, "See " + "x" * 145 + "…"),
+        ("😀" * 151, "😀" * 149 + "…"),
+        ("**" + "word " * 31 + "word**", ("word " * 29) + "word…"),
+    ],
+)
+def test_a_long_text_is_cut_after_a_word_where_that_is_not_far_too_early(text, summary):
+    assert len(summary) <= 150
+    assert summary_of({"text": text}) == summary
+    assert summary_of(with_card(block(text))) == summary
+
+
+@pytest.mark.parametrize("unit", ["**a ", "_a ", "[](", "<a ", "> ", "&", "\\", "`a"])
+def test_a_text_full_of_half_markup_costs_no_more_than_others(unit):
+    assert len(summary_of({"text": unit * 100_000}) or "") <= 150

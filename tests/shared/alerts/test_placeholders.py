@@ -1,0 +1,397 @@
+import json
+from collections import ChainMap
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from shared import json_text
+from shared.alerts.placeholders import template_of
+from shared.errors import InvalidRequestError
+
+DATA = {
+    "amount": 3,
+    "price": 1.5,
+    "paid": True,
+    "late": False,
+    "order": {"id": "A-1", "2026": "a year"},
+    "items": [{"title": "First"}, {"title": "Second"}],
+    "größe_in-cm": "180",
+    "nothing": None,
+    "empty": "",
+}
+SCOPE = {**DATA, "name": "Alex", "topic": "orders", "data": DATA}
+
+
+def require_fillable(value, scope):
+    """Check a value as whoever accepts an alert does."""
+    problems = template_of(value).problems(scope)
+    if problems:
+        raise InvalidRequestError(*problems)
+
+
+HOSTILE = [
+    "a \"quote\" and 'another'",
+    "${name} and ${data.amount}",
+    "\\${name}",
+    "\\ \\\\ \\n \\1 \\g<0>",
+    "two\nlines\r\n\ttabbed\u2028\x00",
+    "</at><b>&amp;</b><script>",
+    '"},{"type":"Action.OpenUrl","url":"https://evil.example"',
+    "{{name}} {0} %s $name }${",
+    "👩‍👩‍👧‍👦 🙂",
+    "\ud83d",
+    "\ude00\ud83d",
+    "",
+    '"{}\\\n</at>🙂${name}\ud83d' * 600,
+]
+
+
+def fill(value, scope=SCOPE):
+    return template_of(value).fill(scope)
+
+
+def problems_of(value, scope=SCOPE):
+    with pytest.raises(InvalidRequestError) as caught:
+        require_fillable(value, scope)
+    return [(error.field, error.message) for error in caught.value.field_errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("${name}", "Alex"),
+        ("Hello ${name}!", "Hello Alex!"),
+        ("${name}${name}", "AlexAlex"),
+        ("${name}, ${topic}: ${data.amount}", "Alex, orders: 3"),
+        ("${data.order.id}", "A-1"),
+        ("${order.id}", "A-1"),
+        ("${data.order.2026}", "a year"),
+        ("${data.items.0.title}, ${items.1.title}", "First, Second"),
+        ("${data.größe_in-cm}", "180"),
+        ("[${data.empty}]", "[]"),
+        ("$${data.price}", "$1.5"),
+        ("{${name}}", "{Alex}"),
+        ("${name}}", "Alex}"),
+        ("${name}\n${topic}", "Alex\norders"),
+    ],
+)
+def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
+    require_fillable(text, SCOPE)
+
+    assert fill(text) == filled
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (3, "3"),
+        (-0.0, "-0.0"),
+        (1.5, "1.5"),
+        (1e-7, "1e-07"),
+        (123456789012345678901234567890, "123456789012345678901234567890"),
+        (True, "true"),
+        (False, "false"),
+        ("3", "3"),
+    ],
+)
+def test_a_value_is_written_as_in_json_and_is_text_then(value, written):
+    require_fillable("${it}", {"it": value})
+
+    assert fill("${it}", {"it": value}) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        (r"\${name}", "${name}"),
+        (r"\${", "${"),
+        (r"\${not a path", "${not a path"),
+        (r"\${${name}}", "${Alex}"),
+        (r"${name}\${name}${name}", "Alex${name}Alex"),
+        (r"\\${name}", r"\${name}"),
+        (r"\\\${name}", r"\\${name}"),
+        (r"\ ${name}\n", r"\ Alex\n"),
+    ],
+)
+def test_one_backslash_makes_a_placeholder_text_and_all_others_stay(text, filled):
+    require_fillable(text, SCOPE)
+
+    assert fill(text) == filled
+
+
+@pytest.mark.parametrize(
+    "text", ["", "$5", "$name", "{name}", "$ {name}", "$\\{name}", r"C:\$", "$"]
+)
+def test_all_else_is_text(text):
+    require_fillable(text, {})
+
+    assert fill(text) is text
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_value_comes_out_as_it_is_whatever_it_is(hostile):
+    scope = {"value": hostile, "name": "Alex", "data": {"amount": 3}}
+    card = {"text": "${value}", "body": [{"text": "a ${value} b ${value}"}, "${name}"]}
+
+    require_fillable(card, scope)
+    filled = fill(card, scope)
+
+    assert filled == {
+        "text": hostile,
+        "body": [{"text": f"a {hostile} b {hostile}"}, "Alex"],
+    }
+    assert json.loads(json_text.encode(filled)) == filled
+
+
+def test_only_strings_are_filled_in_and_never_names():
+    value = {
+        "${name}": "${name}",
+        "${not a path": ["${topic}", 5, 1.5, None, True, {"a ${name}": {"${": "$"}}],
+    }
+
+    require_fillable(value, SCOPE)
+
+    assert fill(value) == {
+        "${name}": "Alex",
+        "${not a path": ["orders", 5, 1.5, None, True, {"a ${name}": {"${": "$"}}],
+    }
+
+
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, "text", [], {}, [[{"a": ["b"]}]]])
+def test_what_has_no_placeholders_is_not_copied(value):
+    require_fillable(value, {})
+
+    assert fill(value, {}) is value
+
+
+def test_only_what_leads_to_a_placeholder_is_copied_and_the_rest_shared():
+    value: Any = {"before": {"a": [1]}, "list": [{"b": "c"}, {"text": "${name}"}], "after": ["$5"]}
+    original = json.loads(json.dumps(value))
+
+    filled = fill(value)
+
+    assert value == original
+    assert list(filled) == ["before", "list", "after"]
+    assert filled["list"][1] == {"text": "Alex"}
+    assert filled["before"] is value["before"]
+    assert filled["list"][0] is value["list"][0]
+    assert filled["after"][0] is value["after"][0]
+
+
+def test_each_filling_is_its_own():
+    template = template_of({"list": ["${name}"]})
+
+    first = template.fill({"name": "Alex"})
+    first["list"].append("more")
+
+    assert template.fill({"name": "Kim"}) == {"list": ["Kim"]}
+
+
+def test_many_threads_can_fill_one_template():
+    template = template_of({"text": "${name} ${name}", "list": [{"text": "${data.amount}"}]})
+
+    def filled(number):
+        return template.fill({"name": f"n{number}", "data": {"amount": number}})
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(filled, range(500)))
+
+    assert results == [
+        {"text": f"n{number} n{number}", "list": [{"text": str(number)}]} for number in range(500)
+    ]
+
+
+def test_nesting_goes_as_deep_as_a_request_may():
+    value: Any = "${deep.value}"
+    for level in range(99):
+        value = [value] if level % 2 else {"a": value}
+
+    json_text.require_depth({"value": value})
+    filled = fill(value, {"deep": {"value": "found"}})
+
+    for level in reversed(range(99)):
+        filled = filled[0] if level % 2 else filled["a"]
+    assert filled == "found"
+
+
+def test_a_path_goes_as_deep_as_a_request_may():
+    value: Any = "found"
+    for _ in range(99):
+        value = {"a": value}
+
+    assert fill("${" + ".".join("a" * 99) + "}", value) == "found"
+
+
+def test_who_calls_decides_what_a_name_means():
+    data = {"name": "of the data"}
+    scope = {**data, "name": "", "data": data}
+
+    assert fill("[${name}] [${data.name}]", scope) == "[] [of the data]"
+
+
+@pytest.mark.parametrize("kind", [dict, MappingProxyType, ChainMap])
+def test_a_scope_is_any_mapping(kind):
+    assert fill("${data.amount}", kind({"data": {"amount": 3}})) == "3"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        " ",
+        " name",
+        "name ",
+        "name\n",
+        ".name",
+        "name.",
+        "a..b",
+        "items[0]",
+        "name + 'x'",
+        "toUpper(name)",
+        "json('{}",
+        "$root",
+        "@name",
+        "a/b",
+        "a:b",
+        "{name",
+        "${name",
+        "\ud83d",
+        "🙂",
+    ],
+)
+def test_what_is_no_path_is_refused_and_not_repeated(inside):
+    text = f"ab ${{{inside}}}"
+
+    [(field, message)] = problems_of({"text": text})
+
+    assert field == "activity.text"
+    assert message == (
+        "has a ${ at character 4 that holds no path such as data.items.0.title; "
+        "write \\${ where it is to be text"
+    )
+    with pytest.raises(InvalidRequestError, match="holds no path"):
+        template_of(text)
+
+
+@pytest.mark.parametrize("text", ["${", "${name", "${name ${topic", "${name\\"])
+def test_what_is_not_closed_is_refused(text):
+    [(_, message)] = problems_of(text)
+
+    assert message == (
+        "has a ${ at character 1 that is never closed; write \\${ where it is to be text"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "unknown",
+        "data.unknown",
+        "Name",
+        "data.name",
+        "name.length",
+        "name.0",
+        "amount.real",
+        "nothing.more",
+        "__class__",
+        "data.__class__",
+        "data.__class__.__init__",
+        "name.__class__",
+        "items.__len__",
+        "keys",
+        "data.items.2",
+        "data.items.-1",
+        "data.items.00",
+        "data.items.1_0",
+        "data.items.\u0660",
+        "data.items.first",
+        "data.items." + "9" * 5000,
+        "0",
+    ],
+    ids=lambda path: path[:24],
+)
+def test_an_unknown_path_is_refused_by_name(path):
+    value = {"text": f"a ${{{path}}}"}
+
+    assert problems_of(value) == [("activity.text", f"has ${{{path}}}, which has no value")]
+    with pytest.raises(InvalidRequestError, match="has no value") as caught:
+        fill(value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("nothing", "null"),
+        ("data.nothing", "null"),
+        ("data.items", "a list"),
+        ("data.items.0", "an object"),
+        ("data", "an object"),
+    ],
+)
+def test_what_cannot_stand_within_text_is_refused(path, kind):
+    message = f"has ${{{path}}}, which is {kind}, not text, a number, true or false"
+
+    assert problems_of(f"${{{path}}}") == [("activity", message)]
+    with pytest.raises(InvalidRequestError, match=f"which is {kind}"):
+        fill(f"${{{path}}}")
+
+
+BODY = "activity.attachments[0].content.body[1].text"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_body", "expected"),
+    [
+        (
+            "${unknown} ${name} ${ name }",
+            "${unknown} ${unknown} ${",
+            [
+                (
+                    "activity.text",
+                    "has a ${ at character 20 that holds no path such as data.items.0.title",
+                ),
+                (BODY, "has a ${ at character 23 that is never closed"),
+            ],
+        ),
+        (
+            "${unknown} ${name}",
+            "${unknown} ${unknown} ${data}",
+            [
+                ("activity.text", "has ${unknown}, which has no value"),
+                (BODY, "has ${unknown}, which has no value"),
+                (BODY, "has ${data}, which is an object, not text, a number, true or false"),
+            ],
+        ),
+    ],
+    ids=["what is no placeholder", "what has no value"],
+)
+def test_all_problems_are_named_at_once_each_with_its_place(text, in_body, expected):
+    body = [{"text": "${name}"}, {"text": in_body}]
+
+    problems = problems_of({"text": text, "attachments": [{"content": {"body": body}}]})
+
+    assert [(field, message.split(";")[0]) for field, message in problems] == expected
+
+
+def test_a_template_is_checked_for_each_scope():
+    template = template_of({"text": "${name}: ${data.amount}"}, field="message.activity")
+
+    assert template.problems({"name": "", "data": {"amount": 0}}) == []
+    problems = template.problems({"data": {"amount": []}})
+    assert [error.field for error in problems] == ["message.activity.text"] * 2
+
+
+def test_what_goes_wrong_does_not_repeat_values():
+    with pytest.raises(InvalidRequestError) as caught:
+        fill("${data} confidential", {"data": ["confidential"]})
+
+    assert "confidential" not in str(caught.value)
+
+
+def test_a_text_full_of_half_placeholders_is_read_once():
+    text = "${name} ${" * 20_000
+
+    assert len(problems_of(text)) == 20_000

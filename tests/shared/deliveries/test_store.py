@@ -1,0 +1,790 @@
+"""Claims before the call, records after it, and what failed: kept, sealed and forgotten."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.accounts.account import Account
+from shared.accounts.erasure import erase
+from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.failures import Failure, Failures
+from shared.deliveries.rows import id_in_alert, keys_of, member_of, partition_of_page
+from shared.deliveries.store import DeliveryStore
+from shared.errors import (
+    AlreadyDoneError,
+    DeliveryUnderWayError,
+    ForgottenRecipientError,
+    OutcomeUnknownError,
+    StorageUnavailableError,
+    UnknownDeliveryError,
+)
+from shared.settings import Settings
+from shared.storage.account import Storage
+from shared.storage.large_values import LargeValues
+from shared.storage.personal_keys import PersonalKeys
+from shared.storage.tables import key_of
+from shared.wiring import Services
+from tests.support.builders import unique
+from tests.support.lossy_storage import LossyStorage
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+STORAGE = "AzureWebJobsStorage"
+SECONDS = 25
+
+
+class Clock:
+    """A clock that a test moves on, and a sleep that does so too."""
+
+    def __init__(self):
+        self.now = NOW
+        self.sleeps = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.sleeps.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def build(services, clock, *, storage=None, give_up_ambiguous=False):
+    storage = storage or services.storage
+    app_id = services.settings.app_id
+    keys = PersonalKeys(storage)
+    failures = Failures(storage, app_id, keys, LargeValues(storage))
+    return DeliveryStore(
+        storage,
+        app_id,
+        keys,
+        failures,
+        give_up_ambiguous=give_up_ambiguous,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+
+@pytest.fixture
+def deliveries(services, clock):
+    return build(services, clock)
+
+
+def a_delivery(**fields):
+    return Delivery(
+        **{
+            "id": "order-7",
+            "status": Status.SENDING,
+            "created_at": NOW,
+            "updated_at": NOW,
+            "posting": "first",
+            **fields,
+        }
+    )
+
+
+def put_back(**fields):
+    """The delivery as it is claimed for a message that was put on a queue again."""
+    later = NOW + timedelta(hours=1)
+    return a_delivery(**{"created_at": later, "posting": "again", **fields})
+
+
+def claim(deliveries, delivery=None, *, is_new=False):
+    return deliveries.claim(delivery or a_delivery(), seconds=SECONDS, is_new=is_new)
+
+
+def settle(deliveries, claimed, status, **fields):
+    result = replace(claimed.delivery, status=status, owner=None, until=None, **fields)
+    deliveries.settle(claimed, result)
+
+
+def fail(deliveries, services, message=None, **fields):
+    """Have a delivery fail, as a message that was kept is recorded."""
+    claimed = claim(deliveries, a_delivery(**fields))
+    failed = replace(claimed.delivery, status=Status.PERMANENT_FAILURE)
+    day = services.failures.keep(failed, Failure("send-activity", message or {"text": "News"}))
+    settle(deliveries, claimed, Status.PERMANENT_FAILURE, code="Odd", failed_on=day)
+    return day
+
+
+# Claims
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_new_delivery_is_claimed(deliveries, is_new):
+    claimed = claim(deliveries, is_new=is_new)
+
+    found = deliveries.find("order-7")
+    assert found == claimed.delivery
+    assert (found.status, found.attempts) == (Status.SENDING, 1)
+    assert found.until == NOW + timedelta(seconds=SECONDS)
+    assert found.created_at == NOW
+
+
+def test_a_new_delivery_costs_one_round_trip(deliveries, storage_calls):
+    claim(deliveries, a_delivery(id="the first makes the table"), is_new=True)
+    storage_calls()
+
+    claim(deliveries, is_new=True)
+
+    assert [call.split()[0] for call in storage_calls()] == ["POST"]
+
+
+def test_a_delivery_that_nobody_knows_is_unknown(deliveries):
+    with pytest.raises(UnknownDeliveryError):
+        deliveries.find("order-7")
+
+
+def test_bots_do_not_see_each_others_deliveries(deliveries, services, clock):
+    claim(deliveries)
+    another = replace(services, settings=replace(services.settings, app_id="another bot"))
+
+    assert claim(build(another, clock)).delivery.attempts == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_while_somebody_has_the_claim_nobody_else_gets_it(deliveries, clock, is_new):
+    claim(deliveries)
+    clock.now += timedelta(seconds=7.5)
+
+    with pytest.raises(DeliveryUnderWayError) as caught:
+        claim(deliveries, is_new=is_new)
+
+    assert caught.value.retry_after_seconds == SECONDS - 7.5
+    assert deliveries.find("order-7").attempts == 1
+
+
+def test_a_claim_that_ran_out_is_followed_by_another_try_that_may_be_the_second(deliveries, clock):
+    first = claim(deliveries)
+    clock.now += timedelta(seconds=SECONDS)
+
+    second = claim(deliveries)
+
+    assert second.delivery.ambiguous
+    assert second.delivery.attempts == 2
+    assert second.delivery.owner != first.delivery.owner
+    assert deliveries.find("order-7") == second.delivery
+
+
+def test_a_claim_that_ran_out_is_given_up_where_that_is_wanted(services, clock):
+    careful = build(services, clock, give_up_ambiguous=True)
+    claim(careful)
+    clock.now += timedelta(seconds=SECONDS)
+
+    with pytest.raises(OutcomeUnknownError):
+        claim(careful)
+
+    assert careful.find("order-7").status is Status.SENDING
+
+
+def test_a_claim_that_was_given_up_can_be_recorded_and_put_back(services, clock):
+    careful = build(services, clock, give_up_ambiguous=True)
+    claim(careful)
+    clock.now += timedelta(seconds=SECONDS)
+
+    careful.record(a_delivery(status=Status.TEMPORARY_FAILURE, updated_at=clock.now))
+
+    found = careful.find("order-7")
+    assert (found.status, found.ambiguous) == (Status.TEMPORARY_FAILURE, True)
+    assert (found.attempts, found.created_at) == (1, NOW)
+    assert claim(careful, put_back()).delivery.attempts == 2
+
+
+def test_what_was_given_up_keeps_what_happened_before(services, clock):
+    careful = build(services, clock, give_up_ambiguous=True)
+    settle(careful, claim(careful), Status.RETRYING, recreated=True)
+    claim(careful)
+    clock.now += timedelta(seconds=SECONDS)
+
+    careful.record(put_back(status=Status.TEMPORARY_FAILURE, updated_at=clock.now))
+
+    found = careful.find("order-7")
+    assert (found.recreated, found.created_at, found.attempts) == (True, NOW, 2)
+
+
+@pytest.mark.parametrize("status", [each for each in Status if each.is_final])
+def test_a_message_that_comes_again_when_it_is_done_is_not_claimed(deliveries, status):
+    settle(deliveries, claim(deliveries), status)
+
+    with pytest.raises(AlreadyDoneError):
+        claim(deliveries, is_new=True)
+
+    assert deliveries.find("order-7").status is status
+    assert deliveries.is_done(a_delivery())
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.CANCELLED])
+def test_what_was_sent_or_cancelled_is_so_for_good(deliveries, status):
+    settle(deliveries, claim(deliveries), status)
+
+    with pytest.raises(AlreadyDoneError):
+        claim(deliveries, put_back())
+
+    assert deliveries.is_done(put_back())
+
+
+@pytest.mark.parametrize(
+    "status",
+    [each for each in Status if each.is_failure or each in (Status.SUPPRESSED, Status.EXPIRED)],
+)
+def test_what_was_not_sent_may_be_put_on_a_queue_again(deliveries, status):
+    settle(deliveries, claim(deliveries), status)
+
+    assert not deliveries.is_done(put_back())
+    assert claim(deliveries, put_back()).delivery.created_at == NOW
+
+
+@pytest.mark.parametrize("status", [Status.ACCEPTED, Status.RETRYING])
+def test_a_message_on_its_way_is_claimed_again(deliveries, status):
+    settle(deliveries, claim(deliveries), status)
+
+    second = claim(deliveries)
+
+    assert second.delivery.attempts == 2
+    assert not second.delivery.ambiguous
+
+
+def test_attempts_add_up_and_what_happened_once_stays_told(deliveries, clock):
+    settle(deliveries, claim(deliveries), Status.RETRYING, ambiguous=True, recreated=True)
+    settle(deliveries, claim(deliveries), Status.RETRYING)
+    settle(deliveries, claim(deliveries), Status.SENT, activity_id="activity-1")
+
+    found = deliveries.find("order-7")
+    assert (found.attempts, found.activity_id) == (3, "activity-1")
+    assert found.ambiguous
+    assert found.recreated
+
+
+def test_a_claim_on_what_failed_forgets_the_failure(deliveries, services):
+    day = fail(deliveries, services)
+    assert services.failures.find("order-7", day) is not None
+
+    claim(deliveries, put_back())
+
+    assert services.failures.find("order-7", day) is None
+    assert deliveries.find("order-7").failed_on is None
+    assert services.failures.page(NOW, size=10) == ([], None)
+
+
+@pytest.fixture
+def lossy(app_settings):
+    with LossyStorage(app_settings[STORAGE]) as lossy:
+        yield lossy
+
+
+def through(lossy, services, app_settings, clock):
+    settings = Settings.from_environment({**app_settings, STORAGE: lossy.connection_string})
+    return build(services, clock, storage=Storage(settings.storage, threads=4))
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_first_claim_whose_answer_was_lost_is_ours(
+    lossy, services, app_settings, clock, deliveries, is_new
+):
+    lossy.lose_answer(lambda request: request.method == "POST" and b"order-7" in request.body)
+
+    claimed = claim(through(lossy, services, app_settings, clock), is_new=is_new)
+
+    assert deliveries.find("order-7") == claimed.delivery
+    settle(deliveries, claimed, Status.SENT)
+    assert deliveries.find("order-7").status is Status.SENT
+
+
+def test_a_later_claim_whose_answer_was_lost_is_ours_with_all_that_was_before(
+    lossy, services, app_settings, clock, deliveries
+):
+    day = fail(deliveries, services)
+    lossy.lose_answer(lambda request: request.method == "PUT")
+
+    claimed = claim(through(lossy, services, app_settings, clock), put_back())
+
+    assert claimed.delivery.attempts == 2
+    assert claimed.delivery.created_at == NOW
+    assert services.failures.find("order-7", day) is None
+    settle(deliveries, claimed, Status.SENT)
+    assert deliveries.find("order-7").attempts == 2
+
+
+# Results of calls
+
+
+def test_a_result_is_recorded_and_the_claim_is_over(deliveries):
+    settle(
+        deliveries,
+        claim(deliveries),
+        Status.TEMPORARY_FAILURE,
+        code="ConnectorTimeout",
+        detail="It did not answer",
+        correlation_id="abc.1",
+    )
+
+    found = deliveries.find("order-7")
+    assert (found.status, found.code) == (Status.TEMPORARY_FAILURE, "ConnectorTimeout")
+    assert (found.detail, found.correlation_id) == ("It did not answer", "abc.1")
+    assert found.until is None
+
+
+def test_a_result_that_is_late_leaves_it_to_whoever_has_the_claim_by_now(deliveries, clock):
+    slow = claim(deliveries)
+    clock.now += timedelta(seconds=SECONDS)
+    claim(deliveries)
+
+    settle(deliveries, slow, Status.SENT)
+
+    assert deliveries.find("order-7").status is Status.SENDING
+    assert deliveries.find("order-7").ambiguous
+
+
+@pytest.fixture
+def failing(lossy, services, app_settings, clock, monkeypatch):
+    """Deliveries in storage that writes nothing until the clock says so; and when it was asked."""
+    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    tries = []
+
+    def fail(until):
+        def is_down(request):
+            if request.method != "PUT":
+                return False
+            tries.append(clock.now)
+            return clock.now < until
+
+        lossy.answer(503, {}, times=math.inf, when=is_down)
+        return through(lossy, services, app_settings, clock), tries
+
+    return fail
+
+
+def test_a_result_waits_for_storage_as_long_as_the_claim_lasts(deliveries, failing, clock):
+    claimed = claim(deliveries)
+    slow, _ = failing(NOW + timedelta(seconds=2))
+
+    settle(slow, claimed, Status.SENT)
+
+    assert deliveries.find("order-7").status is Status.SENT
+    assert clock.now >= NOW + timedelta(seconds=2)
+    assert len(clock.sleeps) > 1
+
+
+def test_a_result_waits_no_longer_than_the_claim_lasts(deliveries, failing, clock):
+    claimed = deliveries.claim(a_delivery(), seconds=2, is_new=True)
+    slow, tries = failing(NOW + timedelta(days=1))
+
+    with pytest.raises(StorageUnavailableError):
+        settle(slow, claimed, Status.SENT)
+
+    assert len({each for each in tries if each < claimed.delivery.until}) > 1
+    assert len({each for each in tries if each >= claimed.delivery.until}) == 1
+
+
+# Records without a call
+
+
+def test_what_needed_no_call_is_recorded_without_an_attempt(deliveries):
+    deliveries.record(a_delivery(status=Status.SUPPRESSED, code="Suppressed", attempts=3))
+
+    found = deliveries.find("order-7")
+    assert (found.status, found.code, found.attempts) == (Status.SUPPRESSED, "Suppressed", 0)
+
+
+def test_a_record_keeps_the_attempts_that_were_made(deliveries):
+    settle(deliveries, claim(deliveries), Status.RETRYING)
+
+    deliveries.record(a_delivery(status=Status.EXPIRED))
+
+    assert (deliveries.find("order-7").status, deliveries.find("order-7").attempts) == (
+        Status.EXPIRED,
+        1,
+    )
+
+
+def test_a_record_does_not_overwrite_what_is_done(deliveries):
+    settle(deliveries, claim(deliveries), Status.SENT)
+
+    deliveries.record(a_delivery(status=Status.RETRYING))
+    deliveries.record(put_back(status=Status.ACCEPTED))
+
+    assert deliveries.find("order-7").status is Status.SENT
+
+
+def test_a_record_does_not_overwrite_what_somebody_is_about_to_do(deliveries):
+    claimed = claim(deliveries)
+
+    deliveries.record(a_delivery(status=Status.RETRYING))
+    settle(deliveries, claimed, Status.SENT)
+
+    assert deliveries.find("order-7").status is Status.SENT
+
+
+def test_a_record_of_what_failed_and_is_put_back_forgets_the_failure(deliveries, services):
+    day = fail(deliveries, services)
+
+    deliveries.record(put_back(status=Status.ACCEPTED))
+
+    assert deliveries.find("order-7").status is Status.ACCEPTED
+    assert services.failures.find("order-7", day) is None
+
+
+def test_what_changes_all_the_time_is_left_to_the_host(
+    lossy, services, app_settings, clock, deliveries
+):
+    settle(deliveries, claim(deliveries), Status.RETRYING)
+    changed = {"odata.error": {"code": "UpdateConditionNotSatisfied", "message": {"value": "x"}}}
+    lossy.answer(412, changed, times=math.inf, when=lambda request: request.method == "PUT")
+    overtaken = through(lossy, services, app_settings, clock)
+
+    with pytest.raises(StorageUnavailableError, match="too many at once"):
+        claim(overtaken)
+    with pytest.raises(StorageUnavailableError, match="too many at once"):
+        overtaken.record(a_delivery(status=Status.RETRYING))
+
+
+def test_a_record_whose_answer_was_lost_forgets_the_failure_all_the_same(
+    lossy, services, app_settings, clock, deliveries
+):
+    day = fail(deliveries, services)
+    lossy.lose_answer(lambda request: request.method == "PUT")
+
+    through(lossy, services, app_settings, clock).record(put_back(status=Status.ACCEPTED))
+
+    assert deliveries.find("order-7").status is Status.ACCEPTED
+    assert services.failures.find("order-7", day) is None
+
+
+# What failed
+
+
+def failed_at(moment, delivery_id):
+    return a_delivery(id=delivery_id, status=Status.PERMANENT_FAILURE, updated_at=moment)
+
+
+@pytest.mark.parametrize("message", [{"text": "😀" * 50_000}, "no JSON", ["a list"], None])
+def test_what_failed_is_kept_whole(services, message):
+    day = services.failures.keep(failed_at(NOW, "order-7"), Failure("send-activity", message))
+
+    assert services.failures.find("order-7", day) == Failure("send-activity", message)
+    assert services.failures.find("order-7", "2026-02-28") is None
+    assert services.failures.find("order-8", day) is None
+
+
+def test_what_failed_is_listed_since_a_moment_in_pages(services):
+    now = datetime.now(UTC)
+    ages = {"old": 50, "yesterday": 23, "lately": 1, "now": 0}
+    for name, hours in ages.items():
+        services.failures.keep(
+            failed_at(now - timedelta(hours=hours), name), Failure("send-activity", {})
+        )
+
+    since = now - timedelta(hours=24)
+    pages, token = [], None
+    while True:
+        page, token = services.failures.page(since, size=1, token=token)
+        pages.append([each.id for each in page])
+        if token is None:
+            break
+
+    assert sorted(name for page in pages for name in page) == ["lately", "now", "yesterday"]
+    assert max(map(len, pages)) == 1
+
+
+def test_bots_do_not_see_each_others_failures(services, app_settings):
+    services.failures.keep(failed_at(datetime.now(UTC), "order-7"), Failure("send-activity", {}))
+    another = Services.of(
+        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
+    )
+
+    assert another.failures.page(datetime.now(UTC) - timedelta(hours=1), size=10) == ([], None)
+
+
+# Who it was for
+
+
+@pytest.fixture
+def alex(services):
+    """Where messages to somebody go who has an account."""
+    user_id, conversation_id = unique("29:alex"), unique("a:chat")
+    account = Account("msteams", user_id)
+    written = services.accounts.change("msteams", user_id, lambda _stored: account).account
+    return Destination("msteams", "https://x", "tenant", conversation_id, user_id, key=written.key)
+
+
+def texts(services):
+    """All that stands in the tables, with what is base64 and bytes in it."""
+    rows = []
+    for name in ("deliveries", "failures", "bodies"):
+        for row in services.storage.table(name).list_entities():
+            rows.append(
+                b"|".join(
+                    value if isinstance(value, bytes) else str(value).encode()
+                    for value in row.values()
+                )
+            )
+    return b"\n".join(rows)
+
+
+def test_the_records_tell_nothing_of_somebody_who_has_an_account(deliveries, services, alex):
+    message = {"recipient": {"userId": alex.user_id}, "activity": {"text": "Confidential!"}}
+    fail(deliveries, services, message, destination=alex)
+
+    stored = texts(services)
+
+    assert b"order-7" in stored
+    for secret in (alex.user_id, alex.conversation_id, "Confidential!"):
+        assert secret.encode() not in stored
+    found = deliveries.find("order-7")
+    assert found.destination is not None
+    assert found.destination.user_id == alex.user_id
+    assert found.destination.conversation_id == alex.conversation_id
+    assert services.failures.find("order-7", found.failed_on).message == message
+    [listed] = services.failures.page(NOW, size=10)[0]
+    assert listed.destination.user_id == alex.user_id
+
+
+def test_nobody_can_tell_any_more_who_it_was_once_they_are_forgotten(deliveries, services, alex):
+    day = fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
+
+    erase("msteams", alex.user_id, services.accounts, services.conversations)
+
+    destination = deliveries.find("order-7").destination
+    assert (destination.channel_id, destination.user_id) == ("msteams", None)
+    assert destination.conversation_id is None
+    assert services.failures.find("order-7", day) is None
+    [listed] = services.failures.page(NOW, size=10)[0]
+    assert listed.destination.user_id is None
+
+
+def test_of_somebody_without_an_account_only_the_channel_is_recorded(deliveries, services, alex):
+    claim(deliveries, a_delivery(destination=replace(alex, key=None)))
+
+    destination = deliveries.find("order-7").destination
+    assert (destination.channel_id, destination.user_id) == ("msteams", None)
+    assert alex.user_id.encode() not in texts(services)
+
+
+def test_a_group_is_nobody_and_recorded_as_it_is(deliveries, alex):
+    claim(deliveries, a_delivery(destination=replace(alex, user_id=None, key=None)))
+
+    assert deliveries.find("order-7").destination.conversation_id == alex.conversation_id
+
+
+def test_a_record_that_knows_nobody_keeps_who_was_known(deliveries, alex):
+    settle(deliveries, claim(deliveries, a_delivery(destination=alex)), Status.RETRYING)
+
+    deliveries.record(a_delivery(status=Status.EXPIRED))
+
+    assert deliveries.find("order-7").destination.user_id == alex.user_id
+
+
+def test_what_failed_is_not_sent_to_somebody_who_was_forgotten_meanwhile(
+    deliveries, services, alex
+):
+    fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
+    erase("msteams", alex.user_id, services.accounts, services.conversations)
+
+    with pytest.raises(ForgottenRecipientError):
+        claim(deliveries, put_back(destination=replace(alex, key=None)))
+
+    assert deliveries.find("order-7").status is Status.PERMANENT_FAILURE
+
+
+def test_a_message_with_which_the_process_dies_each_time_is_given_up_in_the_end(deliveries, clock):
+    claim(deliveries)
+    for _ in range(5):
+        clock.now += timedelta(seconds=SECONDS)
+        claim(deliveries)
+    clock.now += timedelta(seconds=SECONDS)
+
+    with pytest.raises(OutcomeUnknownError):
+        claim(deliveries)
+
+    assert deliveries.find("order-7").attempts == 6
+
+
+# Of alerts
+
+
+MEMBER = "0a" * 16
+
+
+@pytest.mark.parametrize("alert_id", ["alert-7", "a:1", "a:1:r2", "x:0:" + MEMBER, "김😀\n7"])
+@pytest.mark.parametrize("member", [MEMBER, "r0", "r123"])
+def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page(alert_id, member):
+    delivery_id = id_in_alert(alert_id, 12, member)
+
+    assert keys_of("app", delivery_id) == {
+        "PartitionKey": partition_of_page("app", alert_id, 12),
+        "RowKey": member,
+    }
+    assert member_of(delivery_id) == member
+
+
+@pytest.mark.parametrize(
+    "delivery_id",
+    [
+        "order-7",
+        "order:7",
+        "order:7:r",
+        "order:x:r1",
+        f"order:7:{MEMBER}!2",
+        f"order:7:{MEMBER[:-1]}",
+        f"order:7:{MEMBER.upper()}",
+        ":7:r1",
+    ],
+)
+def test_any_other_delivery_stands_by_itself(delivery_id):
+    assert keys_of("app", delivery_id) == {
+        "PartitionKey": key_of("app", delivery_id),
+        "RowKey": "delivery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a:1:r1", "a:1:r01"),
+        ("a:1:r1", "a:1:r\u0661"),
+        ("a:11:r1", "a:1:1:r1"),
+        ("a:1:r1", "a:11:r1"),
+    ],
+)
+def test_two_ids_are_two_deliveries_however_they_are_written(one, other):
+    assert keys_of("app", one) != keys_of("app", other)
+
+
+def of_alert(member, page=0, alert_id="alert-7", **fields):
+    return a_delivery(id=id_in_alert(alert_id, page, member), alert_id=alert_id, **fields)
+
+
+def members(count):
+    return [f"{number:032x}" for number in range(count)]
+
+
+def test_what_becomes_of_a_whole_page_is_recorded_in_few_calls(deliveries, storage_calls):
+    deliveries.record(of_alert("r0", page=9, status=Status.SENT))
+    results = [of_alert(each, status=Status.SUPPRESSED, code="x") for each in members(250)]
+    storage_calls()
+
+    deliveries.record_all(results)
+
+    assert len(storage_calls()) == 3
+    assert sorted(deliveries.page("alert-7", 0), key=lambda each: each.id) == results
+
+
+def test_nothing_is_recorded_of_nobody(deliveries, storage_calls):
+    deliveries.record_all([])
+
+    assert storage_calls() == []
+
+
+def test_what_is_recorded_already_of_a_page_stays(deliveries):
+    sent, sending, failed, *others = members(6)
+    settle(deliveries, claim(deliveries, of_alert(sent)), Status.SENT)
+    claimed = claim(deliveries, of_alert(sending))
+    settle(deliveries, claim(deliveries, of_alert(failed)), Status.PERMANENT_FAILURE)
+
+    deliveries.record_all([of_alert(each, status=Status.SUPPRESSED) for each in members(6)])
+
+    found = {member_of(each.id): each.status for each in deliveries.page("alert-7", 0)}
+    assert found == {
+        sent: Status.SENT,
+        sending: Status.SENDING,
+        failed: Status.PERMANENT_FAILURE,
+        **dict.fromkeys(others, Status.SUPPRESSED),
+    }
+    settle(deliveries, claimed, Status.SENT)
+    assert deliveries.find(claimed.delivery.id).status is Status.SENT
+
+
+def test_a_page_that_is_recorded_though_storage_lost_the_answer_is_recorded_once(
+    lossy, services, app_settings, clock, deliveries
+):
+    lossy.lose_answer(lambda request: "/$batch" in request.path)
+    results = [of_alert(each, status=Status.SUPPRESSED) for each in members(3)]
+
+    through(lossy, services, app_settings, clock).record_all(results)
+
+    assert deliveries.page("alert-7", 0) == results
+
+
+def test_the_pages_of_alerts_are_apart(deliveries):
+    for page, alert_id in [(0, "alert-7"), (1, "alert-7"), (0, "alert-8")]:
+        deliveries.record(of_alert("r1", page, alert_id, status=Status.SENT))
+
+    [found] = deliveries.page("alert-7", 1)
+    assert found.id == "alert-7:1:r1"
+    assert deliveries.page("alert-7", 2) == []
+
+
+def test_a_page_is_read_in_one_call_and_tells_nobody(deliveries, alex, storage_calls):
+    settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
+    storage_calls()
+
+    [found] = deliveries.page("alert-7", 0)
+
+    assert len(storage_calls()) == 1
+    assert (found.destination.channel_id, found.destination.user_id) == ("msteams", None)
+    [told] = deliveries.with_recipients([found])
+    assert told.destination.user_id == alex.user_id
+    assert replace(told, destination=None) == replace(found, destination=None)
+
+
+def test_who_was_forgotten_or_never_recorded_is_not_told(deliveries, services, alex):
+    settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
+    erase("msteams", alex.user_id, services.accounts, services.conversations)
+    never = of_alert("r2", status=Status.ACCEPTED)
+
+    forgotten, unrecorded = deliveries.with_recipients([*deliveries.page("alert-7", 0), never])
+
+    assert forgotten.destination.user_id is None
+    assert unrecorded == never
+
+
+def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex):
+    settle(
+        deliveries,
+        claim(deliveries, of_alert("r1", destination=alex)),
+        Status.SENT,
+        activity_id="activity-1",
+        alert_version=1,
+    )
+    before = deliveries.find("alert-7:0:r1")
+
+    deliveries.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
+    assert deliveries.find("alert-7:0:r1") == replace(
+        before, alert_version=2, activity_id="activity-8"
+    )
+    deliveries.note_change("alert-7:0:r1", 3, "activity-8", recalled=True)
+    assert deliveries.find("alert-7:0:r1") == replace(
+        before, alert_version=3, activity_id="activity-8", recalled=True
+    )
+
+
+def test_of_what_nobody_knows_any_more_nothing_is_noted(deliveries):
+    deliveries.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
+
+    assert deliveries.get("alert-7:0:r1") is None
+
+
+def test_a_note_is_made_though_storage_lost_the_answer(
+    lossy, services, app_settings, clock, deliveries
+):
+    settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
+    lossy.lose_answer(lambda request: request.method == "PUT")
+
+    through(lossy, services, app_settings, clock).note_change(
+        "alert-7:0:r1", 2, "activity-8", recalled=False
+    )
+
+    assert deliveries.find("alert-7:0:r1").alert_version == 2
+
+
+def test_what_is_recalled_says_so():
+    recalled = of_alert("r1", status=Status.SENT, recalled=True, activity_id="7")
+
+    assert recalled.to_json()["recalled"] is True
+    assert "recalled" not in replace(recalled, recalled=False).to_json()
+    assert recalled.to_json()["alertId"] == "alert-7"

@@ -1,0 +1,72 @@
+import pytest
+
+from shared.accounts.conversations import Conversation
+from shared.errors import RequestTooLargeError
+from shared.sending.outgoing_activity import outgoing, require_size
+from shared.wire_models import Activity, ChannelAccount, parse
+from tests.support.builders import settings
+
+BOT = ChannelAccount(id="28:bot", name="News")
+CONVERSATION = Conversation(
+    "a:1", channel_id="msteams", service_url="https://smba.trafficmanager.net/teams/", bot=BOT
+)
+
+
+def activity(**fields):
+    return parse(Activity, fields)
+
+
+def test_what_every_channel_needs_is_added_to_what_the_caller_gave():
+    assert outgoing(activity(text="News"), CONVERSATION) == {
+        "type": "message",
+        "from": {"id": "28:bot", "name": "News"},
+        "text": "News",
+        "conversation": {"id": "a:1"},
+    }
+
+
+def test_a_bot_that_is_not_known_is_left_out():
+    unknown = Conversation("a:1", channel_id="webchat", service_url="https://x")
+
+    assert "from" not in outgoing(activity(text="News"), unknown)
+
+
+def test_the_callers_own_fields_win_and_pass_through():
+    given = {
+        "type": "event",
+        "from": {"id": "28:other", "role": "bot"},
+        "name": "news",
+        "value": {"nested": [None]},
+        "summary": None,
+    }
+
+    assert outgoing(activity(**given), CONVERSATION) == {**given, "conversation": {"id": "a:1"}}
+
+
+def test_a_bot_that_is_given_as_null_is_not_given():
+    sent = outgoing(activity(**{"text": "News", "from": None}), CONVERSATION)
+
+    assert sent["from"] == {"id": "28:bot", "name": "News"}
+
+
+def test_an_activity_goes_into_the_conversation_that_it_is_for():
+    given = {"id": "a:another", "tenantId": "t", "conversationType": "personal"}
+
+    sent = outgoing(activity(text="News", conversation=given), CONVERSATION)
+
+    assert sent["conversation"] == {**given, "id": "a:1"}
+
+
+@pytest.mark.parametrize(("channel_id", "kilobytes"), [("msteams", 100), ("webchat", 256)])
+def test_an_activity_fits_the_channel(channel_id, kilobytes):
+    fitting = activity(text="x" * (kilobytes * 512 - 11))  # {"text":"…"} in UTF-16
+
+    most_bytes = settings().largest_activity_bytes(channel_id)
+
+    require_size(fitting, most_bytes)
+    with pytest.raises(RequestTooLargeError) as caught:
+        require_size(activity(text=f"{fitting.text}x"), most_bytes, field="activity")
+
+    [error] = caught.value.field_errors
+    assert error.field == "activity.text"
+    assert f"{kilobytes} KB" in error.message

@@ -1,0 +1,248 @@
+"""One line for each outcome, for counters and alert rules to live on."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from SendActivity.request import SendRequest
+from SendActivity.service import send_activity
+from shared.accounts.account import Account, OneToOne
+from shared.sending.telemetry import Outcome, report
+from shared.wire_models import ChannelAccount
+from tests.support.builders import unique
+from tests.support.worker import Worker
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+SECRETS = ("Confidential!", "identity-token", "Bearer")
+
+
+@pytest.fixture
+def user_id(services, connector):
+    user_id = unique("29:alex")
+    account = Account(
+        "msteams",
+        user_id,
+        bot=ChannelAccount(id="28:bot"),
+        service_url=f"{connector.url}/amer/",
+        conversations={"28:bot": OneToOne(f"a:{user_id}")},
+    )
+    services.accounts.change("msteams", user_id, lambda _stored: account)
+    return user_id
+
+
+@pytest.fixture
+def outcomes(caplog):
+    """Tells the lines so far, each with the level that it was written at."""
+    caplog.set_level(logging.INFO)
+
+    def tell():
+        lines = [
+            (record.levelname, json.loads(record.getMessage().removeprefix("outcome ")))
+            for record in caplog.records
+            if record.getMessage().startswith("outcome ")
+        ]
+        caplog.clear()
+        return lines
+
+    return tell
+
+
+@pytest.fixture
+def send(services, queue_reader, user_id, outcomes, caplog):
+    """Handles a message once and returns its line; nothing in the log tells whom or what."""
+    worker = Worker(services, queue_reader)
+
+    def run(**fields):
+        message = {
+            "id": "order-7",
+            "recipient": {"channelId": "msteams", "userId": user_id},
+            "activity": {"text": "Confidential!"},
+            **fields,
+        }
+        worker.handle(message, traceparent=TRACEPARENT)
+        for secret in (*SECRETS, user_id):
+            assert secret not in caplog.text
+        [(level, line)] = outcomes()
+        return level, line
+
+    return run
+
+
+def common(line):
+    """What every line of the message has; checked and taken out of it."""
+    assert line.pop("queue") == "send-activity"
+    assert line.pop("deliveryId") == "order-7"
+    assert line.pop("channelId") == "msteams"
+    assert line.pop("traceId") == TRACE_ID
+    assert len(line.pop("user")) == 16
+    return line
+
+
+def timed(line):
+    """What every line has after a call; checked and taken out of it."""
+    milliseconds = line.pop("milliseconds")
+    assert isinstance(milliseconds, int)
+    assert milliseconds >= 0
+    return common(line)
+
+
+def test_a_message_was_sent(send):
+    level, line = send()
+
+    assert level == "INFO"
+    assert timed(line) == {"outcome": "sent", "attempt": 1}
+
+
+def test_a_message_goes_back(send, connector):
+    connector.fail(503, "ServiceError", headers={"MS-CV": "abc.1"})
+
+    level, line = send()
+
+    assert level == "INFO"
+    assert timed(line) == {
+        "outcome": "retried",
+        "status": 502,
+        "code": "ServiceError",
+        "attempt": 1,
+        "correlationId": "abc.1",
+    }
+
+
+def test_a_message_was_throttled(send, connector):
+    connector.fail(429, "Slow", headers={"Retry-After": "60"})
+
+    level, line = send()
+
+    assert level == "INFO"
+    assert timed(line) == {"outcome": "throttled", "status": 429, "code": "Slow", "attempt": 0}
+
+
+def test_a_message_was_held_back_without_a_call(send, connector, services):
+    connector.fail(403, "BotDisabledByAdmin")
+    send(id="order-6")
+
+    level, line = send()
+
+    assert level == "INFO"
+    assert common(line) == {
+        "outcome": "held-back",
+        "status": 429,
+        "code": "Throttled",
+        "attempt": 0,
+    }
+
+
+def test_a_message_failed(send, connector):
+    connector.fail(400, "BadSyntax")
+
+    level, line = send()
+
+    assert level == "ERROR"
+    assert timed(line) == {"outcome": "failed", "status": 400, "code": "BadSyntax", "attempt": 1}
+
+
+def test_a_message_that_cannot_be_read_failed(services, queue_reader, outcomes):
+    Worker(services, queue_reader).handle("Confidential!", message_id="message-1")
+
+    [(level, line)] = outcomes()
+    assert level == "ERROR"
+    assert line == {
+        "outcome": "failed",
+        "queue": "send-activity",
+        "deliveryId": "message-1",
+        "status": 400,
+        "code": "InvalidRequest",
+        "attempt": 0,
+    }
+
+
+def test_a_message_was_not_wanted(send, services, user_id):
+    muted = Account("msteams", user_id, preferences={"muted": True})
+    services.accounts.change("msteams", user_id, lambda _stored: muted)
+
+    level, line = send()
+
+    assert level == "INFO"
+    assert common(line) == {
+        "outcome": "suppressed",
+        "status": 403,
+        "code": "Suppressed",
+        "attempt": 0,
+    }
+
+
+def test_a_message_expired(services, queue_reader, user_id, outcomes):
+    past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    recipient = {"channelId": "msteams", "userId": user_id}
+    message = {"recipient": recipient, "activity": {"text": "News"}, "expiresAt": past}
+
+    Worker(services, queue_reader).handle(message, message_id="message-1")
+
+    [(level, line)] = outcomes()
+    assert (level, line["outcome"], line["code"]) == ("INFO", "expired", "Expired")
+    assert line["deliveryId"] == "message-1"
+
+
+def test_the_trace_is_the_same_on_all_queues_that_a_message_passes(
+    services, queue_reader, outcomes, connector
+):
+    worker = Worker(services, queue_reader)
+    connector.fail(503, "ServiceError", headers={"Retry-After": "0"})
+    recipient = {"channelId": "msteams", "userId": unique("29:sam")}
+
+    worker.send({"id": "order-7", "recipient": recipient}, traceparent=TRACEPARENT)
+
+    lines = [line for _, line in outcomes()]
+    assert [(line["queue"], line["outcome"]) for line in lines] == [
+        ("start-conversation", "retried"),
+        ("send-activity", "sent"),
+    ]
+    assert {line["traceId"] for line in lines} == {TRACE_ID}
+    assert {line["deliveryId"] for line in lines} == {"order-7"}
+
+
+def test_a_call_over_http_has_a_line_too(services, user_id, connector, outcomes):
+    connector.fail(400, "BadSyntax", headers={"MS-CV": "abc.1"})
+    recipient = {"channelId": "msteams", "userId": user_id}
+    request = SendRequest.from_json({"recipient": recipient, "activity": {"text": "News"}})
+
+    with pytest.raises(Exception, match="400"):
+        send_activity(request, services)
+    send_activity(request, services)
+
+    (failed_level, failed), (sent_level, sent) = outcomes()
+    assert (failed_level, failed["outcome"], failed["code"]) == ("ERROR", "failed", "BadSyntax")
+    assert (failed["status"], failed["correlationId"]) == (400, "abc.1")
+    assert (sent_level, sent["outcome"]) == ("INFO", "sent")
+    assert {"milliseconds", "channelId", "user"} <= set(failed) & set(sent)
+    assert "queue" not in sent
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace_id"),
+    [
+        (TRACEPARENT, TRACE_ID),
+        (f"{TRACEPARENT}-more", TRACE_ID),
+        (None, None),
+        ("", None),
+        (TRACE_ID, None),
+        ("00-short-b7ad6b7169203331-01", None),
+    ],
+)
+def test_a_trace_is_told_where_there_is_one(outcomes, traceparent, trace_id):
+    report(Outcome.SENT, traceparent=traceparent)
+
+    [(_, line)] = outcomes()
+    assert line.get("traceId") == trace_id
+
+
+def test_the_same_person_has_the_same_hash_and_it_is_not_their_id(outcomes):
+    for user_id in ("29:alex", "29:alex", "29:sam"):
+        report(Outcome.SENT, user_id=user_id)
+
+    first, second, third = (line["user"] for _, line in outcomes())
+    assert first == second != third
+    assert "alex" not in first

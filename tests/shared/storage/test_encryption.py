@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+
+from shared.storage.encryption import derived_key, new_key, seal, unseal
+
+TEXTS = ["", "a:1", "Grüße 😀", "half of an emoji \ud83d", "x" * 100_000]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text)[:20])
+def test_what_was_sealed_is_read_with_the_key(text):
+    key = new_key()
+
+    assert unseal(key, seal(key, text)) == text
+
+
+def test_what_was_sealed_tells_nothing_without_the_key():
+    key = new_key()
+
+    first, second = seal(key, "a:1 says hello"), seal(key, "a:1 says hello")
+
+    assert b"a:1" not in first
+    assert b"hello" not in first
+    assert first != second
+    assert first[:12] != second[:12]
+
+
+def test_another_key_does_not_fit():
+    with pytest.raises(ValueError, match="not sealed with this key"):
+        unseal(new_key(), seal(new_key(), "a:1"))
+
+
+@pytest.mark.parametrize("position", [0, 11, 12, -17, -1])
+def test_what_was_changed_is_noticed(position):
+    key = new_key()
+    sealed = bytearray(seal(key, "a:1"))
+    sealed[position] ^= 1
+
+    with pytest.raises(ValueError, match="was changed"):
+        unseal(key, bytes(sealed))
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 11, 12, 27])
+def test_what_was_cut_off_is_noticed(length):
+    key = new_key()
+
+    # Each part of it is noticed by another check, with other words.
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
+        unseal(key, seal(key, "a:1")[:length])
+
+
+def test_each_new_key_is_another():
+    assert len({new_key() for _ in range(100)}) == 100
+    assert len(new_key()) == 32
+
+
+def test_a_derived_key_depends_on_the_secret_and_the_purpose_alone():
+    key = derived_key("secret", "answer")
+
+    assert len(key) == 32
+    assert derived_key("secret", "answer") == key
+    assert derived_key("secret", "fingerprint") != key
+    assert derived_key("another", "answer") != key
+    assert derived_key("secretanswer", "") != key
+    assert unseal(key, seal(key, "a:1")) == "a:1"
+
+
+def test_the_cipher_is_loaded_only_when_something_is_sealed():
+    module = "shared.storage.encryption"
+    look = f"import sys, {module}; assert 'cryptography' not in sys.modules; print('looked')"
+
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "looked\n"

@@ -1,0 +1,104 @@
+"""Storage by the app's managed identity: what it is asked for, and whom its token is shown to."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from shared.errors import StorageUnavailableError
+from shared.settings import Settings
+from shared.storage.account import Storage
+from tests.support.certificates import Certificates
+from tests.support.identity import StubIdentity
+from tests.support.stub_server import Answer, ReceivedRequest, StubServer
+
+CLIENT_ID = "33333333-0000-4000-8000-000000000003"
+
+
+class EmptyStorage(StubServer):
+    """Tables and queues, none of which is there."""
+
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        return Answer(404, b"", {"x-ms-error-code": "ResourceNotFound"})
+
+
+@pytest.fixture
+def empty_storage(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EmptyStorage]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority_file))
+    with EmptyStorage(certificates.server_context()) as empty_storage:
+        yield empty_storage
+
+
+@pytest.fixture(params=["managedidentity", ""], ids=["managed", "whatever-is-there"])
+def storage(
+    request: pytest.FixtureRequest,
+    empty_storage: EmptyStorage,
+    identity: StubIdentity,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Storage:
+    for name, value in identity.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment(
+        {
+            "MicrosoftAppId": "the-bot",
+            "AzureWebJobsStorage__tableServiceUri": empty_storage.url,
+            "AzureWebJobsStorage__queueServiceUri": empty_storage.url,
+            "AzureWebJobsStorage__clientId": CLIENT_ID,
+            "AzureWebJobsStorage__credential": request.param,
+        }
+    )
+    return Storage(settings.storage, settings.threads)
+
+
+@pytest.mark.parametrize("component", ["tables", "queues"])
+def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage(
+    storage: Storage, identity: StubIdentity, empty_storage: EmptyStorage, component: str
+):
+    getattr(storage, f"check_{component}")()
+
+    [asked] = identity.requests
+    [shown] = empty_storage.requests
+    assert asked.query["resource"] == "https://storage.azure.com"
+    assert asked.query["client_id"] == CLIENT_ID
+    assert shown.headers["Authorization"] == "Bearer identity-token-1"
+
+
+def test_the_token_is_asked_for_once_for_all_tables(
+    storage: Storage, identity: StubIdentity, empty_storage: EmptyStorage
+):
+    for _ in range(5):
+        storage.check_tables()
+
+    assert len(empty_storage.requests) == 5
+    assert len(identity.requests) == 1
+
+
+def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(
+    storage: Storage,
+    identity: StubIdentity,
+    empty_storage: EmptyStorage,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.DEBUG)
+    identity.answer(400, {"statusCode": 400, "message": "No identity is assigned."}, times=9)
+
+    with pytest.raises(StorageUnavailableError) as failed:
+        storage.check_tables()
+
+    assert empty_storage.requests == []
+    assert identity.secret not in f"{caplog.text} {failed.value} {storage!r}"
+
+
+def test_the_token_of_storage_is_in_no_log_and_no_error(
+    storage: Storage, empty_storage: EmptyStorage, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    empty_storage.answer(403, {"odata.error": {"code": "AuthorizationFailure"}}, times=9)
+
+    with pytest.raises(StorageUnavailableError) as failed:
+        storage.check_tables()
+
+    assert "AuthorizationFailure" in str(failed.value)
+    assert "identity-token" not in f"{caplog.text} {failed.value} {failed.value.__cause__}"

@@ -1,0 +1,103 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from azure.core.pipeline.transport import HttpTransport
+
+from shared.settings import StorageAccount
+from shared.storage.account import Storage
+from shared.storage.leases import Lease, Leases
+from tests.support.builders import NOWHERE, unique
+from tests.support.lossy_storage import LossyStorage
+
+
+@pytest.fixture
+def leases(services):
+    return services.leases
+
+
+@pytest.fixture
+def what():
+    return unique("conversation")
+
+
+def test_a_lease_is_had_by_one_at_a_time(leases, what):
+    first = leases.acquire("start", what, seconds=60)
+    second = leases.acquire("start", what, seconds=60)
+
+    assert first is not None
+    assert second is None
+
+
+def test_a_lease_is_on_what_it_names_only(leases, what):
+    assert leases.acquire("start", what, seconds=60)
+    assert leases.acquire("start", what, "another bot", seconds=60)
+    assert leases.acquire("send", what, seconds=60)
+
+
+def test_a_lease_that_was_given_back_can_be_had_again(leases, what):
+    first = leases.acquire("start", what, seconds=60)
+    leases.release(first)
+
+    assert leases.acquire("start", what, seconds=60) is not None
+
+
+def test_a_lease_that_ran_out_is_taken_over(leases, what):
+    left_behind = leases.acquire("start", what, seconds=0)
+
+    taken_over = leases.acquire("start", what, seconds=60)
+
+    assert taken_over is not None
+    assert taken_over != left_behind
+    assert leases.acquire("start", what, seconds=60) is None
+
+
+def test_who_was_too_slow_does_not_give_back_the_lease_of_another(leases, what):
+    slow = leases.acquire("start", what, seconds=0)
+    leases.acquire("start", what, seconds=60)
+
+    leases.release(slow)
+
+    assert leases.acquire("start", what, seconds=60) is None
+
+
+@pytest.mark.parametrize("left_behind", [False, True])
+def test_of_many_who_ask_at_once_one_gets_it(leases, what, left_behind):
+    if left_behind:
+        leases.acquire("start", what, seconds=0)
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda _: leases.acquire("start", what, seconds=60), range(8)))
+
+    assert len([lease for lease in got if lease is not None]) == 1
+
+
+def test_a_lease_that_is_free_is_one_round_trip(leases, what, storage_calls):
+    leases.acquire("start", unique("first"), seconds=60)
+    storage_calls()
+
+    lease = leases.acquire("start", what, seconds=60)
+    leases.release(lease)
+
+    assert [call.split()[0] for call in storage_calls()] == ["POST", "DELETE"]
+
+
+def test_a_lease_that_was_written_is_ours_though_the_answer_was_lost(azurite, what):
+    with LossyStorage(azurite.connection_string) as lossy:
+        leases = Leases(Storage(StorageAccount(lossy.connection_string), threads=4))
+        leases.acquire("start", unique("first"), seconds=60)
+        lossy.lose_answer(lambda request: request.method == "POST")
+
+        lease = leases.acquire("start", what, seconds=60)
+
+        assert lease is not None
+        assert leases.acquire("start", what, seconds=60) is None
+        leases.release(lease)
+        assert leases.acquire("start", what, seconds=60) is not None
+
+
+def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(caplog, monkeypatch):
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    leases = Leases(Storage(StorageAccount(NOWHERE), threads=4))
+
+    leases.release(Lease("key", 'W/"1"'))
+
+    assert "will run out" in caplog.text

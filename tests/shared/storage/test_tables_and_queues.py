@@ -1,0 +1,340 @@
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from azure.core.pipeline.transport import HttpTransport
+from azure.storage.queue import QueueClient
+
+from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
+from shared.settings import StorageAccount
+from shared.storage.account import Storage
+from shared.storage.queues import Queue
+from shared.storage.tables import MOST_ROWS_AT_ONCE, Table, key_of, version_of
+from tests.support.builders import NOWHERE, unique
+
+
+def storage_of(connection_string):
+    return Storage(StorageAccount(connection_string=connection_string), threads=4)
+
+
+@pytest.fixture
+def storage(azurite):
+    return storage_of(azurite.connection_string)
+
+
+@pytest.fixture
+def table(storage):
+    return Table(storage, f"t{uuid4().hex}")
+
+
+def row(partition="p", key="r", **properties):
+    return {"PartitionKey": partition, "RowKey": key, **properties}
+
+
+# Keys
+
+
+def test_a_key_is_the_same_for_the_same_ids_and_another_for_others():
+    assert key_of("app", "msteams", "29:alex") == key_of("app", "msteams", "29:alex")
+    assert key_of("app", "msteams", "29:alex") != key_of("app", "msteams", "29:megan")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("ab", "c"), ("a", "bc")),
+        (("a", ""), ("", "a")),
+        (("a",), ("a", "")),
+        (("1:a",), ("a",)),
+        (("a1:b",), ("a", "b")),
+        (("A",), ("a",)),
+        (("\ud83d",), ("\ude00",)),
+    ],
+)
+def test_ids_are_told_apart_however_they_are_written(one, other):
+    assert key_of(*one) != key_of(*other)
+
+
+@pytest.mark.parametrize("user_id", ["a/b\\c#d?e", "\x00\x1f\x7f", "x" * 1024, "김😀", "'", ""])
+def test_any_id_makes_a_key_that_storage_takes(table, user_id):
+    table.put(row(key_of("app", user_id), text=user_id))
+
+    found = table.get(key_of("app", user_id), "r")
+
+    assert found is not None
+    assert found["text"] == user_id
+
+
+# Rows
+
+
+def test_a_table_that_is_missing_has_no_rows(table):
+    assert table.get("p", "r") is None
+    assert table.partition("p") == []
+    assert table.replace(row(), 'W/"1"') is None
+    table.delete("p", "r")
+
+
+def test_a_table_is_made_when_it_is_first_written(table):
+    table.put(row(text="Grüße 😀", flag=False, count=3))
+
+    found = table.get("p", "r")
+
+    assert found is not None
+    assert dict(found) == row(text="Grüße 😀", flag=False, count=3)
+
+
+def test_many_who_write_first_all_succeed(storage):
+    name = f"t{uuid4().hex}"
+    with ThreadPoolExecutor(8) as pool:
+        versions = list(
+            pool.map(lambda key: Table(storage, name).insert(row(key=str(key))), range(8))
+        )
+
+    assert None not in versions
+    assert len(Table(storage, name).partition("p")) == 8
+
+
+def test_a_row_is_inserted_once(table):
+    first = table.insert(row(text="first"))
+    second = table.insert(row(text="second"))
+
+    found = table.get("p", "r")
+    assert first is not None
+    assert second is None
+    assert found is not None
+    assert (found["text"], version_of(found)) == ("first", first)
+
+
+def test_rows_of_a_partition_are_inserted_together(table, storage_calls):
+    assert table.insert_all([row(key="first", text="Grüße 😀"), row(key="second", flag=False)])
+    assert table.partition("p") == [
+        row(key="first", text="Grüße 😀"),
+        row(key="second", flag=False),
+    ]
+    storage_calls()
+
+    assert table.insert_all([row("q", f"{number:03}") for number in range(MOST_ROWS_AT_ONCE)])
+
+    assert len(storage_calls()) == 1
+    assert len(table.partition("q")) == MOST_ROWS_AT_ONCE
+
+
+def test_rows_are_inserted_all_or_none(table):
+    table.put(row(key="second", text="was there"))
+
+    assert not table.insert_all([row(key="first"), row(key="second"), row(key="third")])
+
+    assert table.partition("p") == [row(key="second", text="was there")]
+
+
+def test_many_who_insert_rows_first_all_succeed(storage):
+    name = f"t{uuid4().hex}"
+
+    def insert(partition):
+        return Table(storage, name).insert_all([row(str(partition), "1"), row(str(partition), "2")])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(insert, range(8)))
+
+
+def test_rows_that_storage_refuses_are_an_error_of_ours(table):
+    with pytest.raises(StorageRefusedError) as caught:
+        table.insert_all([row(key="first"), row(text="confidential" * 10_000)])
+
+    assert "confidential" not in str(caught.value)
+    assert table.partition("p") == []
+
+
+def test_a_row_that_is_put_replaces_what_was_there(table):
+    table.put(row(old=1))
+    table.put(row(new=2))
+
+    assert table.partition("p") == [row(new=2)]
+
+
+def test_a_row_is_replaced_only_over_the_version_that_was_read(table):
+    first = table.insert(row(text="first"))
+
+    second = table.replace(row(text="second"), first)
+    third = table.replace(row(text="third"), first)
+
+    found = table.get("p", "r")
+    assert second not in (None, first)
+    assert third is None
+    assert found is not None
+    assert (found["text"], version_of(found)) == ("second", second)
+
+
+def test_a_row_is_deleted_only_if_it_is_of_the_version(table):
+    first = table.insert(row())
+    second = table.replace(row(), first)
+
+    table.delete("p", "r", first)
+    assert table.get("p", "r") is not None
+    table.delete("p", "r", second)
+    assert table.get("p", "r") is None
+    table.delete("p", "r", second)
+
+
+def test_a_partition_is_its_own_rows(table):
+    for partition, key in [("p", "1"), ("p", "2"), ("q", "1"), ("p' or true or 'x' eq '", "1")]:
+        table.put(row(partition, key))
+
+    assert sorted(found["RowKey"] for found in table.partition("p")) == ["1", "2"]
+    assert len(table.partition("p' or true or 'x' eq '")) == 1
+
+
+def test_a_look_up_is_one_round_trip(table, storage_calls):
+    table.put(row())
+    storage_calls()
+
+    table.get("p", "r")
+    got = storage_calls()
+    table.partition("p")
+    listed = storage_calls()
+
+    assert len(got) == len(listed) == 1
+
+
+def test_a_write_is_one_round_trip_once_the_table_is_there(table, storage_calls):
+    table.put(row(key="first"))
+    storage_calls()
+
+    version = table.insert(row())
+    version = table.replace(row(), version)
+    table.put(row())
+    table.delete("p", "r")
+
+    assert [call.split()[0] for call in storage_calls()] == ["POST", "PUT", "PUT", "DELETE"]
+
+
+def test_a_row_that_storage_refuses_is_an_error_of_ours(table):
+    with pytest.raises(StorageRefusedError) as caught:
+        table.put(row(text="confidential" * 10_000))
+
+    assert "confidential" not in str(caught.value)
+
+
+# Queues
+
+
+def read(azurite, name):
+    with QueueClient.from_connection_string(azurite.connection_string, name) as client:
+        return list(client.receive_messages())
+
+
+def test_a_message_is_written_as_the_functions_host_reads_it(azurite, storage):
+    name = unique("written")
+
+    Queue(storage, name).send("Grüße 😀")
+
+    [message] = read(azurite, name)
+    assert base64.b64decode(message.content).decode() == "Grüße 😀"
+
+
+def test_a_message_never_expires(azurite, storage):
+    name = unique("for-ever")
+
+    Queue(storage, name).send("{}")
+
+    [message] = read(azurite, name)
+    assert message.expires_on.year == 9999
+
+
+def test_a_queue_is_made_when_it_is_first_written_by_however_many(azurite, storage):
+    name = unique("made")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: Queue(storage, name).send(str(text)), range(8)))
+
+    assert len(read(azurite, name)) == 8
+
+
+def test_a_message_can_be_sent_with_a_delay(azurite, storage, storage_calls):
+    name = unique("delayed")
+    Queue(storage, name).send("now")
+    storage_calls()
+
+    Queue(storage, name).send("later", delay_seconds=3600)
+
+    [call] = storage_calls()
+    assert "visibilitytimeout=3600" in call
+    assert len(read(azurite, name)) == 1
+
+
+def test_a_message_that_is_too_large_is_an_error_of_ours(storage):
+    with pytest.raises(StorageRefusedError) as caught:
+        Queue(storage, unique("large")).send("confidential" * 10_000)
+
+    assert "confidential" not in str(caught.value)
+
+
+# Storage that is down
+
+
+def test_all_tables_share_their_connections(storage, caplog):
+    caplog.set_level("DEBUG", "urllib3.connectionpool")
+
+    for name in ("accounts", "conversations", "accounts"):
+        Table(storage, name).get("p", "r")
+
+    assert len([line for line in caplog.messages if line.startswith("Starting new HTTP")]) == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda storage: Table(storage, "x").get("p", "r"),
+        lambda storage: Queue(storage, "x").send(""),
+    ],
+    ids=["tables", "queues"],
+)
+def test_storage_that_is_down_is_given_up_after_seconds(use, monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
+
+    with pytest.raises(StorageUnavailableError):
+        use(storage_of(NOWHERE))
+
+    assert waited
+    assert sum(waited) < 10
+
+
+@pytest.mark.parametrize("component", ["tables", "queues"])
+def test_a_check_of_storage_that_is_down_does_not_wait_to_try_again(component, monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
+
+    with pytest.raises(StorageUnavailableError):
+        getattr(storage_of(NOWHERE), f"check_{component}")()
+
+    assert waited == []
+
+
+def test_storage_that_is_up_passes_its_checks_without_making_anything(storage, storage_calls):
+    storage.check_tables()
+    storage.check_queues()
+
+    assert [call.split()[0] for call in storage_calls()] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "garbage",
+        "AccountName=news;AccountKey",
+        "DefaultEndpointsProtocol=https;AccountName=news",
+        "BlobEndpoint=http://x/;SharedAccessSignature=secret",
+    ],
+)
+@pytest.mark.parametrize("component", ["tables", "queues"])
+def test_a_wrong_connection_string_is_a_wrong_setting(connection_string, component):
+    storage = storage_of(connection_string)
+
+    with pytest.raises(InvalidSettingError) as caught:
+        getattr(storage, f"check_{component}")()
+
+    assert caught.value.setting == "AzureWebJobsStorage"
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -1,0 +1,208 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+
+import pytest
+
+from shared.errors import HeldBackError, OnQueue
+from shared.throttling.conversation_limits import ConversationLimits
+
+TEAMS = ((7, 1.0), (60, 30.0))
+PATIENT = 3600.0
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def conversations(clock):
+    return ConversationLimits(clock)
+
+
+def take(conversations, patience_seconds=PATIENT, conversation_id="one", limits=TEAMS):
+    return conversations.take(conversation_id, limits, patience_seconds=patience_seconds)
+
+
+def most_within(times, seconds):
+    return max(
+        len([time for time in times if start <= time < start + seconds - 1e-9]) for start in times
+    )
+
+
+def test_as_many_calls_as_are_allowed_are_made_at_once(conversations):
+    assert [take(conversations) for _ in range(7)] == [0] * 7
+
+
+def test_the_next_call_waits_until_the_first_is_long_enough_ago(conversations, clock):
+    take(conversations)
+    clock.now += 0.25
+    for _ in range(6):
+        take(conversations)
+
+    assert take(conversations) == pytest.approx(0.75)
+    assert take(conversations) == pytest.approx(1)
+
+
+def test_a_call_is_counted_when_it_will_be_made(conversations, clock):
+    waits = [take(conversations) for _ in range(14)]
+    clock.now += 1
+
+    assert waits == pytest.approx([0] * 7 + [1] * 7)
+    assert take(conversations) == pytest.approx(1)
+
+
+def test_the_longer_time_counts_too(conversations, clock):
+    for _ in range(60):
+        clock.now += take(conversations)
+
+    # The first one was sent 8 seconds ago.
+    assert take(conversations) == pytest.approx(22)
+
+
+def test_all_is_forgotten_when_its_time_is_over(conversations, clock):
+    for _ in range(60):
+        clock.now += take(conversations)
+    clock.now += 30
+
+    assert [take(conversations) for _ in range(7)] == [0] * 7
+
+
+def test_conversations_do_not_wait_for_each_other(conversations):
+    for _ in range(7):
+        take(conversations)
+
+    assert take(conversations, conversation_id="two") == 0
+
+
+def test_where_there_are_no_limits_nothing_waits(conversations):
+    assert [take(conversations, limits=(), patience_seconds=0) for _ in range(100)] == [0] * 100
+    conversations.count("one", ())
+
+    assert [take(conversations) for _ in range(7)] == [0] * 7
+
+
+def test_what_must_wait_too_long_is_held_back_and_not_counted(conversations, clock):
+    for _ in range(7):
+        take(conversations)
+    assert take(conversations, patience_seconds=1) == pytest.approx(1)
+
+    for _ in range(5):
+        with pytest.raises(HeldBackError) as held:
+            take(conversations, patience_seconds=0.9)
+
+    assert "as many messages as its channel takes" in held.value.detail
+    assert "one" not in held.value.detail.split()
+    assert (held.value.status, held.value.code) == (429, "Throttled")
+    assert held.value.on_queue is OnQueue.WAIT
+    clock.now += 1
+    # One was counted for this moment.
+    assert [take(conversations) for _ in range(6)] == [0] * 6
+    assert take(conversations) > 0
+
+
+def test_what_is_held_back_comes_back_spread_out(conversations):
+    for _ in range(7):
+        take(conversations)
+
+    retries = []
+    for _ in range(4):
+        with pytest.raises(HeldBackError) as held:
+            take(conversations, patience_seconds=0)
+        retries.append(held.value.retry_after_seconds)
+
+    # As fast as the stricter limit allows for long: 60 in 30 seconds.
+    assert retries == pytest.approx([1, 1.5, 2, 2.5])
+
+
+def test_calls_over_http_count_but_never_wait(conversations):
+    for _ in range(20):
+        conversations.count("one", TEAMS)
+
+    assert take(conversations) == pytest.approx(1)
+
+
+def test_calls_over_http_come_before_those_that_wait(conversations, clock):
+    for _ in range(8):
+        take(conversations)
+    clock.now += 0.5
+    for _ in range(6):
+        conversations.count("one", TEAMS)
+
+    # Of the last seven, one is still to come, at 1.0; the oldest was made at 0.5.
+    assert take(conversations) == pytest.approx(1)
+
+
+def test_no_limit_is_ever_broken(conversations, clock):
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    start = clock.now
+    times = []
+    for _ in range(1000):
+        clock.now += dice.choice([0, 0, 0, 0.01, 0.3, 1, 5])
+        try:
+            times.append(clock.now - start + take(conversations, dice.choice([0, 2, 60])))
+        except HeldBackError:
+            clock.now += dice.choice([0, 1])
+
+    assert most_within(times, 1) <= 7, f"seed {seed}"
+    assert most_within(times, 30) <= 60, f"seed {seed}"
+    # The test is one of the limits only when they were reached.
+    assert most_within(times, 30) >= 30, f"seed {seed}"
+
+
+class Interrupted(tuple):
+    """Limits at which a thread that has looked at them lets others go on."""
+
+    def __iter__(self):
+        yield from super().__iter__()
+        sleep(0)
+
+
+def test_threads_together_break_no_limit(conversations):
+    limits = Interrupted(TEAMS)
+    with ThreadPoolExecutor(32) as pool:
+        waits = list(pool.map(lambda _: take(conversations, limits=limits), range(120)))
+
+    assert most_within(waits, 1) <= 7
+    assert most_within(waits, 30) <= 60
+
+
+def kept(conversations):
+    return len(conversations._conversations)
+
+
+def test_conversations_whose_time_is_over_are_not_kept(conversations, clock):
+    for number in range(20_000):
+        take(conversations, conversation_id=f"conversation-{number}")
+        conversations.count(f"other-{number}", TEAMS)
+        clock.now += 1
+
+    assert kept(conversations) <= 1024
+
+
+def test_conversations_whose_time_is_not_over_are_kept(conversations):
+    for _ in range(7):
+        take(conversations)
+    for number in range(5000):
+        take(conversations, conversation_id=f"conversation-{number}")
+
+    assert take(conversations) == pytest.approx(1)
+
+
+def test_of_a_conversation_no_more_is_kept_than_its_limits_need(conversations):
+    for _ in range(5000):
+        conversations.count("one", TEAMS)
+
+    assert len(conversations._conversations["one"].times) == 60

@@ -1,0 +1,1025 @@
+import random
+import threading
+from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.pipeline.transport import HttpTransport
+
+from shared.errors import HeldBackError, OnQueue, StorageUnavailableError
+from shared.settings import StorageAccount
+from shared.storage.account import Storage
+from shared.storage.tables import Table, key_of
+from shared.throttling.lane import CREDENTIAL, Lane
+from shared.throttling.pacer import DISABLED, Pacer, Slot
+from tests.support.builders import NOWHERE, unique
+from tests.support.lossy_storage import LossyStorage
+
+LANE = Lane("smba.example.com", "tenant")
+HOUR = 3600.0
+
+
+class FakeTime:
+    """A clock that stands still until somebody sleeps; tells who slept for how long."""
+
+    def __init__(self):
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+        self.slept = []
+        self._lock = threading.Lock()
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        with self._lock:
+            self.slept.append(seconds)
+            self.now += timedelta(seconds=seconds)
+
+    def pass_by(self, seconds):
+        with self._lock:
+            self.now += timedelta(seconds=seconds)
+
+    def until(self, time):
+        return (time - self.now).total_seconds()
+
+
+class SlowStorage(LossyStorage):
+    """Storage whose every write takes a while."""
+
+    def __init__(self, connection_string, write_takes):
+        self._write_takes = write_takes
+        super().__init__(connection_string)
+
+    def default_answer(self, request):
+        if request.method != "GET":
+            self._write_takes()
+        return super().default_answer(request)
+
+
+@pytest.fixture
+def time():
+    return FakeTime()
+
+
+@pytest.fixture
+def storage(azurite):
+    return Storage(StorageAccount(azurite.connection_string), threads=40)
+
+
+@pytest.fixture
+def app_id():
+    return unique("bot")
+
+
+@pytest.fixture
+def instance(storage, app_id, time):
+    """Makes the pacer of one more instance of the app."""
+
+    def make(rate_per_second=40.0, clock=time):
+        return Pacer(
+            storage, app_id, rate_per_second=rate_per_second, clock=clock, sleep=time.sleep
+        )
+
+    return make
+
+
+@pytest.fixture
+def row(storage, app_id):
+    def read(lane=LANE):
+        return Table(storage, "lanes").get(key_of(app_id, lane.host, lane.tenant_id), "lane")
+
+    return read
+
+
+@pytest.fixture
+def pacer(instance):
+    """An instance that knows its credential to be good."""
+    pacer = instance()
+    pacer.passed(pacer.reserve(Lane("warm.example.com")))
+    return pacer
+
+
+def use(pacer, lane=LANE):
+    slot = pacer.wait(pacer.reserve(lane))
+    pacer.passed(slot)
+    return slot
+
+
+def held_back(call, *arguments, **named):
+    with pytest.raises(HeldBackError) as held:
+        call(*arguments, **named)
+    return held.value
+
+
+def methods(calls):
+    return [call.split()[0] for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("service_url", "tenant_id", "lane"),
+    [
+        ("https://SMBA.example.com/teams/", "t", Lane("smba.example.com", "t")),
+        ("https://user:word@smba.example.com:8443/x", None, Lane("smba.example.com:8443", "-")),
+        ("http://[::1]:3978", "", Lane("[::1]:3978")),
+    ],
+)
+def test_a_lane_is_a_host_with_its_port_and_a_tenant(service_url, tenant_id, lane):
+    assert Lane.of(service_url, tenant_id) == lane
+
+
+# Slots
+
+
+def test_slots_are_as_far_apart_as_the_rate_says(pacer, time):
+    slots = [pacer.reserve(LANE) for _ in range(20)]
+
+    assert [time.until(slot.at) for slot in slots] == pytest.approx(
+        [index / 40 for index in range(20)]
+    )
+    assert all(slot.probes is None and slot.lane == LANE for slot in slots)
+
+
+def test_lanes_do_not_wait_for_each_other(pacer, time):
+    for _ in range(20):
+        pacer.reserve(LANE)
+
+    for lane in (Lane("smba.example.com", "other"), Lane("other.example.com", "tenant")):
+        assert time.until(pacer.reserve(lane).at) == 0
+
+
+def test_idle_time_is_not_saved_up(pacer, time):
+    for _ in range(20):
+        pacer.reserve(LANE)
+    time.pass_by(60)
+
+    slots = [pacer.reserve(LANE) for _ in range(20)]
+
+    assert [time.until(slot.at) for slot in slots] == pytest.approx(
+        [index / 40 for index in range(20)]
+    )
+
+
+def test_a_slot_is_good_for_a_tenth_of_a_second_and_then_lost(pacer, time):
+    start = time.now
+    # Chunks of 1, 2 and 4 slots: of the last one, at 75, 100, 125 and 150 ms, three stay in hand.
+    for _ in range(4):
+        pacer.reserve(LANE)
+    time.pass_by(0.2)
+    kept = pacer.reserve(LANE)
+    time.pass_by(0.045)
+    after_one_was_lost = pacer.reserve(LANE)
+
+    assert (kept.at - start).total_seconds() == pytest.approx(0.1)
+    assert (after_one_was_lost.at - start).total_seconds() == pytest.approx(0.15)
+
+
+def test_a_hundred_calls_cost_a_dozen_storage_operations(pacer, instance, storage_calls):
+    fresh = instance()
+    storage_calls()
+
+    for _ in range(100):
+        use(fresh)
+
+    calls = storage_calls()
+    assert len(calls) <= 12
+    # The lane and the credential's lane, each once.
+    assert methods(calls).count("GET") == 2
+
+
+def test_little_is_reserved_where_little_is_sent(pacer, time, row):
+    # Chunks of 1, 2, 4, 8 and 16, used up.
+    for _ in range(31):
+        use(pacer)
+    time.pass_by(0.6)
+
+    pacer.reserve(LANE)
+
+    assert time.until(row()["nextSlotAt"]) == pytest.approx(1 / 40)
+
+
+def test_a_chunk_that_was_partly_lost_is_followed_by_a_small_one(pacer, time, row):
+    for _ in range(4):
+        pacer.reserve(LANE)
+    time.pass_by(0.3)
+
+    pacer.reserve(LANE)
+
+    assert time.until(row()["nextSlotAt"]) == pytest.approx(1 / 40)
+
+
+def test_the_largest_chunk_is_worth_two_fifths_of_a_second(pacer, time, row):
+    for _ in range(16):
+        use(pacer)
+
+    assert time.until(row()["nextSlotAt"]) == pytest.approx(0.4)
+
+
+def test_a_slow_lane_still_gets_one_slot_at_a_time(instance, time):
+    slow = instance(rate_per_second=0.5)
+
+    slots = [slow.reserve(LANE) for _ in range(2)]
+
+    assert [time.until(slot.at) for slot in slots] == pytest.approx([0, 2])
+
+
+def test_an_uncontended_reservation_is_one_write(pacer, time, storage_calls):
+    pacer.reserve(LANE)
+    time.pass_by(30)
+    storage_calls()
+
+    pacer.reserve(LANE)
+
+    assert methods(storage_calls()) == ["PUT"]
+
+
+def test_two_instances_together_keep_the_rate(instance, time):
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    instances = [instance(), instance()]
+    pending: list[tuple[Pacer, Slot]] = []
+    used: list[tuple[datetime, datetime]] = []
+    while len(used) < 300:
+        pacer = dice.choice(instances)
+        for _ in range(dice.choice([0, 1, 1, 2, 8])):
+            with suppress(HeldBackError):
+                pending.append((pacer, pacer.reserve(LANE)))
+        time.pass_by(dice.choice([0, 0, 0, 0.01, 0.03, 0.09, 0.15, 1.5]) * (dice.random() < 0.3))
+        pending.sort(key=lambda each: each[1].at)
+        for _ in range(min(len(pending), dice.randrange(12))):
+            holder, slot = pending.pop(0)
+            with suppress(HeldBackError):
+                slot = holder.wait(slot)
+                holder.passed(slot)
+                used.append((time.now, slot.at))
+
+    times = [(at - used[0][0]).total_seconds() for at, _ in used]
+    assert times == sorted(times)
+    in_a_second = [
+        bisect_left(times, start + 1 - 1e-9) - index for index, start in enumerate(times)
+    ]
+    assert max(in_a_second) <= 44, f"seed {seed}"
+    # The test is one of the rate only when it was made use of.
+    assert max(in_a_second) >= 20, f"seed {seed}"
+    assert len({at for _, at in used}) == len(used)
+
+
+def test_many_threads_of_two_instances_get_slots_of_their_own(pacer, instance):
+    instances = [instance(rate_per_second=400), instance(rate_per_second=400)]
+
+    with ThreadPoolExecutor(32) as pool:
+        slots = list(pool.map(lambda index: instances[index % 2].reserve(LANE).at, range(500)))
+
+    assert len(set(slots)) == 500
+
+
+def test_threads_share_the_chunk_that_one_of_them_reserves(pacer, instance, storage_calls):
+    fast = instance(rate_per_second=400)
+    storage_calls()
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda _: fast.reserve(LANE), range(500)))
+
+    # Chunks of 1, 2, 4 … 128, and of 160; a read of the lane and of the credential's.
+    assert len(storage_calls()) <= 12
+
+
+def test_what_would_wait_for_more_than_two_seconds_is_held_back(pacer, time, row, storage_calls):
+    slots = []
+    with suppress(HeldBackError):
+        while True:
+            slots.append(pacer.reserve(LANE))
+    next_slot_at = row()["nextSlotAt"]
+    storage_calls()
+
+    held = [held_back(pacer.reserve, LANE) for _ in range(5)]
+
+    assert time.until(slots[-1].at) == pytest.approx(2)
+    assert row()["nextSlotAt"] == next_slot_at
+    first = held[0]
+    assert (first.status, first.code, first.on_queue) == (429, "Throttled", OnQueue.WAIT)
+    assert not first.was_attempt
+    # The first one was held back while the slots were counted.
+    assert [error.retry_after_seconds for error in held] == pytest.approx(
+        [1.05 + index / 40 for index in range(5)], abs=0.001
+    )
+    assert methods(storage_calls()) == ["GET"]  # this test's own
+
+
+def test_who_does_not_know_how_much_others_reserved_reserves_no_further(pacer, instance, time, row):
+    other = instance()
+    other.passed(other.reserve(LANE))
+    with suppress(HeldBackError):
+        while True:
+            pacer.reserve(LANE)
+    next_slot_at = row()["nextSlotAt"]
+
+    held_back(other.reserve, LANE)
+
+    assert row()["nextSlotAt"] == next_slot_at
+
+
+def test_wait_sleeps_until_the_slot_is_due(pacer, time):
+    slots = [pacer.reserve(LANE) for _ in range(3)]
+    time.slept.clear()
+
+    assert [pacer.wait(slot) for slot in slots] == slots
+    assert time.slept == pytest.approx([0.025, 0.025])
+
+
+def test_wait_gives_another_slot_for_one_that_was_lost(pacer, time):
+    slot = pacer.reserve(LANE)
+    time.pass_by(0.11)
+    now = time.now
+
+    another = pacer.wait(slot)
+
+    assert another.at >= now
+    assert 0 <= (time.now - another.at).total_seconds() <= 0.1
+
+
+def test_wait_gives_back_a_slot_that_is_hardly_late(pacer, time):
+    slot = pacer.reserve(LANE)
+    time.pass_by(0.09)
+
+    assert pacer.wait(slot) is slot
+
+
+def test_slow_storage_is_waited_for_instead_of_losing_every_slot(azurite, app_id, time):
+    with SlowStorage(azurite.connection_string, lambda: time.pass_by(0.3)) as slow:
+        storage = Storage(StorageAccount(slow.connection_string), threads=4)
+        pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
+        slots = []
+        for _ in range(5):
+            slots.append(use(pacer))
+            time.pass_by(5)
+
+        assert len({slot.at for slot in slots}) == 5
+
+
+def test_who_is_outrun_again_and_again_gives_up(pacer, instance, time):
+    outrunner = instance()
+    pacer.reserve(LANE)
+
+    def clock():
+        # Between the reading and the writing of the row.
+        outrunner.throttled(LANE, unique("conversation"), 0)
+        time.pass_by(0.001)
+        return time.now
+
+    outrun = instance(clock=clock)
+    outrun.passed(Slot(LANE, time.now))
+    time.slept.clear()
+
+    with pytest.raises(StorageUnavailableError):
+        outrun.reserve(LANE)
+    assert len(time.slept) == 20
+    assert max(time.slept) <= 0.02
+
+
+def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
+    app_id, time, monkeypatch, caplog
+):
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    storage = Storage(StorageAccount(NOWHERE), threads=4)
+    pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
+
+    pacer.throttled(LANE, None, 5)
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pacer.refused()
+    pacer.passed(Slot(LANE, time.now, probes=LANE))
+
+    assert caplog.text.count("could not be noted") == 4
+    with pytest.raises(StorageUnavailableError):
+        pacer.reserve(LANE)
+    with pytest.raises(StorageUnavailableError):
+        pacer.count(LANE)
+
+
+# Throttling
+
+
+def test_a_throttled_start_pauses_the_lane_until_its_end(pacer, time):
+    pacer.throttled(LANE, None, 7)
+
+    held = held_back(pacer.reserve, LANE)
+    assert held.retry_after_seconds == pytest.approx(7)
+    assert "asked for fewer calls" in held.detail
+    time.pass_by(6.9)
+    held_back(pacer.reserve, LANE)
+    time.pass_by(0.1)
+    assert pacer.reserve(LANE).probes is None
+
+
+def test_a_throttled_start_pauses_for_ten_seconds_when_the_connector_says_nothing(pacer):
+    pacer.throttled(LANE, None, None)
+
+    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(10)
+
+
+def test_other_lanes_go_on(pacer):
+    pacer.throttled(LANE, None, 7)
+
+    pacer.reserve(Lane("smba.example.com", "other"))
+
+
+def test_a_pause_holds_other_instances_back_within_a_second(pacer, instance, time, storage_calls):
+    other = instance()
+    for _ in range(10):
+        use(other)
+    pacer.throttled(LANE, None, 60)
+    storage_calls()
+
+    # It has slots in hand, and does not know yet.
+    other.reserve(LANE)
+    # Those are lost then: it finds the pause when it wants to reserve more.
+    time.pass_by(1)
+    held_back(other.reserve, LANE)
+    for _ in range(20):
+        held_back(other.reserve, LANE)
+
+    assert methods(storage_calls()) == ["PUT", "GET"]
+
+
+def test_a_reservation_finds_a_pause_by_itself(pacer, instance):
+    other = instance()
+    use(other)
+    pacer.throttled(LANE, None, 60)
+
+    held_back(other.reserve, LANE)
+
+
+@pytest.mark.parametrize("slots_in_hand", [1, 4])
+def test_a_pause_is_found_though_slots_are_still_good(
+    pacer, instance, time, slots_in_hand, storage_calls
+):
+    other = instance()
+    slots = [other.reserve(LANE) for _ in range(70)]
+    other.passed(slots[0])
+    pacer.throttled(LANE, None, 60)
+    time.pass_by(1)
+    storage_calls()
+
+    # It has reserved more than a second ahead.
+    for _ in range(slots_in_hand):
+        held_back(other.reserve, LANE)
+
+    assert methods(storage_calls()) == ["GET"]
+
+
+def test_who_sleeps_until_a_slot_is_due_finds_the_pause_after_it(pacer, instance):
+    other = instance()
+    slots = [other.reserve(LANE) for _ in range(70)]
+    pacer.throttled(LANE, None, 60)
+
+    held_back(other.wait, slots[-1])
+
+
+def test_who_sleeps_meanwhile_finds_a_pause_that_the_process_knows(pacer):
+    slots = [pacer.reserve(LANE) for _ in range(2)]
+    pacer.throttled(LANE, None, 60)
+
+    held_back(pacer.wait, slots[-1])
+
+
+def test_a_longer_pause_is_not_shortened(pacer, instance):
+    pacer.throttled(LANE, None, 60)
+    instance().throttled(LANE, None, 5)
+    pacer.throttled(LANE, None, 6)
+
+    assert held_back(instance().reserve, LANE).retry_after_seconds == pytest.approx(60)
+
+
+def test_a_longer_pause_makes_it_longer(pacer, instance):
+    pacer.throttled(LANE, None, 5)
+    instance().throttled(LANE, None, 60)
+
+    assert held_back(instance().reserve, LANE).retry_after_seconds == pytest.approx(60)
+
+
+def test_one_throttled_conversation_does_not_pause_the_lane(pacer, instance, time, row):
+    pacer.throttled(LANE, "one", 60)
+    time.pass_by(1)
+    instance().throttled(LANE, "one", 60)
+
+    pacer.reserve(LANE)
+    assert "one" not in row()["throttledConversation"]
+
+
+def test_two_throttled_conversations_pause_the_lane_over_all_instances(pacer, instance, time):
+    other = instance()
+    use(other)
+    pacer.throttled(LANE, "one", 60)
+    time.pass_by(0.9)
+    other.throttled(LANE, "two", 30)
+
+    time.pass_by(1)
+    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(29, abs=0.1)
+
+
+@pytest.mark.parametrize(("seconds", "pauses"), [(10, True), (10.1, False)])
+def test_two_throttled_conversations_belong_together_for_ten_seconds(pacer, time, seconds, pauses):
+    pacer.throttled(LANE, "one", 60)
+    time.pass_by(seconds)
+    pacer.throttled(LANE, "two", 60)
+
+    if pauses:
+        held_back(pacer.reserve, LANE)
+    else:
+        pacer.reserve(LANE)
+
+
+def test_what_a_pause_holds_back_comes_back_spread_out(pacer, time):
+    pacer.throttled(LANE, None, 60)
+    first = [held_back(pacer.reserve, LANE).retry_after_seconds for _ in range(5)]
+    pacer.throttled(LANE, None, 90)
+    second = [held_back(pacer.reserve, LANE).retry_after_seconds for _ in range(2)]
+
+    assert first == pytest.approx([60 + index / 40 for index in range(5)])
+    assert second == pytest.approx([90, 90 + 1 / 40])
+
+
+# Pauses with probes
+
+
+def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instance, time):
+    other = instance()
+    use(other)
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+
+    time.pass_by(1)
+    held = held_back(other.reserve, LANE)
+    assert held.retry_after_seconds == pytest.approx(HOUR - 1, abs=0.1)
+    assert "an administrator has disabled the bot" in held.detail
+    time.pass_by(HOUR - 2)
+    held_back(other.reserve, LANE)
+    held_back(pacer.reserve, LANE)
+
+
+def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time):
+    instances = [pacer, instance()]
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    use(instances[1], Lane("warm.example.com"))
+    time.pass_by(HOUR)
+
+    def ask(index):
+        try:
+            return instances[index % 2].reserve(LANE)
+        except HeldBackError as held:
+            return held
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(64)))
+
+    probes = [answer for answer in answers if isinstance(answer, Slot)]
+    assert [(probe.lane, probe.probes) for probe in probes] == [(LANE, LANE)]
+    held = [each.retry_after_seconds or 0 for each in answers if isinstance(each, HeldBackError)]
+    assert len(held) == 63
+
+
+def test_who_comes_while_a_probe_is_out_is_back_in_a_moment_to_see_how_it_went(
+    pacer, instance, time
+):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(HOUR)
+    pacer.reserve(LANE)
+
+    assert held_back(instance().reserve, LANE).retry_after_seconds == pytest.approx(5)
+    assert held_back(pacer.count, LANE).retry_after_seconds == pytest.approx(HOUR)
+    time.pass_by(5)
+    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(HOUR - 5, abs=0.1)
+
+
+def test_a_probe_does_not_wait(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(HOUR)
+    probe = pacer.reserve(LANE)
+    time.slept.clear()
+    time.pass_by(5)
+
+    assert pacer.wait(probe) is probe
+    assert time.slept == []
+
+
+def test_a_probe_that_never_came_back_is_followed_by_another_one_interval_later(
+    pacer, instance, time
+):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(HOUR)
+    instance().reserve(LANE)
+
+    time.pass_by(HOUR - 1)
+    held_back(pacer.reserve, LANE)
+    time.pass_by(1)
+    assert pacer.reserve(LANE).probes == LANE
+
+
+def test_a_probe_that_came_through_ends_the_pause_for_all(pacer, instance, time, row):
+    other = instance()
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    held_back(other.reserve, LANE)
+    time.pass_by(HOUR)
+    probe = pacer.reserve(LANE)
+    held_back(other.reserve, LANE)
+
+    pacer.passed(probe)
+
+    assert pacer.reserve(LANE).probes is None
+    time.pass_by(1)
+    assert other.reserve(LANE).probes is None
+    assert {"pausedUntil", "pauseReason", "probeSeconds"}.isdisjoint(row())
+
+
+def test_a_call_that_is_no_probe_ends_no_pause(pacer, time):
+    slot = pacer.reserve(LANE)
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+
+    pacer.passed(slot)
+
+    held_back(pacer.reserve, LANE)
+
+
+def test_a_late_probe_does_not_end_a_pause_by_throttling(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(HOUR)
+    probe = pacer.reserve(LANE)
+    pacer.passed(probe)
+    pacer.throttled(LANE, None, 60)
+
+    pacer.passed(probe)
+
+    held_back(pacer.reserve, LANE)
+
+
+def test_a_lane_that_is_paused_for_probes_is_not_paused_anew(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(600)
+
+    pacer.pause(LANE, probe_seconds=HOUR, reason="something else")
+
+    held = held_back(pacer.reserve, LANE)
+    assert held.retry_after_seconds == pytest.approx(HOUR - 600)
+    assert "disabled" in held.detail
+
+
+def test_throttling_within_a_pause_for_probes_puts_the_probe_off_only(pacer, time):
+    pacer.pause(LANE, probe_seconds=60, reason=DISABLED)
+    pacer.throttled(LANE, None, 90)
+
+    held = held_back(pacer.reserve, LANE)
+    assert held.retry_after_seconds == pytest.approx(90)
+    assert "disabled" in held.detail
+    time.pass_by(90)
+    assert pacer.reserve(LANE).probes == LANE
+
+
+def test_a_pause_for_probes_within_throttling_does_not_shorten_it(pacer, time):
+    pacer.throttled(LANE, None, 90)
+    pacer.pause(LANE, probe_seconds=60, reason=DISABLED)
+
+    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(90)
+    time.pass_by(90)
+    assert pacer.reserve(LANE).probes == LANE
+
+
+# Calls over HTTP
+
+
+def test_calls_over_http_take_slots_but_do_not_wait(pacer, time):
+    for _ in range(5):
+        pacer.count(LANE)
+
+    assert time.slept == []
+    assert time.until(pacer.reserve(LANE).at) == pytest.approx(5 / 40)
+
+
+def test_calls_over_http_reserve_no_more_than_a_second_ahead(pacer, time, row):
+    for _ in range(500):
+        pacer.count(LANE)
+
+    assert time.until(row()["nextSlotAt"]) == pytest.approx(1)
+    assert time.slept == []
+    assert time.until(pacer.reserve(LANE).at) == pytest.approx(1)
+
+
+def test_calls_over_http_take_what_lies_in_hand_however_far_ahead(pacer, time):
+    slots = [pacer.reserve(LANE) for _ in range(64)]
+
+    pacer.count(LANE)
+
+    assert time.until(slots[-1].at) > 1
+    assert (pacer.reserve(LANE).at - slots[-1].at).total_seconds() == pytest.approx(2 / 40)
+
+
+def test_calls_over_http_that_take_no_slot_find_a_pause_too(pacer, instance, time):
+    for _ in range(80):
+        pacer.reserve(LANE)
+    other = instance()
+    other.passed(other.count(LANE))
+    pacer.throttled(LANE, None, 60)
+    other.count(LANE)
+    time.pass_by(1)
+
+    held_back(other.count, LANE)
+
+
+@pytest.mark.parametrize(("seconds", "retry_after"), [(7, 7), (0.25, 1)])
+def test_a_pause_holds_calls_over_http_back(pacer, seconds, retry_after):
+    pacer.throttled(LANE, None, seconds)
+
+    held = [held_back(pacer.count, LANE).retry_after_seconds for _ in range(3)]
+
+    assert held == pytest.approx([retry_after] * 3)
+
+
+def test_a_call_over_http_may_be_the_probe(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    held_back(pacer.count, LANE)
+    time.pass_by(HOUR)
+
+    assert pacer.count(LANE).probes == LANE
+    assert held_back(pacer.count, LANE).retry_after_seconds == pytest.approx(HOUR)
+
+
+# The bot's credential
+
+
+def test_a_credential_that_fails_is_tried_once_more_and_then_once_a_minute(pacer, time):
+    pacer.refused()
+
+    probe = pacer.reserve(LANE)
+    assert (probe.lane, probe.at, probe.probes) == (LANE, time.now, CREDENTIAL)
+    time.pass_by(10)
+    held = held_back(pacer.reserve, Lane("other.example.com"))
+    assert held.retry_after_seconds == pytest.approx(50)
+    assert "the bot's own credential fails" in held.detail
+    pacer.refused()
+    time.pass_by(49)
+    held_back(pacer.reserve, LANE)
+    time.pass_by(1)
+    assert pacer.reserve(LANE).probes == CREDENTIAL
+
+
+def test_a_credential_that_is_good_again_lets_everything_go_on(pacer, instance, time):
+    pacer.refused()
+    other = instance()
+    probe = pacer.reserve(LANE)
+    held_back(other.reserve, LANE)
+
+    pacer.passed(probe)
+
+    assert pacer.reserve(LANE).probes is None
+    time.pass_by(1)
+    assert other.reserve(LANE).probes is None
+
+
+def test_an_instance_that_starts_holds_back_while_the_credential_fails(pacer, instance):
+    pacer.refused()
+    pacer.reserve(LANE)
+
+    held_back(instance().reserve, LANE)
+    held_back(instance().count, LANE)
+
+
+def test_of_the_instances_one_tries_the_credential(pacer, instance):
+    instances = [pacer, *(instance() for _ in range(3))]
+    pacer.refused()
+
+    def ask(index):
+        try:
+            return instances[index % 4].reserve(Lane(f"host{index}.example.com"))
+        except HeldBackError:
+            return None
+
+    with ThreadPoolExecutor(16) as pool:
+        probes = [slot for slot in pool.map(ask, range(32)) if slot is not None]
+
+    assert [slot.probes for slot in probes] == [CREDENTIAL]
+
+
+def test_a_good_credential_costs_nothing(instance, time, storage_calls, app_id):
+    pacer = instance()
+    credential_key = key_of(app_id, CREDENTIAL.host, CREDENTIAL.tenant_id)
+
+    def reads():
+        return len([call for call in storage_calls() if credential_key in call])
+
+    pacer.reserve(LANE)
+    assert reads() == 1
+    for _ in range(5):
+        slot = pacer.reserve(LANE)
+    assert reads() == 0
+    time.pass_by(1)
+    pacer.reserve(LANE)
+    assert reads() == 1
+    pacer.passed(slot)
+    for _ in range(5):
+        time.pass_by(1)
+        pacer.wait(pacer.reserve(LANE))
+        pacer.count(LANE)
+    assert reads() == 0
+
+
+def test_a_call_over_http_tells_too_that_the_credential_is_good(
+    instance, pacer, time, storage_calls
+):
+    fresh = instance()
+    fresh.passed(fresh.count(LANE))
+    time.pass_by(1)
+    storage_calls()
+
+    fresh.reserve(Lane("other.example.com"))
+
+    assert methods(storage_calls()) == ["GET", "POST"]
+
+
+def test_a_call_over_http_may_try_the_credential(pacer):
+    pacer.refused()
+
+    assert pacer.count(LANE).probes == CREDENTIAL
+    assert "credential" in held_back(pacer.count, LANE).detail
+
+
+def test_who_sleeps_until_a_slot_is_due_finds_that_the_credential_fails(pacer):
+    slots = [pacer.reserve(LANE) for _ in range(2)]
+    pacer.refused()
+
+    held_back(pacer.wait, slots[-1])
+
+
+def test_a_lane_that_is_paused_does_not_cost_the_credential_its_probe(pacer, instance):
+    pacer.throttled(LANE, None, 60)
+    pacer.refused()
+
+    assert "fewer calls" in held_back(pacer.reserve, LANE).detail
+    assert pacer.reserve(Lane("other.example.com")).probes == CREDENTIAL
+
+
+def test_a_credential_that_fails_does_not_cost_a_lane_its_probe(pacer, time):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    time.pass_by(HOUR)
+    pacer.refused()
+    probe = pacer.reserve(Lane("other.example.com"))
+
+    assert "credential" in held_back(pacer.reserve, LANE).detail
+    pacer.passed(probe)
+    assert pacer.reserve(LANE).probes == LANE
+
+
+# Alerts
+
+
+AHEAD = timedelta(seconds=30)
+OTHER = Lane("smba.example.com", "other")
+ALERT_INTERVAL = 1 / 36
+
+
+def schedule(pacer, *lanes, count=90):
+    """When the first of an alert's calls is due in each lane."""
+    calls = dict.fromkeys(lanes or (LANE,), count)
+    return list(pacer.schedule(calls, within=AHEAD).values())
+
+
+def test_alerts_leave_a_tenth_of_the_pace_to_others(pacer, instance):
+    assert pacer.alert_interval.total_seconds() == pytest.approx(ALERT_INTERVAL, abs=1e-6)
+    assert instance(rate_per_second=100).alert_interval.total_seconds() == pytest.approx(
+        1 / 90, abs=1e-6
+    )
+
+
+def test_an_alerts_calls_begin_at_once_and_what_comes_next_after_them(pacer, time):
+    firsts = [schedule(pacer, count=count)[0] for count in (90, 36, 1, 1)]
+
+    assert [time.until(first) for first in firsts] == pytest.approx(
+        [0, 2.5, 3.5, 3.5 + ALERT_INTERVAL], abs=0.001
+    )
+
+
+def test_two_alerts_share_a_lane_over_all_instances(instance, time):
+    instances = [instance(), instance()]
+
+    firsts = [schedule(instances[number % 2], count=36)[0] for number in range(6)]
+
+    # Who was overtaken has slept for a moment.
+    assert time.until(firsts[0]) == pytest.approx(0, abs=0.1)
+    assert [(first - firsts[0]).total_seconds() for first in firsts] == pytest.approx(
+        range(6), abs=0.001
+    )
+
+
+def test_two_who_schedule_at_once_get_different_times(instance):
+    instances = [instance() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        firsts = list(pool.map(lambda each: schedule(each, count=36)[0], instances * 4))
+
+    assert len(set(firsts)) == 16
+
+
+def test_an_alerts_lanes_are_due_by_themselves(pacer, time):
+    schedule(pacer, count=360)
+
+    first, other = schedule(pacer, LANE, OTHER)
+
+    assert time.until(first) == pytest.approx(10, abs=0.001)
+    assert time.until(other) == 0
+
+
+def test_an_alert_comes_after_what_is_reserved(pacer, time, row):
+    for _ in range(20):
+        pacer.reserve(LANE)
+
+    [first] = schedule(pacer)
+
+    assert first == row()["nextSlotAt"] > time.now
+
+
+def test_an_alert_reserves_no_slots(pacer, time, row):
+    schedule(pacer, count=360)
+
+    assert "nextSlotAt" not in row()
+    assert time.until(pacer.reserve(LANE).at) == 0
+
+
+def test_beyond_the_time_ahead_nothing_is_scheduled(pacer, time, row):
+    schedule(pacer, count=720)
+    before = row()
+
+    held = held_back(pacer.schedule, {LANE: 361}, within=AHEAD)
+
+    # Twenty seconds are taken, and it takes some ten more.
+    assert held.retry_after_seconds == pytest.approx(ALERT_INTERVAL, abs=0.001)
+    assert held.on_queue is OnQueue.WAIT
+    assert row() == before
+    time.pass_by(held.retry_after_seconds + 0.001)
+    assert time.until(schedule(pacer, count=361)[0]) == pytest.approx(20, abs=0.1)
+
+
+def test_where_one_lane_is_not_in_time_none_is_scheduled(pacer, row):
+    schedule(pacer, count=1079)
+    before = row()
+
+    held_back(pacer.schedule, {OTHER: 1, LANE: 1}, within=AHEAD)
+
+    assert row() == before
+    assert row(OTHER) is None
+
+
+def test_an_alert_waits_for_the_end_of_a_pause(pacer, time):
+    pacer.throttled(LANE, None, 12)
+
+    assert time.until(schedule(pacer)[0]) == pytest.approx(12)
+
+
+def pause_by_throttling(pacer):
+    pacer.throttled(LANE, None, 60)
+    return 60
+
+
+def pause_for_probes(pacer):
+    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    return HOUR
+
+
+@pytest.mark.parametrize("pause", [pause_by_throttling, pause_for_probes])
+def test_a_lane_that_is_paused_holds_up_no_others(pacer, time, pause):
+    seconds = pause(pacer)
+
+    paused, other = schedule(pacer, LANE, OTHER)
+
+    assert time.until(other) == 0
+    assert time.until(paused) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("pause", [pause_by_throttling, pause_for_probes])
+def test_a_lane_that_is_paused_is_waited_for_when_there_is_nobody_else(pacer, pause):
+    seconds = pause(pacer)
+
+    held = held_back(pacer.schedule, {LANE: 36}, within=AHEAD)
+
+    assert held.retry_after_seconds == pytest.approx(seconds + 1 - 30, abs=0.001)
+
+
+def test_while_the_credential_fails_an_alert_waits(pacer, time):
+    pacer.refused()
+    pacer.reserve(LANE)
+
+    held = held_back(pacer.schedule, {LANE: 36, OTHER: 36}, within=AHEAD)
+
+    assert held.retry_after_seconds == pytest.approx(60 + 1 - 30, abs=0.001)
+
+
+def test_an_alert_to_nobody_is_scheduled_without_storage(pacer, storage_calls):
+    assert pacer.schedule({}, within=AHEAD) == {}
+
+    assert storage_calls() == []
+
+
+def test_a_lane_is_scheduled_with_one_write(pacer, time, storage_calls):
+    schedule(pacer)
+    storage_calls()
+
+    schedule(pacer)
+
+    assert methods(storage_calls()) == ["PUT"]
