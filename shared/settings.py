@@ -28,7 +28,7 @@ class StorageAccount:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting, checked; the README's table says what each is for.
+    """Every setting, checked; docs/reference.md has a table of what each is for.
 
     ``credential`` is None only in development, where no token is asked for.
     """

@@ -86,7 +86,7 @@ var cloudNames = {
   AzureChinaCloud: 'China'
 }
 
-// Empty is the default of the code; the README has a table of what each is for.
+// Empty is the default of the code; docs/reference.md has a table of what each is for.
 var defaultSettings = {
   BotCloud: cloudNames[environment().name]
   ToChannelFromBotLoginUrl: ''

@@ -1,13 +1,15 @@
-"""What the documents lead to must be there: files, headings, make targets, commands."""
+"""What the documents name must be there: files, headings, make targets, commands, settings."""
 
 import argparse
 import re
+from collections import UserDict
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from local.__main__ import COMMANDS
+from shared.settings import STORAGE, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -22,6 +24,8 @@ _SPAN = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _MAKE = re.compile(r"^\s*make ([a-z][a-z-]*)", re.MULTILINE)
+_PATH = re.compile(r"[\w.-]+/[\w./-]*")
+_SETTING = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 _LOCAL = re.compile(r"python -m local ([a-z][a-z-]*)")
 
 
@@ -60,6 +64,43 @@ def code_in(document: Path) -> str:
     return "\n".join([*blocks, *_SPAN.findall(_FENCE.sub("", text))])
 
 
+def dead_paths(document: Path) -> list[str]:
+    """The paths from the root, in code within prose, that lead nowhere."""
+    prose = _FENCE.sub("", document.read_text(encoding="utf-8"))
+    paths = [span for span in _SPAN.findall(prose) if _PATH.fullmatch(span)]
+    return [
+        path
+        for path in paths
+        if (ROOT / path.partition("/")[0]).is_dir() and not (ROOT / path).exists()
+    ]
+
+
+class Asked(UserDict[str, str]):
+    """An environment that notes which names it was asked for."""
+
+    def __init__(self, *args) -> None:
+        self.names: set[str] = set()
+        super().__init__(*args)
+
+    def get(self, name, default=None):
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def settings_of_the_app() -> set[str]:
+    environment = Asked(
+        {
+            f"{STORAGE}__accountName": "news",
+            "MicrosoftAppId": "11111111-0000-4000-8000-000000000001",
+            "MicrosoftAppPassword": "invented",
+        }
+    )
+    Settings.from_environment(environment)
+    # The Functions host and the system set these.
+    others = r"WEBSITE_|AZURE_FUNCTIONS_ENVIRONMENT|.*_PROXY$|.*_proxy$"
+    return {name for name in environment.names if not re.match(others, name)}
+
+
 def commands() -> set[str]:
     parsers = argparse.ArgumentParser().add_subparsers()
     for command in COMMANDS:
@@ -78,17 +119,27 @@ def test_a_document_leads_only_to_what_is_there(document: Path):
     code = code_in(document)
 
     assert dead_links(document) == []
+    assert dead_paths(document) == []
     assert set(_MAKE.findall(code)) <= targets
     assert set(_LOCAL.findall(code)) <= commands()
+
+
+def test_the_reference_has_each_setting_once():
+    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8").partition("\n## Settings\n")[2]
+
+    # The last is the local host's own.
+    assert sorted(_SETTING.findall(text)) == sorted(settings_of_the_app() | {"LocalFunctionKey"})
 
 
 def test_what_leads_nowhere_is_found(tmp_path: Path):
     document = tmp_path / "document.md"
     document.write_text(
         "# A heading, `with` code\n[here](#a-heading-with-code) [not](#here) [nor](there.md)\n"
-        "`[no link](x)` [far](https://example.com) `make it`\n```sh\npython -m local dance\n```\n"
+        "`[no link](x)` [far](https://example.com) `make it` `docs/no.md` `no/such`\n"
+        "```sh\npython -m local dance\n```\n"
     )
 
     assert dead_links(document) == ["#here", "there.md"]
+    assert dead_paths(document) == ["docs/no.md"]
     assert _MAKE.findall(code_in(document)) == ["it"]
     assert _LOCAL.findall(code_in(document)) == ["dance"]

@@ -1,4 +1,4 @@
-"""What is named in the code, in the templates and in the README is the same everywhere."""
+"""What is named in the code and in the templates is the same everywhere."""
 
 import ast
 import json
@@ -94,11 +94,6 @@ def settings_in_bicep(file: BicepFile) -> set[str]:
     return {*variables["defaultSettings"].value, *variables["fixedSettings"].value}
 
 
-def readme_settings(readme: str) -> set[str]:
-    table = readme.partition("\n## Settings\n")[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-
-
 @pytest.fixture
 def in_code():
     return settings_in_code((PROJECT / "shared/settings.py").read_text())
@@ -110,12 +105,6 @@ def test_the_code_is_read_right(in_code):
     assert "PYTHON_THREADPOOL_THREAD_COUNT" in in_code
     assert settings_in_code('reader.number("New", 1)\nself.text(name)') == set()
     assert settings_in_code('reader.number("NewOne", 1)') == {"NewOne"}
-
-
-def test_a_setting_of_the_code_is_in_the_readme(in_code):
-    documented = readme_settings((PROJECT / "README.md").read_text())
-
-    assert documented == in_code | {"LocalFunctionKey"}
 
 
 def test_a_setting_of_the_code_is_in_the_example(in_code):

@@ -1,9 +1,5 @@
-import json
 import logging
 import os
-import re
-from collections import UserDict
-from pathlib import Path
 
 import pytest
 
@@ -84,34 +80,6 @@ def test_how_much_a_channel_takes_can_be_set_for_each(value, kilobytes):
 
     for channel_id, most in kilobytes.items():
         assert settings.largest_activity_bytes(channel_id) == most * 1024
-
-
-class Asked(UserDict):
-    """An environment that notes which names it was asked for."""
-
-    def __init__(self, *args):
-        self.names = set()
-        super().__init__(*args)
-
-    def get(self, name, default=None):
-        self.names.add(name)
-        return super().get(name, default)
-
-
-def test_every_setting_is_in_the_code_the_readme_and_the_example():
-    environment = Asked({**SINGLE_TENANT, "AzureWebJobsStorage": ""})
-    environment["AzureWebJobsStorage__accountName"] = "news"
-    Settings.from_environment(environment)
-    # What the Functions host or the system sets, and what only the local host reads.
-    others = r"WEBSITE_|AZURE_FUNCTIONS_ENVIRONMENT|.*_PROXY$|.*_proxy$"
-    code = {name for name in environment.names if not re.match(others, name)}
-    table = Path("README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
-    readme = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-    example = set(json.loads(Path("local.settings.example.json").read_text())["Values"])
-
-    assert readme == code | {"LocalFunctionKey"}
-    # Locally storage needs no identity.
-    assert example == {name for name in readme if "__" not in name} | {"FUNCTIONS_WORKER_RUNTIME"}
 
 
 def test_blank_means_not_set():
