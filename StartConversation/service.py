@@ -31,8 +31,6 @@ from StartConversation.request import StartRequest
 
 _logger = logging.getLogger(__name__)
 
-# A lease outlives the one call that it is for, and the writes after it.
-_LEASE_MARGIN_SECONDS = 10.0
 # The bot's account is cached, and a row of Table storage takes 32 K characters in a property.
 _LARGEST_BOT_BYTES = 32 * 1024
 _FIRST_POLL_SECONDS = 0.1
@@ -177,7 +175,7 @@ def _start_once(
             channel_id,
             start.account.user_id if start.account else request.members[0].id,
             start.bot_id,
-            seconds=services.settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+            seconds=services.settings.lease_seconds,
         )
         if lease is not None:
             break

@@ -14,6 +14,8 @@ from shared.errors import InvalidSettingError, UntrustedServiceUrlError
 STORAGE = "AzureWebJobsStorage"
 """The connection of tables and queues, named as the Functions host names it."""
 
+_LEASE_MARGIN_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class StorageAccount:
@@ -93,6 +95,11 @@ class Settings:
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long the right to make one Connector call lasts: for the call and what it writes."""
+        return self.connector_timeout_seconds + _LEASE_MARGIN_SECONDS
 
     def service_url(self, channel_id: str) -> str:
         """Return the service URL to start with on a channel that has told us none yet."""

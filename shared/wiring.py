@@ -23,9 +23,6 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.pacer import Pacer
 
-# A claim outlives what it is for, and the writes after it.
-_LEASE_MARGIN_SECONDS = 10.0
-
 
 @dataclass(frozen=True)
 class Services:
@@ -93,7 +90,7 @@ class Services:
                 storage,
                 settings.app_id,
                 # A start may wait for another one, and then call: each for so long.
-                lease_seconds=2 * settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+                lease_seconds=settings.connector_timeout_seconds + settings.lease_seconds,
                 give_up_ambiguous=settings.give_up_ambiguous,
             ),
         )

@@ -12,7 +12,6 @@ from shared.sending.recipient import Target, target_account
 from shared.wire_models import Activity
 from shared.wiring import Services
 
-_LEASE_MARGIN_SECONDS = 10.0
 _MOMENT_SECONDS = 1.0
 
 
@@ -52,7 +51,7 @@ def changing(
         "change",
         services.settings.app_id,
         change.delivery_id,
-        seconds=services.settings.connector_timeout_seconds + _LEASE_MARGIN_SECONDS,
+        seconds=services.settings.lease_seconds,
     )
     if lease is None:
         underway = DeliveryUnderWayError("Somebody else is changing this right now")

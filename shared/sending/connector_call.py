@@ -31,8 +31,6 @@ from shared.wiring import Services
 
 _Answer = TypeVar("_Answer")
 
-# A claim outlives the one call that it is for, the wait before it and the writes after it.
-_CLAIM_MARGIN_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
 _MOMENT_SECONDS = 1.0
 
@@ -114,7 +112,7 @@ class QueueTurn:
         services, message = self._services, self._message
         message.claim = services.deliveries.claim(
             self._delivery(),
-            seconds=services.settings.connector_timeout_seconds + _CLAIM_MARGIN_SECONDS,
+            seconds=services.settings.lease_seconds,
             is_new=message.envelope.is_new,
         )
         slot = self._due_slot(message.claim)
