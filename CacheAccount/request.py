@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from shared.errors import FieldError, InvalidRequestError
-from shared.json_text import require_size
+from shared.json_text import require_size, without_none
 from shared.wire_models import (
     ChannelAccount,
     ChannelId,
@@ -127,5 +127,5 @@ def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
             "isGroup": reference.conversation.is_group,
         },
     }
-    # A reference that leaves something out does not mean that it shall be forgotten.
-    return {name: value for name, value in told.items() if value is not None}
+    # What a reference leaves out is kept, not removed.
+    return without_none(told)

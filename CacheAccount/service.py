@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from CacheAccount.request import AccountBody, AccountQuery
-from shared.accounts.account import Account, OneToOne
+from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.conversations import Conversation
 from shared.accounts.store import StoredAccount
-from shared.errors import AccountChangedError, FieldError, InvalidRequestError, UnknownAccountError
-from shared.json_text import require_size
+from shared.errors import AccountChangedError, InvalidRequestError, UnknownAccountError
+from shared.json_text import require_size, without_none
 from shared.languages import is_within
 from shared.wire_models import ConversationAccount, parse
 from shared.wiring import Services
@@ -75,17 +75,12 @@ def list_accounts(query: AccountQuery, services: Services) -> tuple[list[Account
     There is no index by interest: a page of the scan is looked through here, so it may hold fewer
     than asked for, even none. Go on until there is no token.
     """
-    try:
-        accounts, token = services.accounts.page(
-            query.page_size,
-            query.continuation_token,
-            channelId=query.channel_id,
-            tenantId=query.tenant_id,
-        )
-    except ValueError:
-        raise InvalidRequestError(
-            FieldError("continuationToken", "is not one that this list gave")
-        ) from None
+    accounts, token = services.accounts.page(
+        query.page_size,
+        query.continuation_token,
+        channelId=query.channel_id,
+        tenantId=query.tenant_id,
+    )
     return [account for account in accounts if _fits(account, query)], token
 
 
@@ -108,7 +103,7 @@ def account_body(account: Account) -> dict[str, Any]:
         "blocked": account.blocked,
         "observedAt": account.observed_at.isoformat() if account.observed_at else None,
     }
-    return {name: value for name, value in body.items() if value is not None}
+    return without_none(body)
 
 
 def _told(
@@ -138,7 +133,7 @@ def _told(
             observed_at,
             sets_muted=preferences is None or "muted" in preferences,
         )
-    if not _is_news(observed_at, told.observed_at):
+    if not is_news(observed_at, told.observed_at):
         return told
     told = replace(
         told,
@@ -178,10 +173,6 @@ def _fits(account: Account, query: AccountQuery) -> bool:
     }
 
 
-def _is_news(observed_at: datetime, known_at: datetime | None) -> bool:
-    return known_at is None or observed_at >= known_at
-
-
 def _with_conversation(
     account: Account, told: ConversationAccount | None, services: Services
 ) -> Account:
@@ -215,7 +206,7 @@ def _with_conversation(
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:
     body = {"id": conversation.id, "conversationType": conversation.conversation_type}
-    return {name: value for name, value in body.items() if value is not None}
+    return without_none(body)
 
 
 def _merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from ReceiveActivity.commands import Command, obey, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.texts import confirmation
-from shared.accounts.account import Account, OneToOne
+from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.conversations import Conversation
 from shared.accounts.erasure import erase
 from shared.accounts.store import StoredAccount
@@ -80,7 +80,7 @@ def _keep_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
         known = services.conversations.find(seen.conversation.id, seen.activity.channel_id)
     except UnknownConversationError:
         known = None
-    if known is not None and known.observed_at is not None and seen.at < known.observed_at:
+    if known is not None and not is_news(seen.at, known.observed_at):
         return
     if bot_left:
         services.conversations.delete(seen.conversation.id, seen.activity.channel_id)
@@ -97,7 +97,7 @@ def _keep(person: Participant, seen: _Seen, command: Command | None, services: S
     def observed(stored: StoredAccount | None) -> Account:
         nonlocal is_obeyed
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
-        if account.observed_at is None or seen.at >= account.observed_at:
+        if is_news(seen.at, account.observed_at):
             account = _with_facts(account, person, seen, services)
         if command:
             # Who wants less is heard even when it arrives late.
@@ -147,7 +147,7 @@ def _leave(person: Participant, seen: _Seen, services: Services) -> None:
 
     def left(stored: StoredAccount | None) -> Account:
         account = stored.account if stored else Account(channel_id, person.id)
-        if account.observed_at is not None and seen.at < account.observed_at:
+        if not is_news(seen.at, account.observed_at):
             return account
         return replace(
             account.without_conversation(bot_id),

@@ -12,6 +12,7 @@ from shared.alerts.alert import Audience
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import place_in_alert
 from shared.errors import FieldError, InvalidRequestError
+from shared.storage.continuation_tokens import unknown_token
 from shared.storage.tables import key_of
 from shared.wire_models import (
     Activity,
@@ -173,7 +174,5 @@ class AlertDeliveryQuery(AlertQuery):
             return 0, ""
         token = _TOKEN.fullmatch(self.continuation_token)
         if token is None:
-            raise InvalidRequestError(
-                FieldError("continuationToken", "is not one that this list gave")
-            )
+            raise unknown_token()
         return int(token["page"]), token["member"]

@@ -117,12 +117,7 @@ def find_alert(alert_id: str, services: Services) -> Progress:
 
 def list_alerts(query: AlertQuery, services: Services) -> tuple[list[Alert], str | None]:
     """Return a page of the alerts, the newest of it first, and the token of the next page."""
-    try:
-        alerts, token = services.alerts.page(query.page_size, query.continuation_token)
-    except ValueError:
-        raise InvalidRequestError(
-            FieldError("continuationToken", "is not one that this list gave")
-        ) from None
+    alerts, token = services.alerts.page(query.page_size, query.continuation_token)
     return sorted(alerts, key=lambda alert: alert.created_at, reverse=True), token
 
 

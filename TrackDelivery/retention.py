@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from shared.messages.envelope import QUEUES
-from shared.storage.continuation_tokens import read_token, write_token
 from shared.storage.queues import Queue
 from shared.storage.tables import Row, Table, version_of
 from shared.wiring import Services
@@ -92,14 +91,13 @@ def _look_through(
     removed = 0
     with ThreadPoolExecutor(_THREADS) as threads:
         while clock() < deadline:
-            rows, next_token = table.page(
-                "Timestamp lt @before", {"before": before}, size=_PAGE_SIZE, token=read_token(token)
+            rows, token = table.page(
+                "Timestamp lt @before", {"before": before}, size=_PAGE_SIZE, token=token
             )
             # Only what is still as it was found: a delivery may just have been retried.
             old = [row for row in rows if not _is_claimed(row)]
             list(threads.map(lambda row: _remove(table, row), old))
             removed += len(old)
-            token = write_token(next_token)
             if token is None:
                 progress.delete(name, _ROW_KEY)
                 _logger.info("Removed %d old rows of %s", removed, name)

@@ -1,14 +1,17 @@
 """JSON in and out: strict when read, so that all that is accepted can be written again."""
 
 import json
+from collections.abc import Mapping
 from math import isinf
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 
 _WHOLE_BODY = "(body)"
 _DEEPEST_NESTING = 100
 """Levels; a card with everything nests some twenty, and the parser itself gives up near 1,000."""
+
+_Value = TypeVar("_Value")
 
 
 def parse(text: bytes | str) -> Any:
@@ -68,6 +71,11 @@ def encode(value: object) -> bytes:
 def to_text(value: object) -> str:
     """Return ``value`` as ``encode`` does, as text; no longer than it must be in UTF-16."""
     return encode(value).decode()
+
+
+def without_none(members: Mapping[str, _Value | None]) -> dict[str, _Value]:
+    """Return the members that are not None: what is not known is left out, not written as null."""
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def require_size(value: dict[str, Any], most_bytes: int, *, field: str = "") -> None:

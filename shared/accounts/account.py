@@ -152,10 +152,10 @@ class Account:
         a stop which arrives late is not lost to whatever else they said since.
         """
         told = self
-        if _is_news(at, self.preferences_at):
+        if is_news(at, self.preferences_at):
             told = replace(self, preferences=dict(wanted), preferences_at=at)
         muted, muted_at = self.preferences.get("muted"), self.muted_at
-        if sets_muted and _is_news(at, self.muted_at):
+        if sets_muted and is_news(at, self.muted_at):
             muted, muted_at = wanted.get("muted"), at
         return told._with_muted(muted, muted_at)
 
@@ -171,7 +171,8 @@ class Account:
         return self.aad_object_id not in (None, self.user_id, self.pointer_from)
 
 
-def _is_news(at: datetime, known_at: datetime | None) -> bool:
+def is_news(at: datetime, known_at: datetime | None) -> bool:
+    """Tell whether what was so at one time is at least as new as what is known."""
     return known_at is None or at >= known_at
 
 

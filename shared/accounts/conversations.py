@@ -14,6 +14,7 @@ from typing import Any
 from shared import json_text
 from shared.errors import AmbiguousConversationError, UnknownConversationError
 from shared.storage.account import Storage
+from shared.storage.records import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of
 from shared.wire_models import ChannelAccount
 
@@ -91,33 +92,19 @@ class ConversationStore:
 
 
 def _to_row(conversation: Conversation, partition_key: str, row_key: str) -> dict[str, Any]:
-    properties = {
+    row = {
+        "PartitionKey": partition_key,
+        "RowKey": row_key,
         "conversationId": conversation.id,
-        "channelId": conversation.channel_id,
-        "serviceUrl": conversation.service_url,
-        "isGroup": conversation.is_group,
-        "conversationType": conversation.conversation_type,
-        "activityId": conversation.activity_id,
-        "bot": json_text.to_text(conversation.bot.to_json()) if conversation.bot else None,
-        "tenantId": conversation.tenant_id,
-        "userId": conversation.user_id,
-        "observedAt": conversation.observed_at,
+        **to_properties(conversation, but=("id", "bot")),
     }
-    known = {name: value for name, value in properties.items() if value is not None}
-    return {"PartitionKey": partition_key, "RowKey": row_key, **known}
+    if conversation.bot is not None:
+        row["bot"] = json_text.to_text(conversation.bot.to_json())
+    return row
 
 
 def _from_row(row: Row) -> Conversation:
-    bot = row.get("bot")
-    return Conversation(
-        id=row["conversationId"],
-        channel_id=row["channelId"],
-        service_url=row["serviceUrl"],
-        is_group=row["isGroup"],
-        conversation_type=row.get("conversationType"),
-        activity_id=row.get("activityId"),
-        bot=ChannelAccount.model_validate(json.loads(bot)) if bot else None,
-        tenant_id=row.get("tenantId"),
-        user_id=row.get("userId"),
-        observed_at=row.get("observedAt"),
-    )
+    known = to_fields(Conversation, row) | {"id": row["conversationId"]}
+    if "bot" in row:
+        known["bot"] = ChannelAccount.model_validate(json.loads(row["bot"]))
+    return Conversation(**known)

@@ -19,16 +19,14 @@ from shared.accounts.account import Account
 from shared.accounts.conversations import ConversationStore
 from shared.accounts.erased_opt_outs import ErasedOptOuts
 from shared.accounts.rows import from_row, to_properties
-from shared.errors import StorageUnavailableError
+from shared.json_text import without_none
 from shared.storage.account import Storage
-from shared.storage.continuation_tokens import read_token, write_token
 from shared.storage.personal_keys import PersonalKeys
-from shared.storage.tables import Row, Table, key_of, version_of
+from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "account"
 _POINTS_TO = "pointsTo"
-_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ class AccountStore:
         ``change`` takes what is cached and returns what shall be; it is called again when somebody
         else wrote in between, and what is equal is not written. Returns what is cached in the end.
         """
-        for _ in range(_TRIES):
+
+        def write() -> StoredAccount | None:
             stored, own_id = self._find(channel_id, user_id)
             changed = change(stored)
             if stored is None and own_id != user_id:
@@ -96,11 +95,11 @@ class AccountStore:
             if stored is not None and changed == stored.account and not changed.lacks_pointer:
                 return stored
             written = self._write(changed, stored)
-            if written is not None:
-                if stored is not None:
-                    self._drop_conversations(stored.account, written.account)
-                return written
-        raise StorageUnavailableError("The account is being changed by too many at once")
+            if written is not None and stored is not None:
+                self._drop_conversations(stored.account, written.account)
+            return written
+
+        return retry_until_written(write)
 
     def page(
         self, size: int, token: str | None = None, **properties: str | None
@@ -108,18 +107,17 @@ class AccountStore:
         """Return a page of all accounts whose properties are these, and the token of the next page.
 
         There is a next page for as long as there is a token, whatever this one holds. Raises
-        ValueError for a token that is none of ours.
+        InvalidRequestError for a token that is none of ours.
         """
-        given = {name: value for name, value in properties.items() if value is not None}
         # Rows that only point to an account have no appId.
-        wanted = {"appId": self._app_id, **given}
+        wanted = {"appId": self._app_id, **without_none(properties)}
         rows, next_token = self._table.page(
             " and ".join(f"{name} eq @{name}" for name in wanted),
             wanted,
             size=size,
-            token=read_token(token),
+            token=token,
         )
-        return [from_row(row) for row in rows], write_token(next_token)
+        return [from_row(row) for row in rows], next_token
 
     def scan(
         self, size: int, *, after: str = "", up_to: str | None = None
@@ -133,7 +131,7 @@ class AccountStore:
         if up_to is not None:
             query, keys = f"{query} and PartitionKey le @upTo", {**keys, "upTo": up_to}
         rows: list[Row] = []
-        token: Any = None
+        token: str | None = None
         while not rows:
             # Storage may return nothing, and go on all the same.
             rows, token = self._table.page(query, keys, size=size, token=token)

@@ -76,7 +76,7 @@ class AudiencePages:
     def counted_since(self, alert_id: str, number: int) -> list[PageCounts]:
         """Return how far the pages from a number on are, in their order, without their members."""
         pages: list[PageCounts] = []
-        token: Any = None
+        token: str | None = None
         while True:
             rows, token = self._table.page(
                 "PartitionKey eq @key and RowKey ge @first and RowKey le @last",

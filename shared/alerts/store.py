@@ -10,21 +10,20 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import json_text
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.content import Content
-from shared.errors import CancelledError, StorageUnavailableError, UnknownAlertError
+from shared.errors import CancelledError, UnknownAlertError
 from shared.storage.account import Storage
-from shared.storage.continuation_tokens import read_token, write_token
 from shared.storage.large_values import LargeValues
-from shared.storage.tables import Row, Table, key_of, version_of
+from shared.storage.records import to_fields, to_properties
+from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 
 _ROW_KEY = "alert"
-_TRIES = 20
 _A_DAY = timedelta(days=1)
 KNOWLEDGE_HOLDS = timedelta(seconds=1)
 """For so long what was known of an alert is good enough to send by."""
@@ -93,27 +92,29 @@ class AlertStore:
 
         ``change`` is called again when somebody else was faster; what is equal is not written.
         """
-        for _ in range(_TRIES):
+
+        def write() -> Alert | None:
             row = self._row(alert_id)
             alert = _from_row(row)
             changed = change(alert)
             if changed == alert:
                 return alert
             changed = replace(changed, updated_at=datetime.now(UTC))
-            if self._table.replace(self._to_row(changed), version_of(row)) is not None:
-                return changed
-        raise StorageUnavailableError("The alert is being changed by too many at once")
+            is_written = self._table.replace(self._to_row(changed), version_of(row)) is not None
+            return changed if is_written else None
+
+        return retry_until_written(write)
 
     def page(self, size: int, token: str | None = None) -> tuple[list[Alert], str | None]:
         """Return a page of all alerts, and the token of the next page.
 
         There is a next page for as long as there is a token, whatever this one holds. Raises
-        ValueError for a token that is none of ours.
+        InvalidRequestError for a token that is none of ours.
         """
         rows, next_token = self._table.page(
-            "appId eq @appId", {"appId": self._app_id}, size=size, token=read_token(token)
+            "appId eq @appId", {"appId": self._app_id}, size=size, token=token
         )
-        return [_from_row(row) for row in rows], write_token(next_token)
+        return [_from_row(row) for row in rows], next_token
 
     def keep(self, value: object, send_at: datetime | None) -> str:
         """Keep what an alert says, or whom it names, at least for as long as its records."""
@@ -161,10 +162,8 @@ class AlertStore:
         return row
 
     def _to_row(self, alert: Alert) -> dict[str, Any]:
-        properties = {_property(each.name): getattr(alert, each.name) for each in fields(alert)}
-        known = {name: value for name, value in properties.items() if value is not None}
         row = {
-            **known,
+            **to_properties(alert),
             "PartitionKey": key_of(self._app_id, alert.id),
             "RowKey": _ROW_KEY,
             "appId": self._app_id,
@@ -180,17 +179,11 @@ class AlertStore:
 
 def _from_row(row: Row) -> Alert:
     audience = json.loads(row["audience"])
-    known = {each.name: row.get(_property(each.name)) for each in fields(Alert)}
     return Alert(
-        **{name: value for name, value in known.items() if value is not None}
+        **to_fields(Alert, row)
         | {
             "audience": Audience(**{**audience, "interests": tuple(audience["interests"])}),
             "channel_ids": tuple(filter(None, row["channelIds"].split(","))),
             "counts": json.loads(row["counts"]),
         }
     )
-
-
-def _property(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))

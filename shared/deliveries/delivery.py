@@ -5,7 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
+from shared.storage.records import to_properties
+
+_NOT_ANSWERED = ("destination", "posting", "owner", "until", "failed_on")
 
 
 class Status(StrEnum):
@@ -89,27 +93,18 @@ class Delivery:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in an answer."""
-        destination = self.destination
-        recipient = None
-        if destination is not None and destination.user_id is not None:
-            recipient = {"channelId": destination.channel_id, "userId": destination.user_id}
-        body = {
-            "id": self.id,
-            "alertId": self.alert_id,
-            "status": self.status.value,
-            "channelId": destination.channel_id if destination else None,
-            "recipient": recipient,
-            "conversationId": destination.conversation_id if destination else None,
-            "attempts": self.attempts,
-            "code": self.code,
-            "detail": self.detail,
-            "correlationId": self.correlation_id,
-            "activityId": self.activity_id,
-            "recreated": self.recreated or None,
-            "ambiguous": self.ambiguous or None,
-            "alertVersion": self.alert_version,
-            "recalled": self.recalled or None,
+        to = self.destination
+        body = self.to_properties(but=_NOT_ANSWERED) | {
             "createdAt": self.created_at.isoformat(),
             "updatedAt": self.updated_at.isoformat(),
         }
-        return {name: value for name, value in body.items() if value is not None}
+        if to is not None:
+            body |= {"channelId": to.channel_id, "conversationId": to.conversation_id}
+            if to.user_id is not None:
+                body["recipient"] = {"channelId": to.channel_id, "userId": to.user_id}
+        return without_none(body)
+
+    def to_properties(self, *, but: tuple[str, ...]) -> dict[str, Any]:
+        """Return its fields by their names in rows and answers; a flag that is not set is none."""
+        properties = to_properties(self, but=but) | {"status": self.status.value}
+        return {name: value for name, value in properties.items() if value is not False}

@@ -12,7 +12,6 @@ from shared import json_text
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import from_row, to_properties
 from shared.storage.account import Storage
-from shared.storage.continuation_tokens import read_token, write_token
 from shared.storage.encryption import seal, unseal
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKey, PersonalKeys
@@ -86,7 +85,7 @@ class Failures:
         """Return a page of what failed since then, and the token of the next page.
 
         There is a next page for as long as there is a token, whatever this one holds. Raises
-        ValueError for a token that is none of ours.
+        InvalidRequestError for a token that is none of ours.
         """
         rows, next_token = self._table.page(
             "PartitionKey ge @first and PartitionKey le @last and updatedAt ge @since",
@@ -96,7 +95,7 @@ class Failures:
                 "since": since,
             },
             size=size,
-            token=read_token(token),
+            token=token,
         )
         known: dict[str, PersonalKey | None] = {}
 
@@ -105,7 +104,7 @@ class Failures:
                 known[key_id] = self._keys.find(key_id)
             return known[key_id]
 
-        return [from_row(row, find_key) for row in rows], write_token(next_token)
+        return [from_row(row, find_key) for row in rows], next_token
 
     def _partition(self, day: str) -> str:
         return f"{self._app_id}-{day}"

@@ -7,8 +7,10 @@ from typing import Any
 
 from shared import json_text
 from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.json_text import without_none
 from shared.storage.encryption import seal, unseal
 from shared.storage.personal_keys import PersonalKey
+from shared.storage.records import to_fields
 from shared.storage.tables import Row, key_of
 
 _ROW_KEY = "delivery"
@@ -52,52 +54,15 @@ def partition_of_page(app_id: str, alert_id: str, page: int) -> str:
 
 def to_properties(delivery: Delivery) -> dict[str, Any]:
     """Return the properties of the row of a delivery; nothing in them tells who the person is."""
-    properties = {
-        "id": delivery.id,
-        "status": delivery.status.value,
-        "createdAt": delivery.created_at,
-        "updatedAt": delivery.updated_at,
-        "attempts": delivery.attempts,
-        "code": delivery.code,
-        "detail": delivery.detail,
-        "correlationId": delivery.correlation_id,
-        "activityId": delivery.activity_id,
-        "recreated": delivery.recreated or None,
-        "ambiguous": delivery.ambiguous or None,
-        "posting": delivery.posting,
-        "owner": delivery.owner,
-        "until": delivery.until,
-        "failedOn": delivery.failed_on,
-        "alertId": delivery.alert_id,
-        "alertVersion": delivery.alert_version,
-        "recalled": delivery.recalled or None,
-        **(_of_destination(delivery.destination) if delivery.destination else {}),
-    }
-    return {name: value for name, value in properties.items() if value is not None}
+    to = delivery.destination
+    return delivery.to_properties(but=("destination",)) | (_of_destination(to) if to else {})
 
 
 def from_row(row: Row, find_key: FindKey | None = None) -> Delivery:
     """Return the delivery that a row holds; with the ids of the person, where a key is found."""
+    known = to_fields(Delivery, row)
     return Delivery(
-        id=row["id"],
-        status=Status(row["status"]),
-        created_at=row["createdAt"],
-        updated_at=row["updatedAt"],
-        destination=_destination(row, find_key),
-        attempts=row["attempts"],
-        code=row.get("code"),
-        detail=row.get("detail"),
-        correlation_id=row.get("correlationId"),
-        activity_id=row.get("activityId"),
-        recreated=row.get("recreated", False),
-        ambiguous=row.get("ambiguous", False),
-        posting=row["posting"],
-        owner=row.get("owner"),
-        until=row.get("until"),
-        failed_on=row.get("failedOn"),
-        alert_id=row.get("alertId"),
-        alert_version=row.get("alertVersion"),
-        recalled=row.get("recalled", False),
+        **{**known, "status": Status(known["status"]), "destination": _destination(row, find_key)}
     )
 
 
@@ -105,7 +70,7 @@ def _of_destination(destination: Destination) -> dict[str, Any]:
     plain = {"channelId": destination.channel_id}
     if destination.user_id is None:
         # A group is no person.
-        return {**plain, "conversationId": destination.conversation_id}
+        return without_none({**plain, "conversationId": destination.conversation_id})
     if destination.key is None:
         return plain
     ids = [destination.user_id, destination.conversation_id]

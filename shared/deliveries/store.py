@@ -31,12 +31,11 @@ from shared.errors import (
 )
 from shared.storage.account import Storage
 from shared.storage.personal_keys import PersonalKeys
-from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table, version_of
+from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table
 
 MOST_ATTEMPTS = 6
 """So many calls are made for a message, those that ended with the process too."""
 
-_TRIES = 10
 _PAUSE_SECONDS = 0.5
 
 
@@ -104,27 +103,25 @@ class DeliveryStore:
             until=now + timedelta(seconds=seconds),
         )
         claimed, before = wanted, None
-        for attempt in range(_TRIES):
-            row = None if is_new and attempt == 0 else self._row(delivery.id)
+
+        def claim(row: Row | None) -> Row:
+            nonlocal claimed, before
             if row is None:
-                version = self._table.insert(self._row_of(wanted))
-                if version is not None:
-                    return Claim(wanted, version)
-                continue
+                claimed, before = wanted, None
+                return self._row_of(wanted)
             known = from_row(row)
             if known.owner == wanted.owner:
                 # Storage has written what we claimed, and lost the answer.
-                version = version_of(row)
-            else:
-                claimed, before = self._following(known, wanted, now), known
-                if known.status.is_failure:
-                    self._require_recipient(row)
-                version = self._table.replace(self._row_of(claimed), version_of(row))
-            if version is not None:
-                if before is not None:
-                    self._forget_failure(before)
-                return Claim(claimed, version)
-        raise StorageUnavailableError("The delivery is being changed by too many at once")
+                return row
+            claimed, before = self._following(known, wanted, now), known
+            if known.status.is_failure:
+                self._require_recipient(row)
+            return self._row_of(claimed)
+
+        version = self._table.change(self._keys_of(delivery.id), claim, is_new=is_new)
+        if before is not None:
+            self._forget_failure(before)
+        return Claim(claimed, version)
 
     def is_done(self, delivery: Delivery) -> bool:
         """Tell whether what a message asks for was done, or has failed, before it came again."""
@@ -156,18 +153,20 @@ class DeliveryStore:
         What is done stays as it is, and so does what somebody else is about to do.
         """
         result = replace(result, attempts=0)
+        followed: Delivery | None = None
+        # When storage loses an answer, what is known the next time is what we wrote ourselves.
         before: list[Delivery] = []
-        for attempt in range(_TRIES):
-            row = self._row(result.id) if attempt else None
+
+        def record(row: Row | None) -> Row:
+            nonlocal followed
+            followed = None
             if row is None:
-                if self._table.insert(self._row_of(result)) is not None:
-                    return
-                continue
+                return self._row_of(result)
             known = from_row(row, None if result.destination else self._keys.find)
             try:
                 followed = self._following(known, result, result.updated_at)
             except (AlreadyDoneError, DeliveryUnderWayError):
-                return
+                return row
             except OutcomeUnknownError:
                 followed = replace(
                     result,
@@ -176,17 +175,15 @@ class DeliveryStore:
                     recreated=known.recreated or result.recreated,
                     ambiguous=True,
                 )
-            # When storage loses an answer, what is known the next time is what we wrote ourselves.
             before.append(known)
-            if self._table.replace(self._row_of(followed), version_of(row)) is not None:
-                for each in before:
-                    if followed.failed_on is None or each.failed_on not in (
-                        None,
-                        followed.failed_on,
-                    ):
-                        self._forget_failure(each)
-                return
-        raise StorageUnavailableError("The delivery is being changed by too many at once")
+            return self._row_of(followed)
+
+        self._table.change(self._keys_of(result.id), record, is_new=True)
+        if followed is None:
+            return
+        for each in before:
+            if followed.failed_on is None or each.failed_on not in (None, followed.failed_on):
+                self._forget_failure(each)
 
     def record_all(self, results: Sequence[Delivery]) -> None:
         """Record what became of deliveries of one page of an alert; for none a call was made."""
@@ -218,19 +215,16 @@ class DeliveryStore:
 
         ``activity_id`` is the id that it has by now.
         """
-        for _ in range(_TRIES):
-            row = self._row(delivery_id)
-            if row is None:
-                return
-            changed = {
+
+        def note(row: Row | None) -> Row | None:
+            return row and {
                 **row,
                 "activityId": activity_id,
                 "alertVersion": alert_version,
                 "recalled": recalled,
             }
-            if self._table.replace(changed, version_of(row)) is not None:
-                return
-        raise StorageUnavailableError("The delivery is being changed by too many at once")
+
+        self._table.change(self._keys_of(delivery_id), note)
 
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
         """Return what is wanted as it follows what is recorded; raise when it must not."""
@@ -272,11 +266,14 @@ class DeliveryStore:
             raise ForgottenRecipientError("The recipient was forgotten after this had failed")
 
     def _row(self, delivery_id: str) -> Row | None:
-        keys = keys_of(self._app_id, delivery_id)
+        keys = self._keys_of(delivery_id)
         return self._table.get(keys["PartitionKey"], keys["RowKey"])
 
     def _row_of(self, delivery: Delivery) -> dict[str, Any]:
-        return {**keys_of(self._app_id, delivery.id), **to_properties(delivery)}
+        return {**self._keys_of(delivery.id), **to_properties(delivery)}
+
+    def _keys_of(self, delivery_id: str) -> dict[str, str]:
+        return keys_of(self._app_id, delivery_id)
 
 
 def _is_done(known: Delivery, wanted: Delivery) -> bool:

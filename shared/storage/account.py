@@ -7,8 +7,9 @@ pool, and give up after seconds, not minutes: the Functions host tries a queue m
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from azure.storage.queue import QueueClient, QueueServiceClient
 
 # Too large, or not what storage takes: it would be the same the next time.
-_REFUSED = (400, 413)
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 # Whoever asks for our health wants an answer now.
 _CHECK_BOUNDS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 0}
@@ -64,16 +65,12 @@ class Storage:
 
     def check_tables(self) -> None:
         """Raise StorageUnavailableError when tables do not answer; no table needs to exist."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors(), suppress(ResourceNotFoundError):
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
             self.table("accounts").get_entity("health", "health", **_CHECK_BOUNDS)
 
     def check_queues(self) -> None:
         """Raise StorageUnavailableError when queues do not answer; no queue needs to exist."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors(), suppress(ResourceNotFoundError):
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
             self.queue("send-activity").peek_messages(**_CHECK_BOUNDS)
 
     @cached_property
@@ -137,6 +134,18 @@ def _checked_setting() -> Iterator[None]:
         raise InvalidSettingError(
             STORAGE, "is not a connection string of a storage account"
         ) from None
+
+
+@contextmanager
+def ignoring(*statuses: HTTPStatus) -> Iterator[None]:
+    """Leave the block, raising nothing, when storage answers with one of these statuses."""
+    from azure.core.exceptions import HttpResponseError
+
+    try:
+        yield
+    except HttpResponseError as error:
+        if error.status_code not in statuses:
+            raise
 
 
 @contextmanager

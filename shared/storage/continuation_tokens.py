@@ -5,6 +5,8 @@ import json
 import re
 from typing import Any
 
+from shared.errors import FieldError, InvalidRequestError
+
 # Storage gets its token back in two headers.
 _KEYS = {"PartitionKey", "RowKey"}
 _KEY = re.compile(r"[!-~]*")
@@ -18,15 +20,23 @@ def write_token(token: dict[str, Any] | None) -> str | None:
 
 
 def read_token(token: str | None) -> dict[str, Any] | None:
-    """Return storage's token again; raise ValueError for a text that is none of ours."""
+    """Return storage's token again; raise InvalidRequestError for a text that is none of ours."""
     if token is None:
         return None
-    read = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    try:
+        read = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, RecursionError):
+        raise unknown_token() from None
     if not (
         isinstance(read, dict) and set(read) == _KEYS and all(map(_is_token_key, read.values()))
     ):
-        raise ValueError("not a continuation token")
+        raise unknown_token()
     return read
+
+
+def unknown_token() -> InvalidRequestError:
+    """Return the error of a token that no page of a list came with."""
+    return InvalidRequestError(FieldError("continuationToken", "is not one that this list gave"))
 
 
 def _is_token_key(key: object) -> bool:

@@ -1,70 +1,57 @@
 """Messages of Queue storage: put, taken, counted."""
 
 import base64
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueClient, QueueMessage
 
-from shared.storage.account import Storage, translated_errors
+from shared.storage.account import Storage, ignoring, translated_errors
 
 
 class Queue:
     """One queue, made when it is first written and missing."""
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Take the storage and the queue's name."""
         self._storage = storage
         self._name = name
 
     def send(self, text: str, *, delay_seconds: int = 0) -> None:
         """Put a message on the queue, to be seen after the delay; it never expires."""
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
         def write() -> None:
             self._client.send_message(text, visibility_timeout=delay_seconds, time_to_live=-1)
 
         with translated_errors():
-            try:
+            with ignoring(HTTPStatus.NOT_FOUND):
                 write()
-            except ResourceNotFoundError:
-                with suppress(ResourceExistsError):
-                    self._client.create_queue()
-                write()
+                return
+            # 204 says that it is there already, by somebody else's doing.
+            with ignoring(HTTPStatus.CONFLICT, HTTPStatus.NO_CONTENT):
+                self._client.create_queue()
+            write()
 
     def take(self) -> "QueueMessage | None":
         """Take a message, which comes back in a minute unless it is deleted; None for none."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
-            try:
-                return self._client.receive_message(visibility_timeout=60)
-            except ResourceNotFoundError:
-                return None
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            return self._client.receive_message(visibility_timeout=60)
+        return None
 
     def first_inserted_at(self) -> datetime | None:
         """Return when the message came that is the first to be seen; None: there is none."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
-            try:
-                messages = self._client.peek_messages(max_messages=1)
-            except ResourceNotFoundError:
-                return None
-        return messages[0].inserted_on if messages else None
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            messages = self._client.peek_messages(max_messages=1)
+            return messages[0].inserted_on if messages else None
+        return None
 
     def count(self) -> int:
         """Return how many messages there are, those that cannot be seen included, or a few more."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
-            try:
-                return self._client.get_queue_properties().approximate_message_count or 0
-            except ResourceNotFoundError:
-                return 0
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            return self._client.get_queue_properties().approximate_message_count or 0
+        return 0
 
     def delete(self, message: "QueueMessage") -> None:
         """Delete a message that was taken."""
@@ -77,7 +64,7 @@ class Queue:
 
 
 def text_of(message: "QueueMessage") -> str:
-    """Return the text of a message that was taken; what is no base64 nobody here has written."""
+    """Return the text of a message that was taken: base64 as we write it, or else as it is."""
     content: str = message.content
     try:
         return base64.b64decode(content, validate=True).decode()

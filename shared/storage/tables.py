@@ -2,20 +2,25 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from azure.data.tables import TableClient
 
-from shared.storage.account import Storage, translated_errors
+from shared.errors import StorageUnavailableError
+from shared.storage.account import Storage, ignoring, translated_errors
+from shared.storage.continuation_tokens import read_token, write_token
 
 Row = Mapping[str, Any]
 
 MOST_ROWS_AT_ONCE = 100
 """So many rows of one partition can be written together."""
+
+_MOST_TRIES = 20
+
+_Written = TypeVar("_Written")
 
 
 def key_of(*ids: str) -> str:
@@ -24,41 +29,45 @@ def key_of(*ids: str) -> str:
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def retry_until_written(write: Callable[[], _Written | None]) -> _Written:
+    """Return what ``write`` returns; it is called again when it returns None.
+
+    None means that somebody else changed the row after it was read. Raises StorageUnavailableError
+    when that happens again and again.
+    """
+    for _ in range(_MOST_TRIES):
+        written = write()
+        if written is not None:
+            return written
+    raise StorageUnavailableError("A row is being changed by too many at once")
+
+
 class Table:
     """One table, made when it is first written and missing.
 
-    Reads of a missing table find nothing. What storage refuses or does not answer is a
-    StorageUnavailableError.
+    Reads of a missing table find nothing. What storage refuses is a StorageRefusedError; when it
+    does not answer, that is a StorageUnavailableError.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Take the storage and the table's name."""
         self._storage = storage
         self._name = name
 
     def get(self, partition_key: str, row_key: str) -> Row | None:
         """Return a row by its key, None when there is none."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
-            try:
-                return self._client.get_entity(partition_key, row_key)
-            except ResourceNotFoundError:
-                return None
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            return self._client.get_entity(partition_key, row_key)
+        return None
 
     def partition(self, partition_key: str) -> list[Row]:
         """Return all rows of a partition; for partitions of some hundred rows at most."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
-            try:
-                return list(
-                    self._client.query_entities(
-                        "PartitionKey eq @key", parameters={"key": partition_key}
-                    )
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            return list(
+                self._client.query_entities(
+                    "PartitionKey eq @key", parameters={"key": partition_key}
                 )
-            except ResourceNotFoundError:
-                return []
+            )
+        return []
 
     def page(
         self,
@@ -66,111 +75,116 @@ class Table:
         parameters: Mapping[str, Any],
         *,
         size: int,
-        token: Any,
+        token: str | None,
         select: Sequence[str] | None = None,
-    ) -> tuple[list[Row], Any]:
-        """Return a page of the rows that a query finds, and the token of the next page or None.
+    ) -> tuple[list[Row], str | None]:
+        """Return a page of the rows that a query finds, and the token of the next page.
 
-        ``select`` are the properties that the rows shall have, all unless told.
+        There is a next page for as long as there is a token, whatever this one holds. ``select``
+        are the properties to return, all by default. Raises InvalidRequestError for a token that
+        no page came with.
         """
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with translated_errors():
+        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+            # Its token is two keys, although azure.core says that it is text.
+            place: Any = read_token(token)
             pages = self._client.query_entities(
                 query,
                 parameters=dict(parameters),
                 results_per_page=size,
                 select=list(select) if select else None,
-            ).by_page(continuation_token=token)
-            try:
-                rows: list[Row] = list(next(pages, ()))
-            except ResourceNotFoundError:
-                return [], None
-        # azure.data.tables.TableEntityPropertiesPaged has it; its base class does not say so.
-        return rows, getattr(pages, "continuation_token", None)
+            ).by_page(continuation_token=place)
+            rows: list[Row] = list(next(pages, ()))
+            # azure.data.tables.TableEntityPropertiesPaged has it; its base does not say so.
+            return rows, write_token(getattr(pages, "continuation_token", None))
+        return [], None
 
-    def insert(self, row: dict[str, Any]) -> str | None:
+    def insert(self, row: Row) -> str | None:
         """Write a new row and return its version; None, writing nothing, when there is one."""
-        from azure.core.exceptions import ResourceExistsError
+        with translated_errors(), ignoring(HTTPStatus.CONFLICT):
+            return self._making_table(
+                lambda: self._client.create_entity(row, response_preference="return-no-content")
+            )
+        return None
 
-        with translated_errors():
-            try:
-                return self._making_table(
-                    lambda: self._client.create_entity(row, response_preference="return-no-content")
-                )
-            except ResourceExistsError:
-                return None
-
-    def insert_all(self, rows: Sequence[dict[str, Any]]) -> bool:
+    def insert_all(self, rows: Sequence[Row]) -> bool:
         """Write new rows of one partition, all or none; False: one of them is there already."""
-        from azure.core.exceptions import ResourceExistsError
-        from azure.data.tables import TableTransactionError
-
         writes = [("create", row) for row in rows]
-        with translated_errors():
-            for is_again in (False, True):
-                try:
-                    self._client.submit_transaction(writes)
-                except TableTransactionError as error:
-                    if error.status_code == HTTPStatus.CONFLICT:
-                        return False
-                    if is_again or error.status_code != HTTPStatus.NOT_FOUND:
-                        raise
-                    with suppress(ResourceExistsError):
-                        self._client.create_table()
-                else:
-                    break
-        return True
+        with translated_errors(), ignoring(HTTPStatus.CONFLICT):
+            self._making_table(lambda: self._client.submit_transaction(writes)[0])
+            return True
+        return False
 
-    def put(self, row: dict[str, Any]) -> None:
+    def put(self, row: Row) -> None:
         """Write a row, whether or not there is one already."""
         from azure.data.tables import UpdateMode
 
         with translated_errors():
             self._making_table(lambda: self._client.upsert_entity(row, mode=UpdateMode.REPLACE))
 
-    def replace(self, row: dict[str, Any], version: str) -> str | None:
+    def replace(self, row: Row, version: str) -> str | None:
         """Write a row over the given version of it and return the new version.
 
         Returns None, writing nothing, when the row is no longer of that version.
         """
         from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
         from azure.data.tables import UpdateMode
 
-        with translated_errors():
-            try:
-                written = self._client.update_entity(
-                    row,
-                    mode=UpdateMode.REPLACE,
-                    etag=version,
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except (ResourceModifiedError, ResourceNotFoundError):
-                return None
+        missing_or_changed = ignoring(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
+        with translated_errors(), missing_or_changed:
+            written = self._client.update_entity(
+                row,
+                mode=UpdateMode.REPLACE,
+                etag=version,
+                match_condition=MatchConditions.IfNotModified,
+            )
             return str(written["etag"])
+        return None
+
+    def change(
+        self,
+        keys: Mapping[str, str],
+        change: Callable[[Row | None], Row | None],
+        *,
+        is_new: bool = False,
+    ) -> str:
+        """Write what ``change`` makes of the row with these keys; return the version it then has.
+
+        ``change`` takes the row, or None where there is none, and is called again when somebody
+        else changed the row meanwhile. To write nothing, it returns what it took; where there is
+        no row then, the version is empty. ``is_new`` tells that there is most likely no row, so
+        that none is read at first.
+        """
+        is_read = not is_new
+
+        def write() -> str | None:
+            nonlocal is_read
+            row = self.get(keys["PartitionKey"], keys["RowKey"]) if is_read else None
+            is_read = True
+            changed = change(row)
+            if changed is None:
+                return ""
+            if row is None:
+                return self.insert(changed)
+            return version_of(row) if changed is row else self.replace(changed, version_of(row))
+
+        return retry_until_written(write)
 
     def delete(self, partition_key: str, row_key: str, version: str | None = None) -> None:
         """Delete a row, if there is one, and if it is of the version, where one is given."""
         from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceModifiedError
 
         condition = MatchConditions.IfNotModified if version else None
-        with translated_errors(), suppress(ResourceModifiedError):
+        with translated_errors(), ignoring(HTTPStatus.PRECONDITION_FAILED):
             self._client.delete_entity(
                 partition_key, row_key, etag=version, match_condition=condition
             )
 
     def _making_table(self, write: Callable[[], Mapping[str, Any]]) -> str:
-        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-
-        try:
-            written = write()
-        except ResourceNotFoundError:
-            with suppress(ResourceExistsError):
-                self._client.create_table()
-            written = write()
-        return str(written["etag"])
+        with ignoring(HTTPStatus.NOT_FOUND):
+            return str(write()["etag"])
+        with ignoring(HTTPStatus.CONFLICT):
+            self._client.create_table()
+        return str(write()["etag"])
 
     @cached_property
     def _client(self) -> "TableClient":

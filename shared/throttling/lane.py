@@ -14,15 +14,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from shared.errors import StorageUnavailableError
-from shared.storage.tables import Row, Table, version_of
+from shared.storage.records import to_fields, to_properties
+from shared.storage.tables import Table, retry_until_written, version_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "lane"
-_TRIES = 20
 _LONGEST_JITTER_MILLISECONDS = 20
 _KNOWLEDGE_HOLDS = timedelta(seconds=1)
 _THROTTLED_TOGETHER = timedelta(seconds=10)
@@ -158,7 +157,8 @@ class LaneRow:
 
         It is called again when somebody else was faster.
         """
-        for _ in range(_TRIES):
+
+        def write() -> bool | None:
             if self._known_at is None:
                 self._read()
             state = change(self.state)
@@ -168,18 +168,20 @@ class LaneRow:
                 return True
             self._known_at = None
             self._sleep(secrets.randbelow(_LONGEST_JITTER_MILLISECONDS) / 1000)
-        raise StorageUnavailableError("The lane is being changed by too many at once")
+            return None
+
+        return retry_until_written(write)
 
     def _read(self) -> None:
         asked_at = self._clock()
         row = self._table.get(self._key, _ROW_KEY)
-        self.state = _from_row(row) if row is not None else LaneState()
+        self.state = LaneState(**to_fields(LaneState, row or {}))
         self._version = version_of(row) if row is not None else None
         self._known_at = asked_at
 
     def _write(self, state: LaneState) -> bool:
         asked_at = self._clock()
-        row = _to_row(state, self._key)
+        row = {"PartitionKey": self._key, "RowKey": _ROW_KEY, **to_properties(state)}
         if self._version is None:
             version = self._table.insert(row)
         else:
@@ -191,31 +193,3 @@ class LaneRow:
         self._known_at = asked_at
         self.write_lasts = self._clock() - asked_at
         return True
-
-
-def _to_row(state: LaneState, key: str) -> dict[str, Any]:
-    properties = {
-        "nextSlotAt": state.next_slot_at,
-        "nextAlertAt": state.next_alert_at,
-        "pausedUntil": state.paused_until,
-        "pauseReason": state.pause_reason,
-        "probeSeconds": state.probe_seconds,
-        "probedAt": state.probed_at,
-        "throttledConversation": state.throttled_conversation,
-        "throttledAt": state.throttled_at,
-    }
-    known = {name: value for name, value in properties.items() if value is not None}
-    return {"PartitionKey": key, "RowKey": _ROW_KEY, **known}
-
-
-def _from_row(row: Row) -> LaneState:
-    return LaneState(
-        next_slot_at=row.get("nextSlotAt"),
-        next_alert_at=row.get("nextAlertAt"),
-        paused_until=row.get("pausedUntil"),
-        pause_reason=row.get("pauseReason"),
-        probe_seconds=row.get("probeSeconds"),
-        probed_at=row.get("probedAt"),
-        throttled_conversation=row.get("throttledConversation"),
-        throttled_at=row.get("throttledAt"),
-    )

@@ -10,7 +10,12 @@ from shared.accounts.account import Account
 from shared.alerts.alert import Alert, AlertStatus, Audience
 from shared.alerts.content import Content
 from shared.alerts.store import AlertStore
-from shared.errors import CancelledError, StorageUnavailableError, UnknownAlertError
+from shared.errors import (
+    CancelledError,
+    InvalidRequestError,
+    StorageUnavailableError,
+    UnknownAlertError,
+)
 from shared.settings import Settings
 from shared.storage.account import Storage
 from shared.storage.tables import Table, key_of
@@ -398,7 +403,7 @@ def test_all_alerts_are_listed_in_pages(alerts):
 
 
 def test_a_token_that_is_none_of_ours_is_refused(alerts):
-    with pytest.raises(ValueError, match="token"):
+    with pytest.raises(InvalidRequestError, match="continuationToken"):
         alerts.page(2, "e30")
 
 

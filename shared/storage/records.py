@@ -1,0 +1,24 @@
+"""Dataclasses as the properties of a row: one for each field, in camelCase, none for None."""
+
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from shared.json_text import without_none
+from shared.storage.tables import Row
+
+_property_name = cache(to_camel)
+
+
+def to_properties(record: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the fields of a dataclass as properties, ``but`` those that are written otherwise."""
+    names = [each.name for each in fields(record) if each.name not in but]
+    return without_none({_property_name(name): getattr(record, name) for name in names})
+
+
+def to_fields(record_type: Any, row: Row) -> dict[str, Any]:
+    """Return the fields of a dataclass that a row has a property for, as they stand in it."""
+    names = [each.name for each in fields(record_type)]
+    return without_none({name: row.get(_property_name(name)) for name in names})
