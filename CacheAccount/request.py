@@ -1,4 +1,4 @@
-"""What can be told of an account: all of it, a part of it, or a ConversationReference."""
+"""Requests about accounts: all of one, a part of one, or a ConversationReference."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -55,7 +55,7 @@ class AccountBody(WireModel):
 def account_patch(
     body: Mapping[str, Any], *, channel_id: str | None = None, user_id: str | None = None
 ) -> dict[str, Any]:
-    """Return what ``body`` tells of an account, as a merge patch (RFC 7396).
+    """Return ``body`` as a merge patch (RFC 7396) of an account.
 
     ``body`` is a part of an account, or a ConversationReference as any bot SDK has it. The ids of
     the path, where given, complete the body and must equal it. Raises InvalidRequestError.
@@ -70,7 +70,7 @@ def account_patch(
 
 
 class AccountQuery(WireModel):
-    """Which accounts to list: those that all that is given fits."""
+    """Which accounts to list: those that match everything that is given."""
 
     channel_id: ChannelId | None = None
     tenant_id: Identifier | None = None
@@ -112,7 +112,7 @@ def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
         # As the Microsoft 365 Agents SDK for JavaScript calls it.
         body = {**body, "bot": body["agent"]}
     reference = parse(_ConversationReference, body)
-    told = {
+    patch = {
         "channelId": reference.channel_id,
         "userId": reference.user.id,
         "name": reference.user.name,
@@ -128,4 +128,4 @@ def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
         },
     }
     # What a reference leaves out is kept, not removed.
-    return without_none(told)
+    return without_none(patch)

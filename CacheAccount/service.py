@@ -1,4 +1,4 @@
-"""Caching what is told of an account, and forgetting it."""
+"""Caching accounts, finding them and listing them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from shared.languages import is_within
 from shared.wire_models import ConversationAccount, parse
 from shared.wiring import Services
 
-# What a property of a row takes; bit by bit, an account could grow beyond it.
+# What a property of a row takes. Patch by patch, an account could grow larger.
 _LARGEST_UTF16_BYTES = 64 * 1024
 
 
@@ -26,18 +26,18 @@ def cache_account(
     told_at: datetime | None = None,
     if_match: str | None = None,
 ) -> StoredAccount:
-    """Merge what is told into what is cached; what was observed earlier is ignored.
+    """Merge a patch into what is cached; one that was observed earlier is ignored.
 
-    ``patch`` comes from ``account_patch``. ``told_at`` is when it was told, now unless given; what
-    does not say when it was observed, was observed then. ``if_match`` is the version that the
-    caller means to change, where they say; another one there raises AccountChangedError.
+    ``patch`` comes from ``account_patch``. Where it has no ``observedAt``, it was observed at
+    ``told_at``, which is now by default. Raises AccountChangedError when the account is not of the
+    version ``if_match``.
     """
     now = told_at or datetime.now(UTC)
 
     def change(stored: StoredAccount | None) -> Account:
         if if_match is not None and (stored is None or if_match not in ("*", stored.version)):
             raise AccountChangedError("The account is not of the version that If-Match names")
-        return _told(stored.account if stored else None, patch, now, services)
+        return _merged(stored.account if stored else None, patch, now, services)
 
     return services.accounts.change(patch["channelId"], patch["userId"], change)
 
@@ -45,10 +45,9 @@ def cache_account(
 def cache_queued_account(
     patch: Mapping[str, Any], services: Services, *, told_at: datetime
 ) -> None:
-    """Cache what a queue's message tells of an account, as ``cache_account`` does.
+    """Cache the account in a queue's message, as ``cache_account`` does.
 
-    Queues keep no order: a stop may come before all that makes up an account, and holds all the
-    same.
+    Queues keep no order: a stop may come before the account that it is about, and still holds.
     """
     try:
         cache_account(patch, services, told_at=told_at)
@@ -72,8 +71,8 @@ def find_account(channel_id: str, user_id: str, services: Services) -> StoredAcc
 def list_accounts(query: AccountQuery, services: Services) -> tuple[list[Account], str | None]:
     """Return a page of the accounts that the query asks for, and the token of the next page.
 
-    There is no index by interest: a page of the scan is looked through here, so it may hold fewer
-    than asked for, even none. Go on until there is no token.
+    There is no index by interest: a page of the scan is filtered here, so it may hold fewer than
+    asked for, even none. Go on until there is no token.
     """
     accounts, token = services.accounts.page(
         query.page_size,
@@ -81,7 +80,7 @@ def list_accounts(query: AccountQuery, services: Services) -> tuple[list[Account
         channelId=query.channel_id,
         tenantId=query.tenant_id,
     )
-    return [account for account in accounts if _fits(account, query)], token
+    return [account for account in accounts if _matches(account, query)], token
 
 
 def account_body(account: Account) -> dict[str, Any]:
@@ -106,16 +105,16 @@ def account_body(account: Account) -> dict[str, Any]:
     return without_none(body)
 
 
-def _told(
+def _merged(
     account: Account | None, patch: Mapping[str, Any], now: datetime, services: Services
 ) -> Account:
-    """Return the account with what is told of it; what is older news than ours is left out."""
+    """Return the account with the patch merged into it, except for what is newer than the patch."""
     known = account_body(account) if account else {}
-    # Unless it says when, what is told was observed now.
+    # Only the patch says when it was observed.
     known.pop("observedAt", None)
     conversation = patch.get("conversation")
     if isinstance(conversation, Mapping) and conversation.get("isGroup"):
-        # A group takes nothing over from the one-to-one conversation that is known.
+        # A group takes over nothing of the one-to-one conversation.
         known.pop("conversation", None)
     # The account keeps its own id, whichever of the person's ids it was found by.
     ids = {"channelId": known["channelId"], "userId": known["userId"]} if known else {}
@@ -123,7 +122,7 @@ def _told(
     require_size(merged, _LARGEST_UTF16_BYTES)
     body = parse(AccountBody, merged)
     services.settings.trusted_service_urls.require(body.service_url)
-    # Nothing was observed in the future; a clock that is wrong must not lock the account for ever.
+    # A caller's clock that is ahead must not lock the account.
     observed_at = min(body.observed_at or now, now)
     told = account or Account(body.channel_id, body.user_id)
     if "preferences" in patch:
@@ -149,7 +148,7 @@ def _told(
         observed_at=observed_at,
     )
     if not {"installed", "blocked"}.isdisjoint(patch):
-        # Whoever tells it knows it: there is nothing to see.
+        # The caller knows, so no probe is needed.
         told = replace(told, probe_at=None)
     if "conversation" not in patch and not _has_moved(account, told):
         return told
@@ -157,14 +156,14 @@ def _told(
 
 
 def _has_moved(account: Account | None, told: Account) -> bool:
-    """Tell whether what is known of the conversation is no longer what its own row says."""
+    """Tell whether the row of the conversation is no longer right."""
     if account is None or account.conversation is None:
         return False
     before = (account.service_url, account.bot, account.tenant_id)
     return before != (told.service_url, told.bot, told.tenant_id)
 
 
-def _fits(account: Account, query: AccountQuery) -> bool:
+def _matches(account: Account, query: AccountQuery) -> bool:
     if query.locale is not None and not is_within(account.locale or "", query.locale):
         return False
     interests = account.preferences.get("interests") or ()
@@ -184,7 +183,7 @@ def _with_conversation(
         return account.without_conversation(bot_id)
     known = previous if previous is not None and previous.id == told.id else None
     activity_id = known.activity_id if known else None
-    # Whoever learns of a conversation from the account must find the conversation.
+    # First the conversation: who finds it in the account must find its row.
     services.conversations.put(
         Conversation(
             id=told.id,

@@ -1,4 +1,4 @@
-"""Caching, finding and forgetting accounts, over HTTP and from the queue."""
+"""Caching, finding and erasing accounts, over HTTP and from the queue."""
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -36,7 +36,7 @@ _ROUTE = "accounts/{channelId}/{userId}"
 @cache_account_blueprint.route(_ROUTE, methods=["PUT"])
 @http_function
 def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Merge what is told of an account into the cache; 201 when it is new, else 200."""
+    """Merge the body into the cached account; 201 when it is new, else 200."""
     patch = account_patch(
         read_json(request),
         channel_id=path_id(request, "channelId"),
@@ -51,8 +51,8 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @cache_account_blueprint.queue_trigger("message", CACHE_ACCOUNT, STORAGE)
 @queue_function(CACHE_ACCOUNT)
 def cache_account_from_queue(message: QueuedMessage) -> None:
-    """Merge what is told of an account into the cache."""
-    # Queue storage tells the second in which a message came: it may have been the end of it.
+    """Merge the message into the cached account."""
+    # Queue storage tells only the second in which a message came: it may have been its end.
     told_at = message.envelope.accepted_at + timedelta(milliseconds=999)
     cache_queued_account(
         account_patch(message.request), services(), told_at=min(told_at, datetime.now(UTC))
@@ -72,7 +72,7 @@ def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @cache_account_blueprint.route("accounts", methods=["GET"])
 @http_function
 def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Return a page of the accounts that fit; the next one with the token, until there is none."""
+    """Return a page of the accounts that match; the next one with the token, while there is one."""
     accounts, token = list_accounts(AccountQuery.from_params(request.params), services())
     return page_response("accounts", [account_body(account) for account in accounts], token)
 
@@ -81,7 +81,7 @@ def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
 @cache_account_blueprint.route(_ROUTE, methods=["DELETE"])
 @http_function
 def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Forget a person and their conversations; 204 whether or not anything was cached."""
+    """Erase a person and their conversations; 204 whether or not anything was cached."""
     erase(
         path_id(request, "channelId"),
         path_id(request, "userId"),

@@ -16,10 +16,10 @@ _kept: tuple[float, list[str]] | None = None
 
 
 def failing_components() -> list[str]:
-    """Return the names of what fails, none when all is well; what was found is kept for 10 s.
+    """Return the names of what fails, none when all is well; the result is kept for 10 s.
 
-    The function is open to everybody, so it must cost storage next to nothing: one looks at a
-    time, and who comes meanwhile gets what was found before, if anything was.
+    Everybody can call the function, so it must cost storage next to nothing: one thread checks at
+    a time, and others get the result before, if there is one.
     """
     global _kept
     kept = _kept
@@ -29,14 +29,14 @@ def failing_components() -> list[str]:
         return kept[1] if kept is not None else []
     try:
         if _kept is kept:
-            found = _look()
+            found = _check()
             _kept = (time.monotonic(), found)
         return _kept[1] if _kept is not None else []
     finally:
         _lock.release()
 
 
-def _look() -> list[str]:
+def _check() -> list[str]:
     try:
         storage = services().storage
     except InvalidSettingError as error:

@@ -1,1 +1,1 @@
-"""The bot's messaging endpoint: learns who talks with the bot, and heeds what they want."""
+"""The bot's messaging endpoint: caches who talks with the bot, and follows their commands."""

@@ -23,7 +23,7 @@ class Command:
 
     @property
     def sets_muted(self) -> bool:
-        """Whether it says that the person wants alerts at all, or none."""
+        """Whether it is about all alerts, not about a topic."""
         return self.verb in ("stop", "start")
 
     @property
@@ -36,7 +36,7 @@ def read_command(text: str) -> Command | None:
     """Return the command that a person wrote, None when it is none.
 
     ``stop``, ``start`` and ``interests`` stand alone; ``mute``, ``follow`` and ``unfollow`` name a
-    topic. Everything else is for the bot's own conversation, not for us.
+    topic. Everything else is for the bot's own conversation.
     """
     match = _COMMAND.fullmatch(text.strip())
     if match is None:
@@ -47,8 +47,8 @@ def read_command(text: str) -> Command | None:
     return Command(verb, topic)
 
 
-def obey(command: Command, preferences: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the preferences as the command wants them."""
+def apply_command(command: Command, preferences: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the preferences as they are after the command."""
     interests = list(preferences.get("interests") or ())
     muted_topics = list(preferences.get("mutedTopics") or ())
     wanted = dict(preferences)

@@ -17,16 +17,16 @@ TELLING_TYPES = frozenset(
         "deleteUserData",
     }
 )
-"""The types of activities that tell something of people or groups; all others tell nothing."""
+"""The types of activities that tell something of people or groups."""
 
 
 @dataclass(frozen=True)
 class Observation:
     """What an activity tells.
 
-    ``present`` are people who can be reached by the bot, ``gone`` are people whose one-to-one
-    conversation with it is over, ``erase`` are people who want to be forgotten. ``bot_left`` tells
-    that the bot is no longer in the activity's group.
+    ``present`` are people that the bot can reach. ``gone`` are people whose one-to-one conversation
+    with it is over. ``erase`` are people who want to be erased. With ``bot_left`` the bot is no
+    longer in the activity's group.
     """
 
     present: tuple[Participant, ...] = ()

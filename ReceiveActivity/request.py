@@ -19,7 +19,7 @@ from shared.wire_models import (
 )
 
 _LOCALE = re.compile(r"[A-Za-z0-9-]{1,64}")
-# What came before is a default that nobody filled in.
+# A time before that is a default that was never filled in.
 _FIRST_YEAR = 1970
 _MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
 
@@ -34,7 +34,7 @@ def _known_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return None
 
 
-# The Connector vouches for the activity; what is odd in it is as good as not there.
+# The activity comes from the Connector, so a field that is odd is dropped, not refused.
 Lenient = Annotated[_Known | None, WrapValidator(_known_or_none)]
 
 
@@ -81,7 +81,7 @@ class InboundActivity(OpenModel):
         return parse(cls, body)
 
     def observed_at(self, now: datetime) -> datetime:
-        """Return when this was so: its timestamp, never later than now."""
+        """Return the time of its timestamp, never later than now."""
         try:
             sent_at = datetime.fromisoformat(self.timestamp or "")
         except ValueError:
@@ -92,7 +92,7 @@ class InboundActivity(OpenModel):
 
     @property
     def tenant_id(self) -> str | None:
-        """The tenant, where the channel has such a thing: Teams puts it in two places."""
+        """The tenant, where the channel has tenants: Teams puts it in two places."""
         data = self.channel_data
         tenant = data.get("tenant") if isinstance(data, Mapping) else None
         tenant_id = tenant.get("id") if isinstance(tenant, Mapping) else None
@@ -110,17 +110,17 @@ class InboundActivity(OpenModel):
 
     @property
     def time_zone(self) -> str | None:
-        """The person's time zone, likewise."""
+        """The person's time zone, from the activity or from Teams' ``clientInfo`` entity."""
         zone = self.local_timezone or self._client_info.get("timezone")
         return zone if isinstance(zone, str) and zone else None
 
     @property
-    def said(self) -> str:
+    def text_without_mention(self) -> str:
         """What the person wrote, without the mention that calls the bot in a group."""
         return _MENTION.sub("", self.text or "").strip()
 
     def is_bot(self, participant: Participant) -> bool:
-        """Whether the participant is the bot itself, to whom the activity is addressed."""
+        """Whether the participant is the bot itself, which the activity is addressed to."""
         return participant.role == "bot" or (
             self.recipient is not None and participant.id == self.recipient.id
         )

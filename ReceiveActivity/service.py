@@ -1,9 +1,9 @@
-"""Keeping what an activity tells, and heeding what a person wants; no Connector call."""
+"""Caching what an activity tells, and following the command in it; no Connector call."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ReceiveActivity.commands import Command, obey, read_command
+from ReceiveActivity.commands import Command, apply_command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.texts import confirmation
@@ -19,10 +19,10 @@ from shared.wiring import Services
 
 
 def receive_activity(activity: InboundActivity, services: Services) -> None:
-    """Keep what the activity tells; obey the command that it may hold, and confirm it.
+    """Cache what the activity tells; follow the command that it may hold, and confirm it.
 
-    Raises ForbiddenActivityError, storing nothing, when its service URL is not trusted: whoever
-    could have another one stored would get the bot's token.
+    Raises ForbiddenActivityError, storing nothing, when its service URL is not trusted: the bot's
+    token would go there.
     """
     if not services.settings.trusted_service_urls.accepts(activity.service_url):
         raise ForbiddenActivityError
@@ -34,21 +34,21 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     seen = _Seen(activity, activity.conversation, activity.recipient, at)
     observation = observe(activity)
     if observation.bot_left or not seen.conversation.is_one_to_one:
-        _keep_group(seen, services, bot_left=observation.bot_left)
-    command = read_command(activity.said) if activity.type == "message" else None
+        _update_group(seen, services, bot_left=observation.bot_left)
+    command = read_command(activity.text_without_mention) if activity.type == "message" else None
     for person in observation.present:
-        _keep(person, seen, command, services)
+        _update_account(person, seen, command, services)
     for person in observation.gone:
-        _leave(person, seen, services)
+        _note_leaving(person, seen, services)
     for person in observation.erase:
-        # Something may have been made under each id before both were known.
+        # An account may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
             erase(activity.channel_id, user_id, services.accounts, services.conversations)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """An activity, with the parts of it that must be there to be of use, and when it was so."""
+    """An activity with the parts that it must have to be of use, and the time that it is of."""
 
     activity: InboundActivity
     conversation: InboundConversation
@@ -75,7 +75,7 @@ class _Seen:
         )
 
 
-def _keep_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
+def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
     try:
         known = services.conversations.find(seen.conversation.id, seen.activity.channel_id)
     except UnknownConversationError:
@@ -91,30 +91,32 @@ def _keep_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
     )
 
 
-def _keep(person: Participant, seen: _Seen, command: Command | None, services: Services) -> None:
-    is_obeyed = False
+def _update_account(
+    person: Participant, seen: _Seen, command: Command | None, services: Services
+) -> None:
+    is_followed = False
 
     def observed(stored: StoredAccount | None) -> Account:
-        nonlocal is_obeyed
+        nonlocal is_followed
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if is_news(seen.at, account.observed_at):
-            account = _with_facts(account, person, seen, services)
+            account = _with_news(account, person, seen, services)
         if command:
-            # Who wants less is heard even when it arrives late.
+            # A command that wants less counts even when it arrives late.
             at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
-            wanted = obey(command, account.preferences)
-            obedient = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
-            # The Connector posts again what it thinks was lost; one answer is enough.
-            is_obeyed = obedient != account
-            account = obedient
+            wanted = apply_command(command, account.preferences)
+            changed = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
+            # The Connector posts an activity again when it gets no answer; one reply is enough.
+            is_followed = changed != account
+            account = changed
         return account
 
     kept = services.accounts.change(seen.activity.channel_id, person.id, observed)
-    if command and is_obeyed:
-        _confirm(command, kept.account, seen, services)
+    if command and is_followed:
+        _send_confirmation(command, kept.account, seen, services)
 
 
-def _with_facts(account: Account, person: Participant, seen: _Seen, services: Services) -> Account:
+def _with_news(account: Account, person: Participant, seen: _Seen, services: Services) -> Account:
     activity = seen.activity
     told = replace(
         account,
@@ -130,11 +132,11 @@ def _with_facts(account: Account, person: Participant, seen: _Seen, services: Se
     if not seen.conversation.is_one_to_one:
         return told
     known = account.conversations.get(seen.bot_account.id)
-    # What it was started with belongs to it, whoever writes into it since.
+    # The activity that it was started with stays with it.
     activity_id = known.activity_id if known and known.id == seen.conversation.id else None
     one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type, activity_id)
     if known is None or known.id != one_to_one.id or account.service_url != activity.service_url:
-        # Whoever learns of a conversation from the account must find the conversation.
+        # First the conversation: who finds it in the account must find its row.
         services.conversations.put(
             replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
         )
@@ -142,7 +144,7 @@ def _with_facts(account: Account, person: Participant, seen: _Seen, services: Se
     return replace(told, installed=True, blocked=False, probe_at=None)
 
 
-def _leave(person: Participant, seen: _Seen, services: Services) -> None:
+def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
     channel_id, bot_id = seen.activity.channel_id, seen.bot_account.id
 
     def left(stored: StoredAccount | None) -> Account:
@@ -152,7 +154,7 @@ def _leave(person: Participant, seen: _Seen, services: Services) -> None:
         return replace(
             account.without_conversation(bot_id),
             installed=False,
-            # The channel itself says so: there is nothing to see.
+            # The channel itself says so, so no probe is needed.
             probe_at=None,
             observed_at=seen.at,
         )
@@ -160,12 +162,12 @@ def _leave(person: Participant, seen: _Seen, services: Services) -> None:
     if services.accounts.get(channel_id, person.id) is not None:
         account = services.accounts.change(channel_id, person.id, left).account
         if bot_id in account.conversations:
-            # They have come back since: this is old news.
+            # They have come back since.
             return
     services.conversations.delete(seen.conversation.id, channel_id)
 
 
-def _confirm(command: Command, account: Account, seen: _Seen, services: Services) -> None:
+def _send_confirmation(command: Command, account: Account, seen: _Seen, services: Services) -> None:
     languages = [account.locale] if account.locale else []
     reply = {
         "conversationId": seen.conversation.id,

@@ -1,4 +1,4 @@
-"""What the bot says about alerts, in each language; a new language is a new entry."""
+"""The bot's replies to commands, in each language; a new language is a new entry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
 def confirmation(
     command: Command, preferences: Mapping[str, Any], *languages: str
 ) -> dict[str, Any]:
-    """Return the activity that confirms a command, in the first of the languages that we speak."""
+    """Return the activity that confirms a command, in the first language with texts."""
     interests = list(preferences.get("interests") or ())
     key = command.verb
     if key == "interests" and not interests:

@@ -16,7 +16,7 @@ receive_activity_blueprint = func.Blueprint()
 @receive_activity_blueprint.route("messages", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @http_function
 def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Take an activity from the Connector, and nobody else; nothing is read before that holds."""
+    """Take an activity, from the Connector alone; nothing is read before that is certain."""
     caller = services().callers.identify(request.headers.get("Authorization"))
     activity = InboundActivity.from_json(read_json(request))
     caller.require(service_url=activity.service_url, channel_id=activity.channel_id)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shared.accounts.account import Account
-from shared.accounts.suppression import reason_against
+from shared.accounts.suppression import suppression_reason
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.connector.channel_features import TEAMS
@@ -34,7 +34,7 @@ class Member:
 
     def refusal(self, topic: str | None) -> str | None:
         """Return in a sentence why they get nothing; None: they may get it, as far as is known."""
-        return reason_against(self.account, topic) if self.account else None
+        return suppression_reason(self.account, topic) if self.account else None
 
     @property
     def calls(self) -> int:

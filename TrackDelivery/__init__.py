@@ -1,1 +1,1 @@
-"""Tells what became of each message, puts back what failed, and removes what is old."""
+"""Tells what became of each message, puts back failed ones, and removes old records."""

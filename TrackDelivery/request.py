@@ -1,4 +1,4 @@
-"""What can be asked for: what failed since a moment, in pages."""
+"""Requests for lists of failures."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from shared.wire_models import Timestamp, WireModel, parse
 
 
 class FailureQuery(WireModel):
-    """Which failures to list: those since a moment, a day ago unless told."""
+    """Which failures to list: those since a time, by default a day ago."""
 
     since: Timestamp = Field(default_factory=lambda: datetime.now(UTC) - timedelta(days=1))
     page_size: Annotated[int, Field(strict=False, ge=1, le=1000)] = 100

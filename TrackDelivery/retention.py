@@ -1,8 +1,8 @@
-"""Removing what is old: records, failed messages, and what a crash left behind.
+"""Removing old records, old failed messages, and what a crash left behind.
 
-Table ``retention``, a row for each table that is looked through. PartitionKey: its name; RowKey:
-``retention``; property ``token``: where to go on. So a run that is cut short, by its own time limit
-or by a crash, is resumed by the next.
+Table ``retention``, a row for each table that is being cleaned. PartitionKey: its name; RowKey:
+``retention``; property ``token``: where to go on. So the next run resumes one that was cut short
+by its time limit or by a crash.
 """
 
 import logging
@@ -33,14 +33,14 @@ def remove_old_rows(
     most_seconds: float = _MOST_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Remove what is older than DeliveryRetentionDays, and what has no use after a day.
+    """Remove what is older than DeliveryRetentionDays, and after a day what has no more use.
 
-    Ends after ``most_seconds``, wherever it is; the next run goes on from there.
+    Ends after ``most_seconds``; the next run goes on from there.
     """
     now = now or datetime.now(UTC)
     deadline = clock() + most_seconds
     kept_for = timedelta(days=services.settings.delivery_retention_days)
-    # What is on its way is so for a day at most, however short records are kept.
+    # A message is on its way for a day at most, however short records are kept.
     ages = {
         "deliveries": kept_for,
         "failures": kept_for,
@@ -51,39 +51,39 @@ def remove_old_rows(
         "pages": kept_for,
     }
     for queue in QUEUES:
-        _empty(f"{queue}-poison", now - kept_for, services, deadline, clock)
+        _clean_queue(f"{queue}-poison", now - kept_for, services, deadline, clock)
     for name, age in ages.items():
-        if not _look_through(name, now - age, services, deadline, clock):
+        if not _clean_table(name, now - age, services, deadline, clock):
             return
 
 
-def _empty(
+def _clean_queue(
     poison_queue: str,
     before: datetime,
     services: Services,
     deadline: float,
     clock: Callable[[], float],
 ) -> None:
-    """Remove what came to a poison queue too long ago; what came first is seen first."""
+    """Remove what was put on a poison queue too long ago; the oldest comes first."""
     queue = Queue(services.storage, poison_queue)
     while clock() < deadline:
         inserted_at = queue.first_inserted_at()
         if inserted_at is None or inserted_at >= before:
             return
         message = queue.take()
-        # Somebody who puts messages back may have taken the one that was seen.
+        # The one that was seen may have been taken by an operator who puts messages back.
         if message is not None and message.inserted_on and message.inserted_on < before:
             queue.delete(message)
 
 
-def _look_through(
+def _clean_table(
     name: str,
     before: datetime,
     services: Services,
     deadline: float,
     clock: Callable[[], float],
 ) -> bool:
-    """Remove old rows, page by page; tell whether that came to an end in time."""
+    """Remove old rows, page by page; tell whether it was done in time."""
     table = Table(services.storage, name)
     progress = Table(services.storage, "retention")
     stored = progress.get(name, _ROW_KEY)
@@ -94,7 +94,6 @@ def _look_through(
             rows, token = table.page(
                 "Timestamp lt @before", {"before": before}, size=_PAGE_SIZE, token=token
             )
-            # Only what is still as it was found: a delivery may just have been retried.
             old = [row for row in rows if not _is_claimed(row)]
             list(threads.map(lambda row: _remove(table, row), old))
             removed += len(old)
@@ -114,4 +113,5 @@ def _is_claimed(row: Row) -> bool:
 
 
 def _remove(table: Table, row: Row) -> None:
+    # Only as it was found: a delivery may have been retried a moment ago.
     table.delete(row["PartitionKey"], row["RowKey"], version_of(row))

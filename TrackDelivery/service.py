@@ -1,4 +1,4 @@
-"""What became of messages, and putting back what failed."""
+"""Finding deliveries, listing failures, and putting failed messages back."""
 
 from shared.deliveries.delivery import Delivery
 from shared.sending.redrive import put_back
@@ -12,7 +12,7 @@ def find_delivery(delivery_id: str, services: Services) -> Delivery:
 
 
 def list_failures(query: FailureQuery, services: Services) -> tuple[list[Delivery], str | None]:
-    """Return a page of what failed and was not put back, and the token of the next page.
+    """Return a page of the failures that were not put back, and the token of the next page.
 
     A page may hold fewer than asked for, even none. Go on until there is no token.
     """
@@ -22,8 +22,8 @@ def list_failures(query: FailureQuery, services: Services) -> tuple[list[Deliver
 def retry_delivery(delivery_id: str, services: Services) -> Delivery:
     """Put a message that failed back on its queue, whole; return its delivery, accepted again.
 
-    Whatever else puts it back as well, it is sent once: the other is dropped as done already.
+    However often it is put back, it is sent once: the other messages are dropped as done.
     Raises UnknownDeliveryError, DeliveryNotRetriableError when it has not failed, and
-    ForgottenRecipientError when the message went with its recipient.
+    ForgottenRecipientError when its recipient was erased.
     """
     return put_back(services.deliveries.find(delivery_id), services)

@@ -1,4 +1,4 @@
-"""Following messages over HTTP, and removing what is old by a timer."""
+"""Following messages over HTTP, and removing old records by a timer."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -26,7 +26,7 @@ def get_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
 @track_delivery_blueprint.route("deliveries", methods=["GET"])
 @http_function
 def list_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Return a page of what failed; the next one with the token, until there is none."""
+    """Return a page of the failures; the next one with the token, while there is one."""
     failures, token = list_failures(FailureQuery.from_params(request.params), services())
     return page_response("deliveries", [each.to_json() for each in failures], token)
 
@@ -47,5 +47,5 @@ def retry_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
 @track_delivery_blueprint.function_name("RemoveOldRecords")
 @track_delivery_blueprint.timer_trigger("timer", "0 17 * * * *", run_on_startup=False)
 def remove_old_records(timer: func.TimerRequest) -> None:  # noqa: ARG001  # its binding's name
-    """Remove the records that are older than the settings want them kept."""
+    """Remove the records that are older than the settings allow."""
     remove_old_rows(services())

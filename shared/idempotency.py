@@ -1,10 +1,10 @@
 """Requests with an Idempotency-Key: done once, and answered again when they come again.
 
 Table ``idempotency``, a row for each key that was used. PartitionKey: the hash of the bot's app id,
-the function's name and the key; RowKey: ``answer``. The row is a claim at first, then it has the
-answer; who dies in between leaves a claim that runs out by itself. The key is not stored: it seals
-the answer and the fingerprint of the request, so the row tells neither. What the header means: the
-IETF's draft "The Idempotency-Key HTTP Header Field".
+the function's name and the key; RowKey: ``answer``. At first the row is a claim, then it has the
+answer. When a process dies in between, its claim runs out by itself. The key is not stored. The
+answer is encrypted with it, and it is part of the fingerprint of the request, so the row tells
+neither. The header: the IETF's draft "The Idempotency-Key HTTP Header Field".
 """
 
 import hmac
@@ -30,7 +30,7 @@ from shared.errors import (
     StorageUnavailableError,
 )
 from shared.storage.account import Storage
-from shared.storage.encryption import derived_key, seal, unseal
+from shared.storage.encryption import decrypt, derived_key, encrypt
 from shared.storage.tables import Row, Table, key_of, version_of
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class IdempotencyKeys:
         give_up_ambiguous: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the storage, the bot's app id, how long a request may take, and the clock."""
+        """``lease_seconds`` is how long a request may take."""
         self._table = Table(storage, "idempotency")
         self._app_id = app_id
         self._lease = timedelta(seconds=lease_seconds)
@@ -153,17 +153,17 @@ class IdempotencyKeys:
         if version is None:
             held = self._table.get(row["PartitionKey"], _ROW_KEY)
             if held is None:
-                # It was given back just now: the next try will find it free.
+                # It was given back a moment ago: the next try finds it free.
                 raise IdempotencyKeyInUseError
             if _is_answered(held, row, now):
-                return _answer(unseal(_sealing_key(secret), bytes(held["answer"])))
+                return _answer(decrypt(_answer_key(secret), bytes(held["answer"])))
             version = self._take_over(held, row, now)
         if version is None:
             raise IdempotencyKeyInUseError
         return _Claim(row, version, secret)
 
     def _take_over(self, held: Row, row: dict[str, Any], now: datetime) -> str | None:
-        # Storage may have written our row and lost the answer: then the claim is ours already.
+        # Storage may have written our row, and its answer was lost: then the claim is ours.
         if held["owner"] == row["owner"]:
             return version_of(held)
         is_free = held["until"] <= now or _is_over(held, now)
@@ -175,11 +175,11 @@ class IdempotencyKeys:
         return self._table.replace(row, version_of(held)) if is_free else None
 
     def _keep(self, claim: _Claim, answer: Mapping[str, Any]) -> None:
-        sealed = seal(_sealing_key(claim.secret), json.dumps(answer))
+        encrypted = encrypt(_answer_key(claim.secret), json.dumps(answer))
         try:
-            self._table.replace({**claim.row, "answer": sealed}, claim.version)
+            self._table.replace({**claim.row, "answer": encrypted}, claim.version)
         except StorageRefusedError:
-            # More than a row takes is only ever said of a request with thousands of mistakes.
+            # Only the answer to a request with thousands of mistakes is too large for a row.
             self._release(claim)
         except StorageUnavailableError as error:
             _logger.warning("An answer could not be kept, its claim will run out: %s", error)
@@ -194,7 +194,7 @@ class IdempotencyKeys:
 def id_for_key(function: str, request: Request) -> str | None:
     """Return the id that an Idempotency-Key gives to what is made with it; None without one.
 
-    It is the same each time, so that what is made is found by it even when the answer was lost. It
+    It is the same each time: so what was made is found again, even when the answer was lost. It
     tells nothing of the key.
     """
     secret = request.headers.get(_HEADER)
@@ -234,7 +234,7 @@ def _fingerprint(secret: str, request: Request) -> bytes:
     return hmac.digest(derived_key(secret, "fingerprint"), message, "sha256")
 
 
-def _sealing_key(secret: str) -> bytes:
+def _answer_key(secret: str) -> bytes:
     return derived_key(secret, "answer")
 
 

@@ -74,7 +74,7 @@ def to_text(value: object) -> str:
 
 
 def without_none(members: Mapping[str, _Value | None]) -> dict[str, _Value]:
-    """Return the members that are not None: what is not known is left out, not written as null."""
+    """Return the members that are not None."""
     return {name: value for name, value in members.items() if value is not None}
 
 

@@ -1,1 +1,1 @@
-"""The people whom the bot can reach: their accounts, conversations, wishes and erasure."""
+"""The people that the bot can reach: their accounts, conversations, preferences and erasure."""

@@ -79,7 +79,7 @@ class Account:
         return current | set(self.former_conversation_ids)
 
     def has_left(self, conversation_id: str) -> bool:
-        """Whether a conversation was with the person, but is not any more."""
+        """Whether this is the id of a former conversation with the person."""
         return conversation_id in self.former_conversation_ids and all(
             one.id != conversation_id for one in self.conversations.values()
         )
@@ -110,7 +110,7 @@ class Account:
         return replace(self, former_conversation_ids=former)
 
     def joined_with(self, other: "Account") -> "Account":
-        """Return the account with what the ``other`` one of the same person has beyond it."""
+        """Return the account, completed with what the ``other`` one of the same person has."""
         older, newer = sorted((other, self), key=lambda each: each.preferences_at or _LONG_AGO)
         muted = max(
             (other, self),
@@ -148,16 +148,16 @@ class Account:
     ) -> "Account":
         """Return the account with the preferences that were ``wanted`` at that time.
 
-        What is newer stays. Whether the person wants alerts at all has a time of its own, so that
-        a stop which arrives late is not lost to whatever else they said since.
+        Newer ones stay. Whether the person wants alerts at all (``muted``) has a time of its own:
+        so a stop that arrives late still counts, although other preferences have changed since.
         """
-        told = self
+        account = self
         if is_news(at, self.preferences_at):
-            told = replace(self, preferences=dict(wanted), preferences_at=at)
+            account = replace(self, preferences=dict(wanted), preferences_at=at)
         muted, muted_at = self.preferences.get("muted"), self.muted_at
         if sets_muted and is_news(at, self.muted_at):
             muted, muted_at = wanted.get("muted"), at
-        return told._with_muted(muted, muted_at)
+        return account._with_muted(muted, muted_at)
 
     def _with_muted(self, muted: bool | None, muted_at: datetime | None) -> "Account":
         preferences = {name: value for name, value in self.preferences.items() if name != "muted"}
@@ -167,12 +167,12 @@ class Account:
 
     @property
     def lacks_pointer(self) -> bool:
-        """Whether no row leads from the person's object id to the account yet."""
+        """Whether the person's object id still needs a row that points to the account."""
         return self.aad_object_id not in (None, self.user_id, self.pointer_from)
 
 
 def is_news(at: datetime, known_at: datetime | None) -> bool:
-    """Tell whether what was so at one time is at least as new as what is known."""
+    """Tell whether something is at least as new as what is known."""
     return known_at is None or at >= known_at
 
 

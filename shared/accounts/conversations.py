@@ -1,4 +1,4 @@
-"""The cache of conversations: where an activity for a conversation goes.
+"""The cache of conversations: what it takes to send into one.
 
 Table ``conversations``, a row for each conversation, groups and threads too. PartitionKey: the hash
 of the bot's app id and the conversation's id, RowKey: the hash of the channel's id. So a
@@ -23,8 +23,8 @@ from shared.wire_models import ChannelAccount
 class Conversation:
     """A conversation of the bot's, and what it takes to send into it.
 
-    ``activity_id`` is that of the activity that it was started with. ``user_id`` is the person of
-    a one-to-one conversation; of a group, ``observed_at`` is when this was last seen to be so.
+    ``activity_id`` is that of the activity that it was started with. A one-to-one conversation has
+    the ``user_id`` of its person. A group has the time when it was last seen: ``observed_at``.
     """
 
     id: str
@@ -43,7 +43,6 @@ class ConversationStore:
     """Finds, keeps and forgets conversations."""
 
     def __init__(self, storage: Storage, app_id: str) -> None:
-        """Take the storage, and the app id of the bot whose conversations these are."""
         self._table = Table(storage, "conversations")
         self._app_id = app_id
 
@@ -78,7 +77,7 @@ class ConversationStore:
         )
 
     def move(self, conversation_id: str, channel_id: str, service_url: str) -> None:
-        """Have a conversation be reached by another service URL, if it is known."""
+        """Store another service URL for a conversation, if it is known."""
         row = self._table.get(self._key(conversation_id), key_of(channel_id))
         if row is not None:
             self.put(replace(_from_row(row), service_url=service_url))

@@ -1,8 +1,8 @@
-"""Who said stop and was then forgotten: their stop still holds, and nothing else is kept of them.
+"""The opt-outs of people who were erased: their stop still holds, and nothing else is kept.
 
-Table ``optouts``. A row for each id that such a person had, PartitionKey: a keyed hash (HMAC) of
-the bot's app id, the channel's id and the user's id, RowKey: ``optout``. The key is a random one of
-this storage, in the row ``key``/``key``, so that a copy of the hashes alone tells nothing.
+Table ``optouts``, a row for each id that such a person had. PartitionKey: a keyed hash (HMAC) of
+the bot's app id, the channel's id and the user's id; RowKey: ``optout``. The key of the hash is a
+random one of this storage, in the row ``key``/``key``, so the hashes alone tell nothing.
 """
 
 import hmac
@@ -19,10 +19,9 @@ _KEY = "key"
 
 
 class ErasedOptOuts:
-    """Remembers who said stop, without remembering who they are."""
+    """Knows the people who said stop and were erased, without knowing who they are."""
 
     def __init__(self, storage: Storage, app_id: str) -> None:
-        """Take the storage, and the app id of the bot that they said it to."""
         self._table = Table(storage, "optouts")
         self._app_id = app_id
 
@@ -31,11 +30,11 @@ class ErasedOptOuts:
         self._table.put({"PartitionKey": self._hash(channel_id, user_id), "RowKey": _ROW_KEY})
 
     def include(self, channel_id: str, user_id: str) -> bool:
-        """Tell whether this person said stop before they were forgotten."""
+        """Tell whether this person said stop before they were erased."""
         return self._table.get(self._hash(channel_id, user_id), _ROW_KEY) is not None
 
     def forget(self, channel_id: str, user_id: str) -> None:
-        """Forget that this person said stop, because they want to hear of things again."""
+        """Forget that this person said stop, because their account says it again, or not."""
         self._table.delete(self._hash(channel_id, user_id), _ROW_KEY)
 
     def _hash(self, channel_id: str, user_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Finding, changing and forgetting accounts.
+"""Finding, changing and erasing accounts.
 
 Table ``accounts``, a row for each person on each channel. PartitionKey: the hash of the bot's app
 id, the channel's id and the user's id, so that rows spread evenly and one look-up by key finds all
@@ -31,9 +31,9 @@ _POINTS_TO = "pointsTo"
 
 @dataclass(frozen=True)
 class StoredAccount:
-    """An account as it stands in the cache, and the version of it, for ETag and If-Match.
+    """An account as it is cached, and its version, for ETag and If-Match.
 
-    After a change, ``is_new`` tells that it was not there before.
+    After a change, ``is_new`` tells that the account was not there before.
     """
 
     account: Account
@@ -43,14 +43,14 @@ class StoredAccount:
 
 @dataclass(frozen=True)
 class Scanned:
-    """A row that a scan has come by: its key, and its account, if it has one."""
+    """A row that a scan has found: its key, and its account, if it has one."""
 
     key: str
     account: Account | None
 
 
 class AccountStore:
-    """Finds, changes and forgets accounts."""
+    """Finds, changes and erases accounts."""
 
     def __init__(
         self,
@@ -60,7 +60,6 @@ class AccountStore:
         keys: PersonalKeys,
         conversations: ConversationStore,
     ) -> None:
-        """Take the storage, the bot's app id, who said stop, people's keys, and conversations."""
         self._table = Table(storage, "accounts")
         self._app_id = app_id
         self._opt_outs = erased_opt_outs
@@ -82,8 +81,9 @@ class AccountStore:
     ) -> StoredAccount:
         """Read an account, change it and write it, so that no two writers undo each other.
 
-        ``change`` takes what is cached and returns what shall be; it is called again when somebody
-        else wrote in between, and what is equal is not written. Returns what is cached in the end.
+        ``change`` takes what is cached and returns the account as it is to be. It is called again
+        when somebody else has written in between. What is equal is not written. Returns what is
+        cached in the end.
         """
 
         def write() -> StoredAccount | None:
@@ -124,8 +124,8 @@ class AccountStore:
     ) -> tuple[list[Scanned], bool]:
         """Return the next accounts in the order of their keys, and whether there may be more.
 
-        ``after`` is the key of the last one before; what is ``up_to`` a key is looked at alone. The
-        keys are hashes, so they are spread evenly: a key tells what part of all is behind it.
+        They begin ``after`` one key and end with another, ``up_to``. The keys are hashes, so they
+        are spread evenly: a key tells what part of all accounts lies before it.
         """
         query, keys = "PartitionKey gt @after", {"after": after}
         if up_to is not None:
@@ -133,17 +133,16 @@ class AccountStore:
         rows: list[Row] = []
         token: str | None = None
         while not rows:
-            # Storage may return nothing, and go on all the same.
+            # A page may be empty and still not be the last.
             rows, token = self._table.page(query, keys, size=size, token=token)
             if token is None:
                 break
         return [Scanned(row["PartitionKey"], self._own(row)) for row in rows], token is not None
 
     def delete(self, channel_id: str, user_id: str) -> None:
-        """Forget a person, under both ids; all that stays is that they said stop, if they did.
+        """Erase a person, under both ids; only their stop is remembered, if they said it.
 
-        The row of the given id goes last, so that the same call, made again after a failure,
-        finds what is left.
+        The row of the given id goes last, so the same call finds the rest after a failure.
         """
         stored, own_id = self._find(channel_id, user_id)
         if stored is not None:
@@ -174,12 +173,12 @@ class AccountStore:
         return stored, user_id
 
     def _write(self, account: Account, stored: StoredAccount | None) -> StoredAccount | None:
-        """Write an account over the version that was read; None when somebody else was faster."""
+        """Write an account over the version that was read; None when it has changed since."""
         was_forgotten = (stored is None or account.lacks_pointer) and any(
             self._opt_outs.include(account.channel_id, user_id) for user_id in account.ids
         )
         if was_forgotten:
-            # They had said stop; from here on the account says so.
+            # They had said stop; now the account says so.
             account = replace(account, preferences={"muted": True, **account.preferences})
         account, made_under_object_id = self._pointed_to(account)
         if account.key is None:
@@ -194,7 +193,7 @@ class AccountStore:
         if version is None:
             return None
         if made_under_object_id is not None:
-            # Only now that its content is safe; if it changed meanwhile, it is joined once more.
+            # Only now that its content is safe. If it has changed, it is joined once more.
             pointer = self._pointer(account)
             if self._table.replace(pointer, version_of(made_under_object_id)) is None:
                 return None
@@ -207,14 +206,14 @@ class AccountStore:
         return StoredAccount(account, version, is_new=stored is None)
 
     def _drop_conversations(self, before: Account, after: Account) -> None:
-        """Forget what the account no longer names: it could not be found to be erased."""
+        """Delete conversations that the account no longer names: erasure would not find them."""
         for conversation_id in before.conversation_ids - after.conversation_ids:
             self._conversations.delete(conversation_id, after.channel_id)
 
     def _pointed_to(self, account: Account) -> tuple[Account, Row | None]:
-        """Have the object id lead to the account, which is joined with one made under that id.
+        """Make the object id lead to the account, joined with an account made under that id.
 
-        Returns the row of that one too: it is still to be made a pointer.
+        Returns the row of that account too: it still has to become a pointer.
         """
         if account.pointer_from != account.aad_object_id:
             account = replace(account, pointer_from=None)
@@ -241,7 +240,7 @@ class AccountStore:
         return None
 
     def _delete_row_of(self, owner_id: str, channel_id: str, user_id: str) -> None:
-        """Have an id find nobody, unless by now it leads to somebody else than its owner."""
+        """Delete the row of an id, unless it leads to somebody else than its owner."""
         row = self._row(channel_id, user_id)
         if row is not None and row.get(_POINTS_TO, owner_id) == owner_id:
             self._table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))

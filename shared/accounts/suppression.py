@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 from shared.accounts.account import Account
 
 
-def reason_against(account: Account, topic: str | None) -> str | None:
-    """Return in a sentence why a person gets no message on this topic.
+def suppression_reason(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person gets no message on this topic; None when they get it.
 
-    None: they may get it, if only to see whether they can be reached again.
+    It may be a probe, to see whether they can be reached again.
     """
-    wish = wish_against(account, topic)
-    if wish is None and account.is_out_of_reach and not is_probe_due(account, datetime.now(UTC)):
-        return hindrance(account)
-    return wish
+    reason = opt_out_reason(account, topic)
+    if reason is None and account.is_out_of_reach and not is_probe_due(account, datetime.now(UTC)):
+        return unreachable_reason(account)
+    return reason
 
 
-def wish_against(account: Account, topic: str | None) -> str | None:
-    """Return in a sentence why a person wants no message on this topic; None: they may get it."""
+def opt_out_reason(account: Account, topic: str | None) -> str | None:
+    """Return in a sentence why a person wants no message on this topic; None when they do."""
     preferences = account.preferences
     if preferences.get("muted"):
         return "The person wants no alerts"
@@ -27,7 +27,7 @@ def wish_against(account: Account, topic: str | None) -> str | None:
     return None
 
 
-def hindrance(account: Account) -> str:
+def unreachable_reason(account: Account) -> str:
     """Return in a sentence why a person cannot be reached."""
     if account.blocked:
         return "The person has blocked the bot"
@@ -35,5 +35,5 @@ def hindrance(account: Account) -> str:
 
 
 def is_probe_due(account: Account, now: datetime) -> bool:
-    """Tell whether one message may be let through to see whether the person can be reached."""
+    """Tell whether one message may go out to see whether the person can be reached again."""
     return account.probe_at is not None and account.probe_at <= now

@@ -1,1 +1,1 @@
-"""What becomes of each message: claimed before its call, recorded after it, kept when it failed."""
+"""The record of each message: claimed before its call, written after it, kept when it failed."""

@@ -37,12 +37,12 @@ class Status(StrEnum):
 
     @property
     def is_for_good(self) -> bool:
-        """Whether it is over even for a message that is put on a queue again."""
+        """Whether it stays so, even when the message is put on a queue again."""
         return self in (Status.SENT, Status.CANCELLED)
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more becomes of it by itself."""
+        """Whether it stays so unless the message is put on a queue again."""
         return self not in (Status.ACCEPTED, Status.SENDING, Status.RETRYING)
 
 
@@ -50,7 +50,7 @@ class Status(StrEnum):
 class Destination:
     """Where a call goes. ``conversation_id`` is None for a start, ``user_id`` for a group.
 
-    ``key`` seals what is recorded of the person; None when nothing is cached of them yet.
+    ``key`` encrypts what is recorded of the person; None when nothing is cached of them yet.
     """
 
     channel_id: str
@@ -65,10 +65,10 @@ class Destination:
 class Delivery:
     """A message on its way, and what became of it so far.
 
-    ``posting`` names the act by which the message was put on a queue, at first or after it had
-    failed. ``attempts`` counts the calls that were made for it. ``owner`` has the claim on making
-    the call, ``until`` then. ``alert_version`` is that of what the person sees of an alert, which
-    was ``recalled`` where they see nothing any more.
+    ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
+    ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
+    ``until`` that time. Of an alert, ``alert_version`` is the version that the person sees; where
+    it was ``recalled``, they see nothing.
     """
 
     id: str
@@ -105,6 +105,6 @@ class Delivery:
         return without_none(body)
 
     def to_properties(self, *, but: tuple[str, ...]) -> dict[str, Any]:
-        """Return its fields by their names in rows and answers; a flag that is not set is none."""
+        """Return its fields by their names in rows and answers, without flags that are not set."""
         properties = to_properties(self, but=but) | {"status": self.status.value}
         return {name: value for name, value in properties.items() if value is not False}

@@ -1,7 +1,7 @@
-"""What failed: listed, and kept whole until it is retried or old.
+"""Messages that failed: listed, and kept whole until they are retried or old.
 
-Table ``failures``, a row only for what failed, until it is retried. PartitionKey: the bot's app id
-and the day; RowKey: the hash of the delivery's id. It leads to the message, kept whole aside.
+Table ``failures``, a row for each of them. PartitionKey: the bot's app id and the day; RowKey: the
+hash of the delivery's id. The row has the key of the whole message among the large values.
 """
 
 import base64
@@ -12,7 +12,7 @@ from shared import json_text
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import from_row, to_properties
 from shared.storage.account import Storage
-from shared.storage.encryption import seal, unseal
+from shared.storage.encryption import decrypt, encrypt
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKey, PersonalKeys
 from shared.storage.tables import Table, key_of
@@ -35,11 +35,10 @@ class Failures:
     def __init__(
         self, storage: Storage, app_id: str, keys: PersonalKeys, large_values: LargeValues
     ) -> None:
-        """Take the storage, the bot's app id, and where keys and large texts are."""
         self._table = Table(storage, "failures")
         self._app_id = app_id
         self._keys = keys
-        self._claim_checks = large_values
+        self._large_values = large_values
 
     def keep(self, delivery: Delivery, failure: Failure) -> str:
         """Keep what failed; return the day that it is found by."""
@@ -51,7 +50,7 @@ class Failures:
             "RowKey": key_of(delivery.id),
             **to_properties(delivery),
             "queue": failure.queue,
-            "body": self._claim_checks.keep(_sealed(key, text) if key else text),
+            "body": self._large_values.keep(_encrypted(key, text) if key else text),
         }
         self._table.put(row)
         return day
@@ -59,25 +58,25 @@ class Failures:
     def find(self, delivery_id: str, day: str) -> Failure | None:
         """Return what was kept of a delivery that failed on that day.
 
-        None when it is no more, or when the person was forgotten with whose key it was sealed.
+        None when nothing is kept, or when it was encrypted with the key of a person who was erased.
         """
         row = self._table.get(self._partition(day), key_of(delivery_id))
-        text = self._claim_checks.fetch(row["body"]) if row is not None else None
+        text = self._large_values.fetch(row["body"]) if row is not None else None
         if row is None or text is None:
             return None
         if "keyId" in row:
             key = self._keys.find(row["keyId"])
             if key is None:
                 return None
-            text = unseal(key.value, base64.b64decode(text))
+            text = decrypt(key.value, base64.b64decode(text))
         return Failure(row["queue"], json_text.parse(text))
 
     def forget(self, delivery_id: str, day: str) -> None:
-        """Forget what was kept of a delivery: it was put back, and is on its way again."""
+        """Delete what was kept of a delivery: it was put back, and is on its way again."""
         row = self._table.get(self._partition(day), key_of(delivery_id))
         if row is not None:
             self._table.delete(row["PartitionKey"], row["RowKey"])
-            self._claim_checks.drop(row["body"])
+            self._large_values.drop(row["body"])
 
     def page(
         self, since: datetime, *, size: int, token: str | None = None
@@ -110,8 +109,8 @@ class Failures:
         return f"{self._app_id}-{day}"
 
 
-def _sealed(key: PersonalKey, text: str) -> str:
-    return base64.b64encode(seal(key.value, text)).decode()
+def _encrypted(key: PersonalKey, text: str) -> str:
+    return base64.b64encode(encrypt(key.value, text)).decode()
 
 
 def day_of(moment: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from shared import json_text
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.json_text import without_none
-from shared.storage.encryption import seal, unseal
+from shared.storage.encryption import decrypt, encrypt
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.records import to_fields
 from shared.storage.tables import Row, key_of
@@ -37,7 +37,7 @@ def keys_of(app_id: str, delivery_id: str) -> dict[str, str]:
 
 
 def place_in_alert(delivery_id: str) -> tuple[str, int] | None:
-    """Return the alert, and the page of its audience, that the id of a delivery is of; if any."""
+    """Return the alert, and the page of its audience, that a delivery belongs to; None: to none."""
     of_alert = _OF_ALERT.fullmatch(delivery_id)
     return (of_alert["alert"], int(of_alert["page"])) if of_alert is not None else None
 
@@ -59,7 +59,7 @@ def to_properties(delivery: Delivery) -> dict[str, Any]:
 
 
 def from_row(row: Row, find_key: FindKey | None = None) -> Delivery:
-    """Return the delivery that a row holds; with the ids of the person, where a key is found."""
+    """Return the delivery that a row holds, with the ids of the person where a key is found."""
     known = to_fields(Delivery, row)
     return Delivery(
         **{**known, "status": Status(known["status"]), "destination": _destination(row, find_key)}
@@ -77,7 +77,7 @@ def _of_destination(destination: Destination) -> dict[str, Any]:
     return {
         **plain,
         "keyId": destination.key.id,
-        "sealed": seal(destination.key.value, json_text.to_text(ids)),
+        "sealed": encrypt(destination.key.value, json_text.to_text(ids)),
     }
 
 
@@ -88,5 +88,5 @@ def _destination(row: Row, find_key: FindKey | None) -> Destination | None:
     key = find_key(row["keyId"]) if find_key and "keyId" in row else None
     user_id, conversation_id = None, row.get("conversationId")
     if key is not None:
-        user_id, conversation_id = json.loads(unseal(key.value, bytes(row["sealed"])))
+        user_id, conversation_id = json.loads(decrypt(key.value, bytes(row["sealed"])))
     return Destination(channel_id, "", None, conversation_id, user_id, key)

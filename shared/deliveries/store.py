@@ -2,13 +2,13 @@
 
 Table ``deliveries``, a row for each message. PartitionKey: the hash of the bot's app id and the
 delivery's id; RowKey: ``delivery``. The row is written before the call as a claim, a lease on
-making it, and again with the result: so a message that the queue gives out twice is sent once.
+making it, and again with the result. So a message that the queue delivers twice is sent once.
 
 The deliveries of an alert stand together, page by page of its audience, so that they are counted
 by reading their page. PartitionKey: the hash of the bot's app id, the alert's id and the page's
 number; RowKey: the member of the page, as in the delivery's id, ``<alert>:<page>:<member>``.
 
-The ids of people stand in both only sealed with the person's own key.
+The ids of people stand in both only encrypted with the person's own key.
 """
 
 import time
@@ -34,14 +34,14 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table
 
 MOST_ATTEMPTS = 6
-"""So many calls are made for a message, those that ended with the process too."""
+"""The most calls for a message, including those in the middle of which a process died."""
 
 _PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to make the call for a delivery, until it runs out; and the record of it so far."""
+    """The right to make the call for a delivery, for some seconds; and the record so far."""
 
     delivery: Delivery
     version: str
@@ -61,10 +61,7 @@ class DeliveryStore:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the storage, the bot's app id, people's keys, and what failed before.
-
-        ``give_up_ambiguous``: who died in the middle of a call is not followed by another try.
-        """
+        """With ``give_up_ambiguous``, no other try follows when a process died during a call."""
         self._table = Table(storage, "deliveries")
         self._app_id = app_id
         self._keys = keys
@@ -88,10 +85,10 @@ class DeliveryStore:
     def claim(self, delivery: Delivery, *, seconds: float, is_new: bool) -> Claim:
         """Claim the right to make the call for a delivery, for so many seconds.
 
-        ``is_new`` tells that it is most likely not recorded yet. Raises AlreadyDoneError when the
-        delivery is done; DeliveryUnderWayError while somebody else has the claim; where such calls
-        are given up, OutcomeUnknownError when whoever had it died in the middle of the call; and
-        ForgottenRecipientError when it was put back for somebody who was forgotten meanwhile.
+        With ``is_new`` it is most likely not recorded yet. Raises AlreadyDoneError when it is done,
+        DeliveryUnderWayError while somebody else has the claim, OutcomeUnknownError when a process
+        died during the call and no other try is to follow, and ForgottenRecipientError when the
+        message was put back, but its recipient has been erased.
         """
         now = self._clock()
         wanted = replace(
@@ -111,7 +108,7 @@ class DeliveryStore:
                 return self._row_of(wanted)
             known = from_row(row)
             if known.owner == wanted.owner:
-                # Storage has written what we claimed, and lost the answer.
+                # Storage has written our claim, and its answer was lost.
                 return row
             claimed, before = self._following(known, wanted, now), known
             if known.status.is_failure:
@@ -124,21 +121,21 @@ class DeliveryStore:
         return Claim(claimed, version)
 
     def is_done(self, delivery: Delivery) -> bool:
-        """Tell whether what a message asks for was done, or has failed, before it came again."""
+        """Tell whether the delivery of a message that came again is over already."""
         row = self._row(delivery.id)
         return row is not None and _is_done(from_row(row), delivery)
 
     def settle(self, claim: Claim, result: Delivery) -> None:
         """Record what became of a call.
 
-        The call was made: were the result lost, it would be made again. So storage that does not
-        answer is asked until the claim runs out, when others may make the call.
+        The call was made; if its result were lost, it would be made again. So this goes on trying
+        until the claim runs out and others may make the call.
         """
         row = self._row_of(replace(result, owner=claim.delivery.owner))
         while True:
             try:
-                # Who was so slow that somebody else has the claim by now leaves the result to them:
-                # they know that it is ambiguous.
+                # If we were so slow that somebody else has the claim, they record the result: they
+                # know that it is ambiguous.
                 self._table.replace(row, claim.version)
             except StorageUnavailableError:
                 if claim.delivery.until is None or self._clock() >= claim.delivery.until:
@@ -150,11 +147,11 @@ class DeliveryStore:
     def record(self, result: Delivery) -> None:
         """Record what became of a delivery for which no call was made.
 
-        What is done stays as it is, and so does what somebody else is about to do.
+        A record that is final stays as it is, and so does one that somebody else has the claim on.
         """
         result = replace(result, attempts=0)
         followed: Delivery | None = None
-        # When storage loses an answer, what is known the next time is what we wrote ourselves.
+        # When an answer of storage is lost, the row that is read next is our own.
         before: list[Delivery] = []
 
         def record(row: Row | None) -> Row:
@@ -186,7 +183,7 @@ class DeliveryStore:
                 self._forget_failure(each)
 
     def record_all(self, results: Sequence[Delivery]) -> None:
-        """Record what became of deliveries of one page of an alert; for none a call was made."""
+        """Record what became of deliveries of one page of an alert, without any call."""
         for start in range(0, len(results), MOST_ROWS_AT_ONCE):
             some = results[start : start + MOST_ROWS_AT_ONCE]
             if not self._table.insert_all([self._row_of(each) for each in some]):
@@ -194,15 +191,15 @@ class DeliveryStore:
                     self.record(each)
 
     def page(self, alert_id: str, page: int) -> list[Delivery]:
-        """Return what is recorded of the deliveries of a page of an alert, but for the recipients.
+        """Return the deliveries of a page of an alert, without their recipients.
 
-        They are sealed with a key for each of them; see ``with_recipients``.
+        Those are encrypted, each with a key of its own; see ``with_recipients``.
         """
         rows = self._table.partition(partition_of_page(self._app_id, alert_id, page))
         return [from_row(row) for row in rows]
 
     def with_recipients(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Return deliveries with their recipients, where these are recorded and not forgotten."""
+        """Return deliveries with their recipients, where these are recorded and not erased."""
         found = [(each, self.get(each.id)) for each in deliveries]
         return [
             replace(each, destination=known.destination) if known else each for each, known in found
@@ -211,9 +208,9 @@ class DeliveryStore:
     def note_change(
         self, delivery_id: str, alert_version: int, activity_id: str, *, recalled: bool
     ) -> None:
-        """Note that a person sees this version of an alert by now, or nothing of it any more.
+        """Record which version of an alert a person sees now, or that it was recalled.
 
-        ``activity_id`` is the id that it has by now.
+        ``activity_id`` is the id that it now has.
         """
 
         def note(row: Row | None) -> Row | None:
@@ -227,7 +224,7 @@ class DeliveryStore:
         self._table.change(self._keys_of(delivery_id), note)
 
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
-        """Return what is wanted as it follows what is recorded; raise when it must not."""
+        """Return the wanted record, completed from the known one; raise if it must not follow."""
         ambiguous = known.ambiguous
         if _is_done(known, wanted):
             raise AlreadyDoneError(f"This delivery is done: {known.status}")
@@ -253,10 +250,10 @@ class DeliveryStore:
         )
 
     def _forget_failure(self, known: Delivery) -> None:
-        """Forget what was kept of a delivery that is on its way again, or goes another way."""
+        """Delete what was kept when a delivery failed, as it is on its way again."""
         days = {known.failed_on} if known.failed_on else set[str]()
         if known.status is Status.SENDING:
-            # Whoever had the claim died, perhaps after the failure was kept and before it was said.
+            # A process died with the claim, perhaps after it kept a failure and did not record it.
             days = {day_of(known.updated_at), day_of(known.until or known.updated_at)}
         for day in days:
             self._failures.forget(known.id, day)
@@ -277,6 +274,6 @@ class DeliveryStore:
 
 
 def _is_done(known: Delivery, wanted: Delivery) -> bool:
-    """Tell whether a delivery is over; what failed may be put on a queue again, and is then not."""
+    """Tell whether a delivery is over. What failed is not, once it is put on a queue again."""
     was_put_back = wanted.posting != known.posting
     return known.status.is_final and (known.status.is_for_good or not was_put_back)

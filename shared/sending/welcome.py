@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.accounts.account import Account
 from shared.accounts.store import StoredAccount
-from shared.accounts.suppression import hindrance, is_probe_due, wish_against
+from shared.accounts.suppression import is_probe_due, opt_out_reason, unreachable_reason
 from shared.errors import SuppressedError
 from shared.messages.envelope import QueuedMessage
 from shared.wiring import Services
@@ -29,15 +29,15 @@ def require_welcome(
         if services.erased_opt_outs.include(channel_id, user_id):
             raise SuppressedError("The person wanted no alerts, and to be forgotten")
         return
-    wish = wish_against(account, topic)
-    if wish is not None:
-        raise SuppressedError(wish)
+    opt_out = opt_out_reason(account, topic)
+    if opt_out is not None:
+        raise SuppressedError(opt_out)
     if not account.is_out_of_reach:
         return
     if message is not None and (message.envelope.is_probe or _takes_probe(account, services)):
         message.envelope = message.envelope.model_copy(update={"is_probe": True})
         return
-    raise SuppressedError(hindrance(account))
+    raise SuppressedError(unreachable_reason(account))
 
 
 def _takes_probe(account: Account, services: Services) -> bool:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from azure.data.tables import TableClient, TableServiceClient
     from azure.storage.queue import QueueClient, QueueServiceClient
 
-# Too large, or not what storage takes: it would be the same the next time.
+# Too large, or not what storage takes: another try would end the same.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
-# Whoever asks for our health wants an answer now.
+# A health check must answer soon.
 _CHECK_BOUNDS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 0}
 
 _BOUNDS: dict[str, Any] = {
@@ -31,7 +31,7 @@ _BOUNDS: dict[str, Any] = {
     "read_timeout": 10,
     "retry_total": 3,
     "retry_backoff_factor": 0.2,
-    # Storage gives each answer an id of its own; to make one up takes longer than to sign.
+    # Storage gives each answer an id of its own, and making one up takes longer than signing.
     "auto_request_id": False,
 }
 
@@ -40,7 +40,6 @@ class Storage:
     """The storage account's tables and queues."""
 
     def __init__(self, account: StorageAccount, threads: int) -> None:
-        """Take where storage is, and how many threads may use it at a time."""
         self._account = account
         self._threads = threads
         self._lock = threading.Lock()
@@ -56,7 +55,7 @@ class Storage:
         from azure.storage.queue import TextBase64EncodePolicy
 
         with self._lock:
-            # To make one takes half as long as to send with it.
+            # Making one takes half as long as sending with it.
             if name not in self._queue_clients:
                 self._queue_clients[name] = self._queues.get_queue_client(
                     name, message_encode_policy=TextBase64EncodePolicy()

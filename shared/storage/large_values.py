@@ -1,4 +1,4 @@
-"""What is too large for a queue message, kept aside under a key that the message carries instead.
+"""Values that are too large for a queue message: kept aside, under a key that it carries instead.
 
 Table ``bodies``. PartitionKey: a random key, RowKey: the number of the part; a property of a row
 takes 64 KiB.
@@ -21,13 +21,12 @@ class LargeValues:
     """Keeps texts until they are fetched and dropped."""
 
     def __init__(self, storage: Storage) -> None:
-        """Take the storage."""
         self._table = Table(storage, "bodies")
 
     def keep(self, text: str, *, until: datetime | None = None) -> str:
         """Keep a text; return the key that it is fetched by.
 
-        It is kept for as long as records are, and ``until`` that time at least.
+        It is kept as long as records are, and at least ``until`` that time.
         """
         key = uuid.uuid4().hex
         content = text.encode()
@@ -41,19 +40,19 @@ class LargeValues:
         return key
 
     def fetch(self, key: str) -> str | None:
-        """Return the text that was kept under a key; None when there is none, or no more."""
+        """Return the text that was kept under a key; None when there is none."""
         rows = sorted(self._table.partition(key), key=lambda row: str(row["RowKey"]))
         if not rows or len(rows) < rows[0]["parts"]:
             return None
         return b"".join(bytes(row["part"]) for row in rows).decode()
 
     def drop(self, key: str) -> None:
-        """Forget the text that was kept under a key.
+        """Delete the text that was kept under a key.
 
-        What it was kept for is done, so storage that fails now is no failure of it.
+        The work that needed it is done, so an error of storage is only logged.
         """
         try:
             for row in self._table.partition(key):
                 self._table.delete(row["PartitionKey"], row["RowKey"])
         except StorageUnavailableError as error:
-            _logger.warning("What was kept aside could not be dropped: %s", error)
+            _logger.warning("A large value could not be deleted: %s", error)

@@ -1,7 +1,7 @@
 """Leases: of many who want to do the same thing at once, one does it.
 
 Table ``leases``, a row for each lease that is held. PartitionKey: the hash of what is leased;
-RowKey: ``lease``. Who dies while holding one leaves a row that runs out by itself.
+RowKey: ``lease``. When a process dies, the lease that it holds runs out by itself.
 """
 
 import logging
@@ -31,7 +31,6 @@ class Leases:
     """Hands out leases to all instances of the app."""
 
     def __init__(self, storage: Storage) -> None:
-        """Take the storage."""
         self._table = Table(storage, "leases")
 
     def acquire(self, *what: str, seconds: float) -> Lease | None:
@@ -50,9 +49,9 @@ class Leases:
         return Lease(key, version) if version is not None else None
 
     def release(self, lease: Lease) -> None:
-        """Give a lease back before it runs out; one that was taken over meanwhile stays.
+        """Give a lease back before it runs out, unless somebody else has taken it over.
 
-        What the lease was for is done, so storage that fails now is no failure of it.
+        The work that needed it is done, so an error of storage is only logged.
         """
         try:
             self._table.delete(lease.key, _ROW_KEY, lease.version)
@@ -63,7 +62,7 @@ class Leases:
         held = self._table.get(row["PartitionKey"], _ROW_KEY)
         if held is None:
             return self._table.insert(row)
-        # Storage may have written our row and lost the answer: then the lease is ours already.
+        # Storage may have written our row, and its answer was lost: then the lease is ours.
         if held["owner"] == row["owner"]:
             return version_of(held)
         return self._table.replace(row, version_of(held)) if held["until"] <= now else None

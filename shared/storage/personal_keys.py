@@ -1,8 +1,8 @@
-"""Keys that personal data are sealed with: with a person's key goes all that was sealed with it.
+"""The keys that encrypt personal data: one for each person, deleted when the person is erased.
 
 Table ``keys``. PartitionKey: a random id, RowKey: ``key``. The person's account holds the key too,
-so that sealing takes no round trip. What outlives the account, such as the record of a delivery,
-holds only the id of the key, and what is sealed with it.
+so encrypting takes no round trip. What outlives the account, such as the record of a delivery,
+holds only the id of the key and what is encrypted with it.
 """
 
 import uuid
@@ -27,20 +27,19 @@ class PersonalKeys:
     """Makes, finds and destroys keys."""
 
     def __init__(self, storage: Storage) -> None:
-        """Take the storage."""
         self._table = Table(storage, "keys")
 
     def make(self) -> PersonalKey:
-        """Return a new key, which is kept."""
+        """Make a key, store it and return it."""
         key = PersonalKey(uuid.uuid4().hex, new_key())
         self._table.put({"PartitionKey": key.id, "RowKey": _ROW_KEY, "value": key.value})
         return key
 
     def find(self, key_id: str) -> PersonalKey | None:
-        """Return a key, None when it was destroyed."""
+        """Return a key; None when it was destroyed."""
         row = self._table.get(key_id, _ROW_KEY)
         return PersonalKey(key_id, bytes(row["value"])) if row is not None else None
 
     def destroy(self, key_id: str) -> None:
-        """Destroy a key; nobody can read what is sealed with it from here on."""
+        """Destroy a key, so that what is encrypted with it can never be read again."""
         self._table.delete(key_id, _ROW_KEY)

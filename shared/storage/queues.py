@@ -29,26 +29,26 @@ class Queue:
             with ignoring(HTTPStatus.NOT_FOUND):
                 write()
                 return
-            # 204 says that it is there already, by somebody else's doing.
+            # 204: another thread or instance has just made it.
             with ignoring(HTTPStatus.CONFLICT, HTTPStatus.NO_CONTENT):
                 self._client.create_queue()
             write()
 
     def take(self) -> "QueueMessage | None":
-        """Take a message, which comes back in a minute unless it is deleted; None for none."""
+        """Take a message, which comes back in a minute unless it is deleted; None: no message."""
         with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
             return self._client.receive_message(visibility_timeout=60)
         return None
 
     def first_inserted_at(self) -> datetime | None:
-        """Return when the message came that is the first to be seen; None: there is none."""
+        """Return when the first visible message was put there; None when there is none."""
         with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
             messages = self._client.peek_messages(max_messages=1)
             return messages[0].inserted_on if messages else None
         return None
 
     def count(self) -> int:
-        """Return how many messages there are, those that cannot be seen included, or a few more."""
+        """Return how many messages there are, invisible ones included, or a few more."""
         with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
             return self._client.get_queue_properties().approximate_message_count or 0
         return 0
@@ -64,7 +64,7 @@ class Queue:
 
 
 def text_of(message: "QueueMessage") -> str:
-    """Return the text of a message that was taken: base64 as we write it, or else as it is."""
+    """Return the text of a message that was taken: from base64, or else as it stands."""
     content: str = message.content
     try:
         return base64.b64decode(content, validate=True).decode()

@@ -149,10 +149,9 @@ class Table:
     ) -> str:
         """Write what ``change`` makes of the row with these keys; return the version it then has.
 
-        ``change`` takes the row, or None where there is none, and is called again when somebody
-        else changed the row meanwhile. To write nothing, it returns what it took; where there is
-        no row then, the version is empty. ``is_new`` tells that there is most likely no row, so
-        that none is read at first.
+        ``change`` takes the row, or None where there is none. It is called again when somebody else
+        has changed the row. To write nothing, it returns what it took; where there is no row then,
+        the version is empty. With ``is_new`` there is most likely no row, so none is read at first.
         """
         is_read = not is_new
 

@@ -1,6 +1,6 @@
-"""How many messages a conversation takes in which time, where its channel says so.
+"""Limits of channels: so many messages into one conversation in so many seconds.
 
-Kept in memory, by each process for itself: where several processes send into one conversation, the
+Each process counts in its own memory. Where several processes send into one conversation, the
 Connector has the last word.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from shared.errors import HeldBackError
 
 _REASON = "the conversation got as many messages as its channel takes"
-# Below so many conversations, looking for those to forget is not worth its time.
+# With fewer conversations than this, looking for those to drop is not worth its time.
 _FEW_CONVERSATIONS = 1024
 
 
 @dataclass
 class _Calls:
-    """The times of the latest calls, in order, some still to come; and when they no more matter."""
+    """The times of the latest calls, in order, some in the future; and until when they matter."""
 
     times: list[float] = field(default_factory=list)
     returns_at: float = 0.0
@@ -33,7 +33,6 @@ class ConversationLimits:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take a clock that tells seconds."""
         self._clock = clock
         self._lock = threading.Lock()
         self._conversations: dict[str, _Calls] = {}
@@ -82,7 +81,7 @@ class ConversationLimits:
             for conversation_id, calls in self._conversations.items()
             if calls.matter_until > now
         }
-        # Twice as many until the next time: so the work for each new conversation stays the same.
+        # Next when there are twice as many: so the work for each new conversation stays the same.
         self._clean_at = max(_FEW_CONVERSATIONS, 2 * len(self._conversations))
 
 
@@ -93,7 +92,7 @@ def _free_at(calls: _Calls, limit: tuple[int, float]) -> float:
 
 
 def _return_at(calls: _Calls, at: float, limits: Sequence[tuple[int, float]]) -> float:
-    """Return when what is held back shall come back: one after the other, as fast as allowed."""
+    """Return when a call that is held back may come back: one after the other, at full pace."""
     pace = max(seconds / count for count, seconds in limits)
     calls.returns_at = max(at, calls.returns_at + pace)
     calls.matter_until = max(calls.matter_until, calls.returns_at)

@@ -2,12 +2,12 @@
 
 Table ``lanes``, a row for each lane: what goes to one service host for one tenant. PartitionKey:
 the hash of the bot's app id, the host and the tenant's id; RowKey: ``lane``. The row holds the time
-of the first slot that nobody has reserved, and the pause of the lane, if there is one. It is only
-changed over the version that was read, so no slot and no probe is given out twice.
+of the first slot that is not reserved, and the pause of the lane, if there is one. It is written
+only over the version that was read, so no slot and no probe is handed out twice.
 
-A slot is the right to make one call at its time. Instances reserve chunks of them, the larger the
-more is sent. A pause holds all instances back: until its end when the service throttled, else until
-a probe, which is a single call that is let through at intervals, has come through.
+A slot is the right to make one call at its time. Instances reserve chunks of slots, larger ones
+when more is sent. A pause holds all instances back. After throttling it ends at a given time. Any
+other pause ends when a probe succeeds: a single call that is let through at intervals.
 """
 
 import secrets
@@ -26,7 +26,7 @@ _LONGEST_JITTER_MILLISECONDS = 20
 _KNOWLEDGE_HOLDS = timedelta(seconds=1)
 _THROTTLED_TOGETHER = timedelta(seconds=10)
 PROBE_IS_OUT: Final = timedelta(seconds=5)
-"""For so long after a probe was let through it may still be under way."""
+"""How long a probe may be under way after it was let through."""
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
@@ -58,7 +58,7 @@ class LaneState:
 
     ``next_slot_at`` is the first slot that is free; ``next_alert_at`` is when what comes next of an
     alert may be due. With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until``
-    is when the next probe is due; without, it is over then. The last probe was let through at
+    is when the next probe is due; without, it ends then. The last probe was let through at
     ``probed_at``.
     """
 
@@ -83,7 +83,7 @@ class LaneState:
         return max(time for time in times if time is not None)
 
     def is_probe_due(self, now: datetime) -> bool:
-        """Tell whether a call shall be let through to see whether the pause may end."""
+        """Tell whether a call is to be let through, to see whether the pause may end."""
         return self.probe_seconds is not None and not self._is_until_after(now)
 
     def was_another_throttled(self, conversation: str, now: datetime) -> bool:
@@ -121,7 +121,7 @@ class LaneState:
         return self.probed_at is not None and now - self.probed_at < PROBE_IS_OUT
 
     def lifted(self) -> "LaneState":
-        """Return the state once a probe came through."""
+        """Return the state once a probe has succeeded."""
         if self.probe_seconds is None:
             return self
         return replace(
@@ -133,7 +133,7 @@ class LaneState:
 
 
 class LaneRow:
-    """A row that all instances change: what this process last knew of it, and its version."""
+    """A row that all instances change: its state and version as this process knows them."""
 
     def __init__(self, table: Table, key: str, clock: Clock, sleep: Sleep) -> None:
         self._table = table
@@ -146,7 +146,7 @@ class LaneRow:
         self.write_lasts = timedelta(0)
 
     def refresh(self, *, write_follows: bool = False) -> None:
-        """Read the row when what is known is a second old; a write finds out by itself."""
+        """Read the row when what is known is a second old; a write notices changes by itself."""
         if self._known_at is None or (
             not write_follows and self._clock() - self._known_at >= _KNOWLEDGE_HOLDS
         ):
@@ -155,7 +155,7 @@ class LaneRow:
     def change(self, change: Callable[[LaneState], LaneState]) -> bool:
         """Write what ``change`` makes of the row, and tell whether that is something else.
 
-        It is called again when somebody else was faster.
+        ``change`` is called again when somebody else has changed the row.
         """
 
         def write() -> bool | None:

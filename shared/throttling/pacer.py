@@ -34,8 +34,8 @@ _SHORTEST_RETURN = timedelta(seconds=0.5)
 _SHORTEST_HTTP_RETURN_SECONDS = 1.0
 _DEFAULT_RETRY_AFTER_SECONDS = 10.0
 _CREDENTIAL_PROBE_SECONDS = 60.0
-# Of a lane's pace alerts leave this much to all else: what people are told one by one shall not
-# wait until everybody has been told something.
+# Alerts leave this part of a lane's pace to single messages, which must not wait for an alert to
+# everybody.
 _LEFT_BY_ALERTS = 0.1
 
 
@@ -56,7 +56,7 @@ class Pacer:
 
     ``reserve``, ``wait`` and ``count`` raise HeldBackError when the call must not be made now, and
     StorageUnavailableError when storage cannot tell. What is noted after a call raises nothing: the
-    call was made, and the next one will tell the same.
+    call was made, and the next one will meet the same.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Pacer:
         clock: Clock = lambda: datetime.now(UTC),
         sleep: Sleep = time.sleep,
     ) -> None:
-        """Take the storage, the bot's app id, and the most calls to make in a lane each second."""
+        """``rate_per_second`` is the most calls in a lane each second."""
         self._table = Table(storage, "lanes")
         self._app_id = app_id
         self._rate_per_second = rate_per_second
@@ -76,14 +76,14 @@ class Pacer:
         self._sleep = sleep
         self._lanes: dict[Lane, _SharedLane] = {}
         self._lock = threading.Lock()
-        # Whether the credential may fail. While it is known to be good, nobody asks for its lane.
+        # Whether the credential may fail. While it is known to be good, its lane is not read.
         self._is_suspicious = True
 
     def reserve(self, lane: Lane) -> Slot:
         """Return a slot for a call that a queue asks for; it is at most two seconds away.
 
-        Where a pause has a probe due, of all who ask at once one gets it: its slot is due at once.
-        The probe is gone even when no call is made, so this is for who is about to make one.
+        Where a probe is due, one of all who ask at once gets it, and its slot is due at once. The
+        probe is used up even when no call is made, so ask only when you are about to make one.
         """
         probe = self._probe(lane)
         return probe or Slot(lane, self._shared(lane).take_slot())
@@ -107,8 +107,8 @@ class Pacer:
     def count(self, lane: Lane) -> Slot:
         """Count a call over HTTP, which is made at once: it takes a slot, but does not wait for it.
 
-        Beyond a second ahead no slot is reserved for it. A pause holds it back, unless it is the
-        probe: where nothing comes from the queues, the pause would never end.
+        Further than a second ahead no slot is reserved for it. A pause holds it back, unless it is
+        the probe: without messages on the queues, the pause would never end.
         """
         probe = self._probe(lane, is_http=True)
         if probe is None:
@@ -119,8 +119,8 @@ class Pacer:
         """Return when the first of an alert's next calls is due in each lane; they are spaced.
 
         No slots are reserved: each call takes one when it is due. Raises HeldBackError, scheduling
-        none, where not all of them are due ``within`` that time. A lane that is paused is waited
-        for only by those who wait for nothing else.
+        none, when not all of them are due ``within`` that time. Calls wait for a paused lane only
+        when there are no calls in other lanes.
         """
         now = self._clock()
         shared = {lane: self._shared(lane) for lane in calls}
@@ -150,8 +150,8 @@ class Pacer:
     ) -> None:
         """Note that the Connector throttled a call; ``conversation_id`` is None for a start.
 
-        One conversation has a limit of its own. A start, or two conversations within ten seconds,
-        mean that the whole lane is too fast: it pauses, for ten seconds when none are given.
+        One conversation may have hit its own limit. A start, or two conversations within ten
+        seconds, mean that the whole lane is too fast. It pauses, for ten seconds by default.
         """
         conversation = key_of(conversation_id) if conversation_id is not None else None
         if retry_after_seconds is None:
@@ -195,8 +195,8 @@ class Pacer:
     def passed(self, slot: Slot) -> None:
         """Note that the call of a slot reached the Connector, and the credential was good.
 
-        That ends the pause that its slot was a probe of. So a probe that found its lane still
-        disabled is not to be noted here, or the pause is to be set again.
+        If the slot was a probe, that ends the pause. So do not call this for a probe that found its
+        lane still disabled, or set the pause again.
         """
         self._is_suspicious = False
         if slot.probes is not None:
@@ -238,8 +238,8 @@ class Pacer:
 class _SharedLane:
     """A lane, and the slots of it that this process has reserved.
 
-    Each method takes the lock, also for its round trip to storage: who comes meanwhile waits for
-    that, and finds the rest of the chunk.
+    Each method holds the lock, also during its round trip to storage: other threads wait for that,
+    and find the rest of the chunk.
     """
 
     def __init__(
@@ -314,14 +314,14 @@ class _SharedLane:
             return self._row.state
 
     def take_alert(self, lasts: timedelta) -> datetime:
-        """Return when an alert's next calls are due, which take so long altogether."""
+        """Return when an alert's next calls are due, which take so long together."""
         first = self._clock()
 
         def taken(state: LaneState) -> LaneState:
             nonlocal first
             now = self._clock()
             first = state.alert_at(now)
-            # What a pause holds back is due with its end; nobody waits for it beyond that.
+            # What a pause holds back is due when it ends, and takes no time from what comes after.
             return state if state.is_paused(now) else replace(state, next_alert_at=first + lasts)
 
         with self._lock:
@@ -343,7 +343,7 @@ class _SharedLane:
         def reserved(state: LaneState) -> LaneState:
             self._require_open(state, is_http=is_http)
             now = self._clock()
-            # Where storage is slow, slots from now on would be over before they are written.
+            # Where storage is slow, slots from now on would be lost before they are written.
             first = now + min(max(self._row.write_lasts, timedelta(0)), _LONGEST_LEAD)
             if state.next_slot_at is not None:
                 first = max(first, state.next_slot_at)
@@ -378,7 +378,7 @@ class _SharedLane:
             return
         returns_at = max(next_slot_at - _TOO_FAR_RETURNS_BEFORE, now + _SHORTEST_RETURN)
         if self._too_far_returns_at is not None:
-            # So they do not all come back at one moment.
+            # So that they do not all come back at the same moment.
             returns_at = max(returns_at, self._too_far_returns_at + self._interval)
         self._too_far_returns_at = returns_at
         raise HeldBackError(_TOO_MANY, (returns_at - now).total_seconds())
@@ -392,7 +392,7 @@ class _SharedLane:
         if is_http:
             raise HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
         if state.is_probe_out(now):
-            # How it went is known in a moment; whoever comes now need not miss that by a minute.
+            # How it went is known in a moment, so nothing needs to wait for the next probe.
             remaining = min(remaining, PROBE_IS_OUT.total_seconds())
         if state.paused_until != self._held_back_until:
             self._held_back_until = state.paused_until

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ReceiveActivity.commands import Command, obey, read_command
+from ReceiveActivity.commands import Command, apply_command, read_command
 from ReceiveActivity.texts import confirmation
 
 
@@ -41,8 +41,8 @@ def test_everything_else_is_no_command(text: str):
 
 
 def test_stop_and_start_are_each_others_opposite():
-    stopped = obey(Command("stop"), {"interests": ["Lighthouses"]})
-    started = obey(Command("start"), stopped)
+    stopped = apply_command(Command("stop"), {"interests": ["Lighthouses"]})
+    started = apply_command(Command("start"), stopped)
 
     assert stopped == {"interests": ["Lighthouses"], "muted": True}
     assert started == {"interests": ["Lighthouses"], "muted": False}
@@ -51,17 +51,17 @@ def test_stop_and_start_are_each_others_opposite():
 def test_following_a_topic_unmutes_it_and_names_it_once():
     preferences = {"interests": ["lighthouses"], "mutedTopics": ["LIGHTHOUSES", "Rain"]}
 
-    wanted = obey(Command("follow", "Lighthouses"), preferences)
+    wanted = apply_command(Command("follow", "Lighthouses"), preferences)
 
     assert wanted == {"interests": ["Lighthouses"], "mutedTopics": ["Rain"]}
 
 
 def test_unfollowing_the_last_topic_leaves_nothing_behind():
-    assert obey(Command("unfollow", "RAIN"), {"interests": ["Rain"]}) == {}
+    assert apply_command(Command("unfollow", "RAIN"), {"interests": ["Rain"]}) == {}
 
 
 def test_muting_a_topic_keeps_the_others():
-    assert obey(Command("mute", "Rain"), {"mutedTopics": ["Snow"]}) == {
+    assert apply_command(Command("mute", "Rain"), {"mutedTopics": ["Snow"]}) == {
         "mutedTopics": ["Snow", "Rain"]
     }
 

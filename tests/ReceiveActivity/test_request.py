@@ -55,7 +55,7 @@ def test_the_tenant_is_found_in_either_place():
 
 
 def test_the_mention_that_calls_the_bot_is_not_what_was_said():
-    assert activity(text='<at id="0">Notify Bot</at> stop\n').said == "stop"
+    assert activity(text='<at id="0">Notify Bot</at> stop\n').text_without_mention == "stop"
 
 
 @pytest.mark.parametrize(

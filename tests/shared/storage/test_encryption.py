@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from shared.storage.encryption import derived_key, new_key, seal, unseal
+from shared.storage.encryption import decrypt, derived_key, encrypt, new_key
 
 TEXTS = ["", "a:1", "Grüße 😀", "half of an emoji \ud83d", "x" * 100_000]
 
@@ -12,13 +12,13 @@ TEXTS = ["", "a:1", "Grüße 😀", "half of an emoji \ud83d", "x" * 100_000]
 def test_what_was_sealed_is_read_with_the_key(text):
     key = new_key()
 
-    assert unseal(key, seal(key, text)) == text
+    assert decrypt(key, encrypt(key, text)) == text
 
 
 def test_what_was_sealed_tells_nothing_without_the_key():
     key = new_key()
 
-    first, second = seal(key, "a:1 says hello"), seal(key, "a:1 says hello")
+    first, second = encrypt(key, "a:1 says hello"), encrypt(key, "a:1 says hello")
 
     assert b"a:1" not in first
     assert b"hello" not in first
@@ -27,18 +27,18 @@ def test_what_was_sealed_tells_nothing_without_the_key():
 
 
 def test_another_key_does_not_fit():
-    with pytest.raises(ValueError, match="not sealed with this key"):
-        unseal(new_key(), seal(new_key(), "a:1"))
+    with pytest.raises(ValueError, match="not encrypted with this key"):
+        decrypt(new_key(), encrypt(new_key(), "a:1"))
 
 
 @pytest.mark.parametrize("position", [0, 11, 12, -17, -1])
 def test_what_was_changed_is_noticed(position):
     key = new_key()
-    sealed = bytearray(seal(key, "a:1"))
+    sealed = bytearray(encrypt(key, "a:1"))
     sealed[position] ^= 1
 
     with pytest.raises(ValueError, match="was changed"):
-        unseal(key, bytes(sealed))
+        decrypt(key, bytes(sealed))
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 11, 12, 27])
@@ -47,7 +47,7 @@ def test_what_was_cut_off_is_noticed(length):
 
     # Each part of it is noticed by another check, with other words.
     with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
-        unseal(key, seal(key, "a:1")[:length])
+        decrypt(key, encrypt(key, "a:1")[:length])
 
 
 def test_each_new_key_is_another():
@@ -63,7 +63,7 @@ def test_a_derived_key_depends_on_the_secret_and_the_purpose_alone():
     assert derived_key("secret", "fingerprint") != key
     assert derived_key("another", "answer") != key
     assert derived_key("secretanswer", "") != key
-    assert unseal(key, seal(key, "a:1")) == "a:1"
+    assert decrypt(key, encrypt(key, "a:1")) == "a:1"
 
 
 def test_the_cipher_is_loaded_only_when_something_is_sealed():
