@@ -175,14 +175,12 @@ def _matches(account: Account, query: AccountQuery) -> bool:
 def _with_conversation(
     account: Account, told: ConversationAccount | None, services: Services
 ) -> Account:
-    bot_id = account.bot.id if account.bot else ""
     previous = account.conversation
     if told is None:
         if previous is not None:
             services.conversations.delete(previous.id, account.channel_id)
-        return account.without_conversation(bot_id)
-    known = previous if previous is not None and previous.id == told.id else None
-    activity_id = known.activity_id if known else None
+        return account.without_conversation()
+    activity_id = previous.activity_id if previous and previous.id == told.id else None
     # First the conversation: who finds it in the account must find its row.
     services.conversations.put(
         Conversation(
@@ -199,8 +197,7 @@ def _with_conversation(
     )
     if not told.is_one_to_one:
         return account
-    one_to_one = OneToOne(told.id, told.conversation_type, activity_id)
-    return account.with_conversation(bot_id, one_to_one)
+    return account.with_conversation(OneToOne(told.id, told.conversation_type, activity_id))
 
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:

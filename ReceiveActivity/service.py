@@ -131,28 +131,29 @@ def _with_news(account: Account, person: Participant, seen: _Seen, services: Ser
     )
     if not seen.conversation.is_one_to_one:
         return told
-    known = account.conversations.get(seen.bot_account.id)
+    known = account.conversation
     # The activity that it was started with stays with it.
     activity_id = known.activity_id if known and known.id == seen.conversation.id else None
     one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type, activity_id)
-    if known is None or known.id != one_to_one.id or account.service_url != activity.service_url:
+    before = (account.conversation_id, account.service_url, account.bot and account.bot.id)
+    if before != (one_to_one.id, activity.service_url, seen.bot.id):
         # First the conversation: who finds it in the account must find its row.
         services.conversations.put(
             replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
         )
-        told = told.with_conversation(seen.bot_account.id, one_to_one)
+        told = told.with_conversation(one_to_one)
     return replace(told, installed=True, blocked=False, probe_at=None)
 
 
 def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
-    channel_id, bot_id = seen.activity.channel_id, seen.bot_account.id
+    channel_id = seen.activity.channel_id
 
     def left(stored: StoredAccount | None) -> Account:
         account = stored.account if stored else Account(channel_id, person.id)
         if not is_news(seen.at, account.observed_at):
             return account
         return replace(
-            account.without_conversation(bot_id),
+            account.without_conversation(),
             installed=False,
             # The channel itself says so, so no probe is needed.
             probe_at=None,
@@ -161,7 +162,7 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
 
     if services.accounts.get(channel_id, person.id) is not None:
         account = services.accounts.change(channel_id, person.id, left).account
-        if bot_id in account.conversations:
+        if account.conversation is not None:
             # They have come back since.
             return
     services.conversations.delete(seen.conversation.id, channel_id)

@@ -26,13 +26,13 @@ class OneToOne:
 class Account:
     """A person on a channel, and what the bot knows of them.
 
-    ``conversations`` are the one-to-one conversations by bot id, under the empty id while the bot's
-    is unknown. ``preferences`` are kept as they came; they were so at ``preferences_at``, ``muted``
-    among them at ``muted_at``, and the rest at ``observed_at``. ``pointer_from`` is the object id
-    from which a row points here. ``former_conversation_ids`` still lead to the person, and are
-    forgotten with them. Of who is ``blocked`` or not ``installed`` because the Connector said so,
-    ``probe_at`` is when a message is let through again, to see whether it is still so. What is
-    recorded of the person elsewhere is sealed with their ``key``, or those of ``former_key_ids``.
+    ``preferences`` are kept as they came. They were so at ``preferences_at``, but ``muted`` at
+    ``muted_at``; the rest of the account was so at ``observed_at``. ``pointer_from`` is the object
+    id that leads here by a row of its own. ``former_conversation_ids`` still lead to the person;
+    their rows go when the account goes. Where the Connector said that somebody is ``blocked`` or
+    not ``installed``, one message is let through at ``probe_at``, to see whether it is still so.
+    What is recorded of the person elsewhere is sealed with their ``key``, or with one of
+    ``former_key_ids``.
     """
 
     channel_id: str
@@ -45,7 +45,7 @@ class Account:
     locale: str | None = None
     time_zone: str | None = None
     preferences: dict[str, Any] = field(default_factory=dict)
-    conversations: dict[str, OneToOne] = field(default_factory=dict)
+    conversation: OneToOne | None = None
     installed: bool | None = None
     blocked: bool | None = None
     observed_at: datetime | None = None
@@ -68,44 +68,34 @@ class Account:
         return [each for each in (self.aad_object_id, self.user_id) if each is not None]
 
     @property
-    def conversation(self) -> OneToOne | None:
-        """The one-to-one conversation with the bot's own account."""
-        return self.conversations.get(self.bot.id if self.bot else "")
+    def conversation_id(self) -> str | None:
+        """The id of the one-to-one conversation, None where there is none."""
+        return self.conversation.id if self.conversation else None
 
     @property
     def conversation_ids(self) -> set[str]:
-        """The ids of all conversations that lead to the person, by now or in former times."""
-        current = {one.id for one in self.conversations.values()}
-        return current | set(self.former_conversation_ids)
+        """The ids of all conversations that lead to the person, the current and former ones."""
+        return {*filter(None, (self.conversation_id,)), *self.former_conversation_ids}
 
     def has_left(self, conversation_id: str) -> bool:
         """Whether this is the id of a former conversation with the person."""
-        return conversation_id in self.former_conversation_ids and all(
-            one.id != conversation_id for one in self.conversations.values()
-        )
+        is_former = conversation_id in self.former_conversation_ids
+        return is_former and conversation_id != self.conversation_id
 
-    def with_conversation(self, bot_id: str, conversation: OneToOne) -> "Account":
-        """Return the account with this conversation for this account of the bot."""
-        known = self.conversations.get(bot_id)
-        former = self.former_conversation_ids
-        if known is not None and known.id != conversation.id:
-            former = _latest(*former, known.id)
-        return replace(
-            self,
-            conversations={**self.conversations, bot_id: conversation},
-            former_conversation_ids=former,
-        )
+    def with_conversation(self, conversation: OneToOne) -> "Account":
+        """Return the account with another one-to-one conversation."""
+        is_same = self.conversation_id == conversation.id
+        account = self if is_same else self.without_conversation()
+        return replace(account, conversation=conversation)
 
-    def without_conversation(self, bot_id: str) -> "Account":
-        """Return the account without the conversation with this account of the bot."""
-        remaining = dict(self.conversations)
-        known = remaining.pop(bot_id, None)
-        if known is None:
+    def without_conversation(self) -> "Account":
+        """Return the account without a one-to-one conversation; its id still leads here."""
+        if self.conversation is None:
             return self
-        return replace(self, conversations=remaining).having_left(known.id)
+        return replace(self, conversation=None).having_left(self.conversation.id)
 
     def having_left(self, conversation_id: str) -> "Account":
-        """Return the account with an id that leads to the person, if not to a conversation."""
+        """Return the account with the id of one more conversation that the person had."""
         former = _latest(*self.former_conversation_ids, conversation_id)
         return replace(self, former_conversation_ids=former)
 
@@ -128,11 +118,11 @@ class Account:
             preferences_at=newer.preferences_at,
             installed=other.installed if self.installed is None else self.installed,
             blocked=other.blocked if self.blocked is None else self.blocked,
-            conversations={**other.conversations, **self.conversations},
+            conversation=self.conversation or other.conversation,
             former_conversation_ids=_latest(
                 *self.former_conversation_ids,
                 *other.former_conversation_ids,
-                *(one.id for one in other.conversations.values()),
+                *filter(None, (other.conversation_id,)),
             ),
             key=self.key or other.key,
             former_key_ids=_distinct(

@@ -3,76 +3,72 @@
 import json
 from typing import Any
 
-from shared import json_text
 from shared.accounts.account import Account, OneToOne
+from shared.json_text import to_text, without_none
+from shared.storage import records
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.tables import Row
 from shared.wire_models import ChannelAccount
 
+_WRITTEN_AS_JSON = (
+    "bot",
+    "preferences",
+    "conversation",
+    "former_conversation_ids",
+    "former_key_ids",
+)
+
 
 def to_properties(account: Account) -> dict[str, Any]:
     """Return the properties of the row of an account."""
-    properties = {
-        "channelId": account.channel_id,
-        "userId": account.user_id,
-        "name": account.name,
-        "aadObjectId": account.aad_object_id,
-        "tenantId": account.tenant_id,
-        "bot": json_text.to_text(account.bot.to_json()) if account.bot else None,
-        "serviceUrl": account.service_url,
-        "locale": account.locale,
-        "timeZone": account.time_zone,
-        "preferences": json_text.to_text(account.preferences) if account.preferences else None,
-        "conversations": json_text.to_text(
-            {bot_id: vars(one) for bot_id, one in account.conversations.items()}
-        )
-        if account.conversations
-        else None,
-        "installed": account.installed,
-        "blocked": account.blocked,
-        "observedAt": account.observed_at,
-        "preferencesAt": account.preferences_at,
-        "mutedAt": account.muted_at,
-        "pointerFrom": account.pointer_from,
-        "formerConversationIds": json_text.to_text(account.former_conversation_ids)
-        if account.former_conversation_ids
-        else None,
-        "probeAt": account.probe_at,
-        "keyId": account.key.id if account.key else None,
-        "key": account.key.value if account.key else None,
-        "formerKeyIds": json_text.to_text(account.former_key_ids)
-        if account.former_key_ids
-        else None,
+    one = account.conversation
+    texts = {
+        "bot": account.bot.to_json() if account.bot else None,
+        "preferences": account.preferences,
+        "conversation": without_none(vars(one)) if one else None,
+        "formerConversationIds": account.former_conversation_ids,
+        "formerKeyIds": account.former_key_ids,
     }
-    return {name: value for name, value in properties.items() if value is not None}
+    return {
+        **records.to_properties(account, but=(*_WRITTEN_AS_JSON, "key")),
+        **{name: to_text(value) for name, value in texts.items() if value},
+        **({"keyId": account.key.id, "key": account.key.value} if account.key else {}),
+    }
 
 
 def from_row(row: Row) -> Account:
     """Return the account that a row holds."""
-    bot = row.get("bot")
+    known = records.to_fields(Account, row)
+    known |= {name: json.loads(known[name]) for name in _WRITTEN_AS_JSON if name in known}
+    bot, conversation = known.get("bot"), known.get("conversation")
+    former_ids = known.get("former_conversation_ids", [])
+    if "conversations" in row:
+        conversation, *others = _own_first(json.loads(row["conversations"]), bot)
+        former_ids = [*former_ids, *(one["id"] for one in others)]
     return Account(
-        channel_id=row["channelId"],
-        user_id=row["userId"],
-        name=row.get("name"),
-        aad_object_id=row.get("aadObjectId"),
-        tenant_id=row.get("tenantId"),
-        bot=ChannelAccount.model_validate(json.loads(bot)) if bot else None,
-        service_url=row.get("serviceUrl"),
-        locale=row.get("locale"),
-        time_zone=row.get("timeZone"),
-        preferences=json.loads(row.get("preferences", "{}")),
-        conversations={
-            bot_id: OneToOne(**one)
-            for bot_id, one in json.loads(row.get("conversations", "{}")).items()
-        },
-        installed=row.get("installed"),
-        blocked=row.get("blocked"),
-        observed_at=row.get("observedAt"),
-        preferences_at=row.get("preferencesAt"),
-        muted_at=row.get("mutedAt"),
-        pointer_from=row.get("pointerFrom"),
-        former_conversation_ids=tuple(json.loads(row.get("formerConversationIds", "[]"))),
-        probe_at=row.get("probeAt"),
-        key=PersonalKey(row["keyId"], bytes(row["key"])) if "keyId" in row else None,
-        former_key_ids=tuple(json.loads(row.get("formerKeyIds", "[]"))),
+        **known
+        | {
+            "bot": ChannelAccount.model_validate(bot) if bot else None,
+            "conversation": OneToOne(**conversation) if conversation else None,
+            "former_conversation_ids": tuple(former_ids),
+            "former_key_ids": tuple(known.get("former_key_ids", ())),
+            "key": PersonalKey(row["keyId"], bytes(row["key"])) if "keyId" in row else None,
+        }
     )
+
+
+def _own_first(
+    conversations: dict[str, dict[str, Any]], bot: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the conversations of a row of the time when it had one for each id of the bot.
+
+    The first is that with the account's own bot, by the same id, or by the same id with or without
+    its prefix. Else it is the latest.
+    """
+    own_id = bot["id"] if bot else ""
+
+    def fitness(bot_id: str) -> tuple[bool, bool]:
+        return bot_id == own_id, bot_id.removeprefix("28:") == own_id.removeprefix("28:")
+
+    latest_first = reversed(conversations)
+    return [conversations[each] for each in sorted(latest_first, key=fitness, reverse=True)]

@@ -3,8 +3,8 @@
 Table ``accounts``, a row for each person on each channel. PartitionKey: the hash of the bot's app
 id, the channel's id and the user's id, so that rows spread evenly and one look-up by key finds all
 that a message needs; RowKey: ``account``. The ids themselves are properties. The row also holds
-the person's one-to-one conversations with the bot, by the id of the bot's account: a bot can have
-several on one channel, such as phone numbers.
+the person's one-to-one conversation with the bot. The id of the bot's account on a channel is no
+part of any key: one deployment serves one bot, however its id is written.
 
 On Teams a person has two ids, ``29:…`` and the Entra object id. The account stands under the first;
 under the second stands a row that points to it (``pointsTo``), so that both ids find one account.

@@ -325,7 +325,7 @@ def test_what_a_conversation_was_started_with_is_not_forgotten(services, tell):
     services.accounts.change(
         "msteams",
         "29:alex",
-        lambda stored: stored.account.with_conversation("28:bot", started),
+        lambda stored: stored.account.with_conversation(started),
     )
 
     tell(conversation={"id": "a:1", "conversationType": "personal"})

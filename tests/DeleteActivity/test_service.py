@@ -105,7 +105,7 @@ def delivery(services, connector):
         "msteams",
         unique("29:alex"),
         service_url=f"{connector.url}/amer/",
-        conversations={"": OneToOne("a:1")},
+        conversation=OneToOne("a:1"),
     )
     stored = services.accounts.change("msteams", account.user_id, lambda _stored: account).account
     alert = Alert(unique("alert"), now, now, "", "", version=2, recalled_at=now)

@@ -354,7 +354,7 @@ def test_what_a_conversation_was_started_with_stays_when_its_user_writes(
 ):
     started = OneToOne(f"a:{user}", activity_id="first")
     services.accounts.change(
-        "msteams", user, lambda _: Account("msteams", user).with_conversation("28:bot", started)
+        "msteams", user, lambda _: Account("msteams", user).with_conversation(started)
     )
 
     receive(services, user)

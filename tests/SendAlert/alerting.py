@@ -149,7 +149,7 @@ class Alerting:
             "bot": BOT,
             "service_url": f"{self.connector_url}/teams/",
             "tenant_id": "tenant",
-            "conversations": {"28:bot": OneToOne(f"a:{user_id}")},
+            "conversation": OneToOne(f"a:{user_id}"),
             "key": PersonalKey(uuid4().hex, new_key()),
         }
         return Account(user_id=user_id, **{**told, **fields})

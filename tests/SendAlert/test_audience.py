@@ -279,7 +279,7 @@ def test_who_is_known_and_has_a_conversation_takes_one_call_and_others_two(alert
         return Member("id", "msteams", "29:alex", account).calls
 
     assert calls(person) == 1
-    assert calls(replace(person, conversations={})) == 2
+    assert calls(replace(person, conversation=None)) == 2
     assert calls(None) == 2
 
 
@@ -288,7 +288,7 @@ def test_who_is_known_and_has_a_conversation_takes_one_call_and_others_two(alert
     [
         ({}, "/teams/", "tenant"),
         ({"tenant_id": None}, "/teams/", "-"),
-        ({"conversations": {}, "tenant_id": None}, "/teams/", TENANT_ID),
+        ({"conversation": None, "tenant_id": None}, "/teams/", TENANT_ID),
         ({"service_url": None}, "/teams/", "tenant"),
     ],
 )

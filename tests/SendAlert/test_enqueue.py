@@ -137,7 +137,7 @@ def test_the_messages_of_a_lane_are_due_one_after_the_other(alerting, alert, ser
 
 def test_after_who_takes_two_calls_there_is_room_for_both(alerting, alert, services):
     newcomers = [
-        alerting.person(unique("29:user"), conversations={}, tenant_id="t") for _ in range(3)
+        alerting.person(unique("29:user"), conversation=None, tenant_id="t") for _ in range(3)
     ]
     members = members_of(newcomers)
 
@@ -191,7 +191,7 @@ def test_a_message_has_all_that_it_takes_but_what_is_said(alerting, alert, servi
     )
 
 
-@pytest.mark.parametrize("known", [{"blocked": True}, {"installed": False}, {"conversations": {}}])
+@pytest.mark.parametrize("known", [{"blocked": True}, {"installed": False}, {"conversation": None}])
 def test_who_is_out_of_reach_or_not_started_with_is_looked_up_by_who_sends(
     alerting, alert, services, known
 ):

@@ -37,7 +37,7 @@ def user_id(services, connector):
         user_id,
         bot=BOT,
         service_url=f"{connector.url}/amer/",
-        conversations={"28:bot": OneToOne(f"a:{user_id}")},
+        conversation=OneToOne(f"a:{user_id}"),
     )
     services.accounts.change("msteams", user_id, lambda _stored: account)
     return user_id

@@ -134,7 +134,7 @@ def delivered(services, connector):
         name="Alex",
         bot=BOT,
         service_url=f"{connector.url}/amer/",
-        conversations={"28:bot": OneToOne("a:1")},
+        conversation=OneToOne("a:1"),
     )
     stored = services.accounts.change("msteams", account.user_id, lambda _stored: account).account
     content_key = services.alerts.keep({"activity": {"text": "Hello ${name}"}}, None)

@@ -119,7 +119,7 @@ def person(channel_id: str, service_url: str, **known: Any) -> Account:
         user_id=user_id,
         service_url=service_url,
         bot=ChannelAccount(id=f"28:{APP_ID}"),
-        conversations={f"28:{APP_ID}": OneToOne(f"chat-with-{user_id}")},
+        conversation=OneToOne(f"chat-with-{user_id}"),
         key=PersonalKey(uuid4().hex, new_key()),
         **known,
     )

@@ -102,7 +102,8 @@ def test_an_account_made_under_the_object_id_is_joined_with_all_that_it_knows(
         locale="de",
         blocked=True,
         installed=False,
-        conversations={"28:bot": OneToOne("a:1")},
+        conversation=OneToOne("a:1"),
+        former_conversation_ids=("a:0",),
         preferences={"muted": True},
         preferences_at=THEN,
     )
@@ -114,7 +115,8 @@ def test_an_account_made_under_the_object_id_is_joined_with_all_that_it_knows(
     assert joined.user_id == user_id
     assert (joined.name, joined.locale) == ("Alex", "sv")
     assert (joined.blocked, joined.installed) == (True, False)
-    assert joined.conversations == {"28:bot": OneToOne("a:1")}
+    assert joined.conversation == OneToOne("a:1")
+    assert joined.conversation_ids == {"a:0", "a:1"}
     assert joined.preferences == {"muted": True}
 
 
@@ -201,7 +203,7 @@ def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_
             account = stored.account if stored else Account(CHANNEL_ID, written_id)
             if written_id == user_id:
                 account = replace(account, aad_object_id=object_id)
-            return account.with_conversation(str(number), OneToOne(f"a:{number}"))
+            return account.having_left(f"a:{number}")
 
         accounts.change(CHANNEL_ID, object_id if number % 2 else user_id, change)
 
@@ -210,7 +212,7 @@ def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_
 
     account = found(accounts, object_id)
     assert account == found(accounts, user_id)
-    assert set(account.conversations) == set("0123")
+    assert account.conversation_ids == {"a:0", "a:1", "a:2", "a:3"}
     assert account.preferences == {"muted": True}
 
 

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.accounts.account import Account, OneToOne
+from shared.accounts.rows import from_row
 from shared.errors import StorageUnavailableError
 from shared.settings import Settings
-from shared.storage.personal_keys import PersonalKeys
+from shared.storage.personal_keys import PersonalKey, PersonalKeys
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
@@ -25,7 +26,8 @@ WHOLE = Account(
     locale="de-CH",
     time_zone="Europe/Zurich",
     preferences={"interests": ["Züge", "\ud83d"], "muted": False},
-    conversations={"28:bot": OneToOne("a:1", "personal", "7"), "": OneToOne("a:2")},
+    conversation=OneToOne("a:1", "personal", "7"),
+    former_conversation_ids=("a:0",),
     installed=True,
     blocked=False,
     observed_at=datetime(2026, 1, 31, 10, 0, 0, 123456, tzinfo=UTC),
@@ -162,14 +164,15 @@ def test_many_writers_all_leave_their_mark(accounts):
     def add(number):
         def change(stored):
             account = stored.account if stored else alex()
-            return account.with_conversation(str(number), OneToOne(f"a:{number}"))
+            return account.having_left(f"a:{number}")
 
         accounts.change("msteams", "29:alex", change)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
 
-    assert set(accounts.get("msteams", "29:alex").account.conversations) == set("0123")
+    found = accounts.get("msteams", "29:alex").account
+    assert found.conversation_ids == {"a:0", "a:1", "a:2", "a:3"}
 
 
 def test_a_change_that_is_always_overtaken_is_given_up(accounts):
@@ -288,24 +291,83 @@ def keys_of(services):
     return PersonalKeys(services.storage)
 
 
-# Conversations of an account
+# The conversation of an account
 
 
-def test_the_conversation_of_an_account_is_that_with_its_own_bot():
-    account = alex(bot=BOT, conversations={"28:bot": OneToOne("a:1"), "": OneToOne("a:2")})
+def test_a_former_conversation_still_leads_to_the_person():
+    first = alex().with_conversation(OneToOne("a:1"))
+    same = first.with_conversation(OneToOne("a:1", "personal"))
+    second = same.with_conversation(OneToOne("a:2"))
 
-    assert account.conversation == OneToOne("a:1")
-    assert replace(account, bot=None).conversation == OneToOne("a:2")
-    assert replace(account, bot=ChannelAccount(id="28:new")).conversation is None
+    assert same.conversation == OneToOne("a:1", "personal")
+    assert same.conversation_ids == {"a:1"}
+    assert second.conversation == OneToOne("a:2")
+    assert second.conversation_ids == {"a:1", "a:2"}
+    assert second.has_left("a:1")
+    assert not second.has_left("a:2")
+    assert not second.with_conversation(OneToOne("a:1")).has_left("a:1")
+    assert not second.has_left("a:3")
 
 
-def test_a_conversation_is_added_for_one_account_of_the_bot():
-    account = alex(conversations={"+49": OneToOne("a:1"), "+41": OneToOne("a:2")})
+def test_of_former_conversations_the_latest_are_kept():
+    account = alex()
+    for number in range(25):
+        account = account.with_conversation(OneToOne(str(number)))
+    account = account.having_left("10").without_conversation()
 
-    changed = account.with_conversation("+49", OneToOne("a:3"))
+    assert account.conversation is None
+    assert account.former_conversation_ids == (
+        *map(str, [5, 6, 7, 8, 9]),
+        *map(str, range(11, 24)),
+        "10",
+        "24",
+    )
+    assert account.without_conversation() == account
 
-    assert changed.conversations == {"+49": OneToOne("a:3"), "+41": OneToOne("a:2")}
-    assert account.conversations["+49"] == OneToOne("a:1")
+
+# A row as it was written when an account had a conversation for each id of the bot.
+OLD_ROW = {
+    "PartitionKey": "hash",
+    "RowKey": "account",
+    "appId": "app",
+    "channelId": "msteams",
+    "userId": "29:alex",
+    "bot": '{"id":"28:bot","name":"News"}',
+    "serviceUrl": "https://smba.trafficmanager.net/teams/",
+    "conversations": '{"28:bot":{"id":"a:1","conversation_type":"personal","activity_id":"7"},'
+    '"bot":{"id":"a:2","conversation_type":null,"activity_id":null},'
+    '"+49":{"id":"a:3","conversation_type":null,"activity_id":null}}',
+    "formerConversationIds": '["a:0"]',
+    "keyId": "key-1",
+    "key": b"k" * 32,
+    "formerKeyIds": '["key-0"]',
+}
+
+
+def test_an_old_row_is_read_with_the_conversation_of_the_accounts_own_bot():
+    assert from_row(OLD_ROW) == Account(
+        "msteams",
+        "29:alex",
+        bot=BOT,
+        service_url="https://smba.trafficmanager.net/teams/",
+        conversation=OneToOne("a:1", "personal", "7"),
+        former_conversation_ids=("a:0", "a:2", "a:3"),
+        key=PersonalKey("key-1", b"k" * 32),
+        former_key_ids=("key-0",),
+    )
+
+
+def test_the_conversation_of_an_old_row_is_the_one_that_fits_best_or_the_latest():
+    others = (
+        '{"%s":{"id":"a:1","conversation_type":null,"activity_id":null},'
+        '"+49":{"id":"a:2","conversation_type":null,"activity_id":null}}'
+    )
+    for bot_id, found in (("bot", "a:1"), ("28:other", "a:2"), ("", "a:2")):
+        row = {**OLD_ROW, "conversations": others % bot_id}
+        assert from_row(row).conversation == OneToOne(found)
+    unknown_bot = {**OLD_ROW, "conversations": others % ""}
+    del unknown_bot["bot"]
+    assert from_row(unknown_bot).conversation == OneToOne("a:1")
 
 
 # Coming by all of them
@@ -404,7 +466,9 @@ def test_a_scan_goes_on_where_storage_returned_nothing(services, people, app_set
         through_settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
         accounts = Services.of(Settings.from_environment(through_settings)).accounts
 
-        rows, more_rows = accounts.scan(500, up_to=key_in(services, people[-1]))
+        rows, more_rows = accounts.scan(
+            1000, after=key_in(services, people[0]), up_to=key_in(services, people[1])
+        )
 
-    assert ours(rows) == people
+    assert ours(rows) == [people[1]]
     assert not more_rows
