@@ -61,10 +61,6 @@ class _Start:
     account: Account | None
 
     @property
-    def bot_id(self) -> str:
-        return self.bot.id if self.bot else ""
-
-    @property
     def destination(self) -> Destination:
         """Where the call of the start goes."""
         is_group = self.request.is_group
@@ -78,8 +74,8 @@ class _Start:
 
     @property
     def existing(self) -> OneToOne | None:
-        """The one-to-one conversation that this bot already has with this member."""
-        return self.account.conversations.get(self.bot_id) if self.account else None
+        """The one-to-one conversation that the bot already has with this member."""
+        return self.account.conversation if self.account else None
 
 
 def start_conversation(
@@ -174,7 +170,6 @@ def _start_once(
             services.settings.app_id,
             channel_id,
             start.account.user_id if start.account else request.members[0].id,
-            start.bot_id,
             seconds=services.settings.lease_seconds,
         )
         if lease is not None:
@@ -303,7 +298,7 @@ def _remember(start: _Start, conversation: Conversation, services: Services) -> 
             service_url=conversation.service_url,
         )
         started = OneToOne(conversation.id, activity_id=conversation.activity_id)
-        return account.with_conversation(start.bot_id, started)
+        return account.with_conversation(started)
 
     return services.accounts.change(start.channel_id, user_id, with_conversation).account
 

@@ -33,8 +33,6 @@ def account_in_snapshot(reference: AccountSnapshot, channel_id: str, user_id: st
         bot=reference.bot,
         service_url=reference.service_url,
         locale=reference.locale,
-        conversations={
-            reference.bot.id if reference.bot else "": OneToOne(reference.conversation_id)
-        },
+        conversation=OneToOne(reference.conversation_id),
         key=PersonalKey(reference.key_id, base64.b64decode(reference.key)),
     )

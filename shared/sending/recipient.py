@@ -64,8 +64,7 @@ def target_account(
 
     ``conversation_id`` names one that they had; ``user_id`` is the id that they were asked for by.
     """
-    if conversation_id is None and account.conversation is not None:
-        conversation_id = account.conversation.id
+    conversation_id = conversation_id or account.conversation_id
     conversation = None
     if conversation_id is not None:
         conversation = Conversation(

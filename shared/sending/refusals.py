@@ -76,9 +76,8 @@ def _without_conversation(
 
     def without(stored: StoredAccount | None) -> Account:
         account = _account(stored, destination.channel_id, user_id)
-        for bot_id, one in account.conversations.items():
-            if one.id == conversation_id:
-                return account.without_conversation(bot_id)
+        if account.conversation_id == conversation_id:
+            return account.without_conversation()
         return account.having_left(conversation_id)
 
     services.accounts.change(destination.channel_id, user_id, without)

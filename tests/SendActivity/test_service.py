@@ -58,7 +58,7 @@ def know(services, connector):
             **{
                 "bot": BOT,
                 "service_url": f"{connector.url}/amer/",
-                "conversations": {"28:bot": OneToOne("a:1")},
+                "conversation": OneToOne("a:1"),
                 **fields,
             },
         )
@@ -181,16 +181,8 @@ def test_all_that_a_message_needs_is_found_in_one_look_up(send, know, storage_ca
     assert len([call for call in storage_calls() if "/lanes" not in call]) == 1
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"conversations": {}},
-        {"conversations": {"28:another": OneToOne("a:2")}},
-        {"bot": None},
-    ],
-)
-def test_a_person_without_a_conversation_has_none(send, know, connector, fields):
-    know(**fields)
+def test_a_person_without_a_conversation_has_none(send, know, connector):
+    know(conversation=None)
 
     with pytest.raises(ConversationNotStartedError):
         send(**TO_ALEX)
@@ -534,7 +526,7 @@ def test_what_comes_back_is_looked_up(worker, alert, alex, connector, status):
     worker.services.accounts.change(
         "msteams",
         "29:alex",
-        lambda stored: replace(stored.account, conversations={"28:bot": OneToOne("a:2")}),
+        lambda stored: replace(stored.account, conversation=OneToOne("a:2")),
     )
 
     worker.handle(back)

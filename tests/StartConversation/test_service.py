@@ -220,15 +220,13 @@ def test_a_new_one_is_started_when_that_is_asked_for(start, services, connector)
     assert cached(services).conversation.id == "a:2"
 
 
-def test_each_account_of_the_bot_has_a_conversation_of_its_own(start, services, connector):
-    connector.answer(201, {"id": "+49"})
-    connector.answer(201, {"id": "+41"})
+def test_however_the_id_of_the_bot_is_written_it_has_one_conversation(start, connector):
+    first = start(bot={"id": "12345678"})
 
-    for bot in ("+49", "+41", "+49", "+41"):
-        started = start(channelId="sms", serviceUrl=connector.url, bot={"id": bot})
-
-        assert started.conversation.id == bot
-    assert len(connector.requests) == 2
+    for bot_id in ("28:12345678", "12345678"):
+        again = start(bot={"id": bot_id})
+        assert (again.conversation.id, again.from_cache) == (first.conversation.id, True)
+    assert len(connector.requests) == 1
 
 
 def test_a_person_is_known_on_one_channel_only(start, connector):

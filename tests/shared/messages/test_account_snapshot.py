@@ -21,7 +21,7 @@ WHOLE = Account(
     bot=ChannelAccount.model_validate({"id": "28:bot", "name": "Grüße", "role": "bot"}),
     service_url="https://smba.trafficmanager.net/teams/",
     locale="de-CH",
-    conversations={"28:bot": OneToOne("a:1", "personal", "7"), "28:other": OneToOne("a:2")},
+    conversation=OneToOne("a:1", "personal", "7"),
     key=KEY,
 )
 
@@ -41,12 +41,12 @@ def carried(account):
 def test_what_it_takes_to_reach_and_to_address_a_person_comes_along():
     account = account_in_snapshot(carried(WHOLE), "msteams", "29:alex")
 
-    assert account == replace(WHOLE, conversations={"28:bot": OneToOne("a:1")})
+    assert account == replace(WHOLE, conversation=OneToOne("a:1"))
     assert account.conversation == OneToOne("a:1")
 
 
 def test_of_whom_little_is_known_little_comes_along():
-    little = Account("slack", "U1", conversations={"": OneToOne("D1")}, key=KEY)
+    little = Account("slack", "U1", conversation=OneToOne("D1"), key=KEY)
 
     assert account_in_snapshot(carried(little), "slack", "U1") == little
     assert taken_along(little).to_json().keys() >= {"conversationId", "keyId", "key"}
@@ -54,7 +54,7 @@ def test_of_whom_little_is_known_little_comes_along():
 
 @pytest.mark.parametrize(
     "change",
-    [{"conversations": {}}, {"conversations": {"28:other": OneToOne("a:2")}}, {"key": None}],
+    [{"conversation": None}, {"key": None}],
 )
 def test_without_a_conversation_or_a_key_nothing_comes_along(change):
     assert snapshot_of(replace(WHOLE, **change)) is None

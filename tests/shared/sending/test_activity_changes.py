@@ -72,7 +72,7 @@ def keep(services, connector):
             services.conversations.put(
                 Conversation(each, channel_id, service_url, bot=BOT, user_id=user_id)
             )
-            account = account.with_conversation("28:bot", OneToOne(each))
+            account = account.with_conversation(OneToOne(each))
         account = replace(account, **fields)
         services.accounts.change(channel_id, user_id, lambda _stored: account)
         return account

@@ -39,7 +39,7 @@ def person(services):
         bot=BOT,
         service_url="https://smba.example.com/teams/",
         tenant_id="tenant",
-        conversations={"28:bot": OneToOne("a:1")},
+        conversation=OneToOne("a:1"),
     )
     return services.accounts.change("msteams", user_id, lambda _stored: account).account
 
@@ -222,7 +222,7 @@ def test_it_stays_in_the_conversation_that_it_was_sent_into(services, alert, del
     services.accounts.change(
         "msteams",
         person.user_id,
-        lambda stored: stored.account.with_conversation("28:bot", OneToOne("a:2")),
+        lambda stored: stored.account.with_conversation(OneToOne("a:2")),
     )
 
     with changing(alert.id, change_of(delivery), services, recalls=False) as delivered:

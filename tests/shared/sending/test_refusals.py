@@ -54,7 +54,7 @@ class Person:
                 "bot": BOT,
                 "tenant_id": "tenant",
                 "service_url": f"{connector.url}/amer/",
-                "conversations": {"28:bot": OneToOne(self.first_id)},
+                "conversation": OneToOne(self.first_id),
                 **fields,
             },
         )
@@ -145,7 +145,7 @@ def test_the_person_stays_though_the_conversation_goes(worker, alex, connector):
     worker.handle({**alex.message, **NEWS})
 
     assert alex.account == replace(
-        before, conversations={}, former_conversation_ids=(alex.first_id,)
+        before, conversation=None, former_conversation_ids=(alex.first_id,)
     )
 
 
@@ -163,7 +163,7 @@ def test_the_old_id_goes_on_reaching_the_person(worker, alex, connector):
 
 def test_an_old_id_that_the_account_does_not_know_reaches_the_person_too(worker, alex, connector):
     conversation = alex.services.conversations.find(alex.first_id)
-    alex.change(conversations={})
+    alex.change(conversation=None)
     alex.services.conversations.put(conversation)
     connector.fail(404, "ConversationNotFound", when=is_send)
 
@@ -505,9 +505,7 @@ def test_a_change_that_is_refused_marks_who_is_out_of_reach(
 def test_a_refusal_where_the_person_no_longer_is_marks_nobody(
     worker, alex, connector, queue, change, code
 ):
-    alex.change(
-        conversations={"28:bot": OneToOne(alex.next_id)}, former_conversation_ids=(alex.first_id,)
-    )
+    alex.change(conversation=OneToOne(alex.next_id), former_conversation_ids=(alex.first_id,))
     before = alex.account
     connector.fail(403, code)
 

@@ -27,7 +27,7 @@ def user_id(services, connector):
         user_id,
         bot=ChannelAccount(id="28:bot"),
         service_url=f"{connector.url}/amer/",
-        conversations={"28:bot": OneToOne(f"a:{user_id}")},
+        conversation=OneToOne(f"a:{user_id}"),
     )
     services.accounts.change("msteams", user_id, lambda _stored: account)
     return user_id
