@@ -1,10 +1,11 @@
 # ruff: noqa: INP001  # A script beside the templates, no package.
 """Build what is deployed: the app with the packages that it needs, in a folder or a zip file.
 
-    python3.13 infra/build_package.py [--zip app.zip]
+    python3 infra/build_package.py [--zip app.zip]
 
-Nothing is built in Azure: what was tested is what runs. So this has to be the Python that runs
-there, and the packages are those for its Linux, on whatever machine this is done.
+Nothing is built in Azure: what was tested is what runs. Any Python 3.11 or newer can do this. The
+packages are those for the Linux there; which they are is asked of the Python that runs there, which
+has to be on this machine, or uv to get it.
 """
 
 import argparse
@@ -61,12 +62,32 @@ def copy_app(target: Path, project: Path = PROJECT) -> None:
             shutil.copy(source, target / name)
 
 
-def install_packages(target: Path) -> None:
+def find_python(version: str) -> list[str]:
+    """Return the command of a Python of this version that has pip."""
+    candidates = [
+        [f"python{version}"],
+        ["py", f"-{version}"],
+        ["uv", "run", "--no-project", "--python", version, "--with", "pip", "python"],
+    ]
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        candidates.insert(0, [sys.executable])
+    for command in candidates:
+        if shutil.which(command[0]):
+            pip = [*command, "-m", "pip", "--version"]
+            if subprocess.run(pip, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                return command
+    raise SystemExit(
+        f"The app runs on Python {version}, so it takes that Python to build its package, and "
+        f"there is none here. Install it, or uv, which gets it: https://docs.astral.sh/uv/"
+    )
+
+
+def install_packages(target: Path, python: list[str]) -> None:
     """Install the packages for the Linux of Azure."""
     platforms = [option for each in _PLATFORMS for option in ("--platform", each)]
     subprocess.run(  # noqa: S603  # pip, with arguments of our own
         [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *(*python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--requirement", target / "requirements.txt", "--target", target / _PACKAGES),
             *("--only-binary", ":all:", "--implementation", "cp", "--no-compile", *platforms),
         ],
@@ -98,15 +119,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Build what is deployed.")
     arguments.add_argument("--zip", type=Path, help="the zip file to make of it")
     zip_file = arguments.parse_args().zip
-    version = python_in_azure()
-    if sys.version_info[:2] != tuple(map(int, version.split("."))):
-        raise SystemExit(
-            f"The app runs on Python {version}, so its package is built by Python {version}; this "
-            f"is {sys.version.split()[0]}. Install that, or run: "
-            f"uv run --no-project --with pip --python {version} infra/build_package.py"
-        )
+    python = find_python(python_in_azure())
     copy_app(PACKAGE)
-    install_packages(PACKAGE)
+    install_packages(PACKAGE, python)
     if zip_file is not None:
         zip_folder(PACKAGE, zip_file)
     sys.stdout.write(f"Built {zip_file or PACKAGE}\n")

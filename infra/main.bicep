@@ -1,235 +1,235 @@
 // What speak-first is made of in Azure, in one resource group. With the default parameters nothing
-// here needs a secret, and no output ever holds one.
+// here needs a secret, and no output ever holds one. main.bicepparam has the defaults, and the
+// environment variables that set them.
 targetScope = 'resourceGroup'
 
 // ---------------------------------------------------------------- names and places
 
-@description('Name of this deployment, such as prod. It stands in the names of the resources.')
+@description('Name of this deployment, such as prod. The names of the resources are a hash of it and of the resource group; it stands in what people read.')
 @minLength(1)
-@maxLength(32)
+@maxLength(64)
 param environmentName string
 
-@description('Region of all resources that have one.')
-@metadata({ azd: { type: 'location' } })
-param location string = resourceGroup().location
+@description('Region of all resources that have one: one with Flex Consumption, as az functionapp list-flexconsumption-locations has them.')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
+param location string
 
 @description('Tags for every resource, beside azd-env-name.')
-param tags object = {}
+param tags object
 
 // ---------------------------------------------------------------- the bot
 
 @description('What people see as the name of the bot.')
 @minLength(1)
 @maxLength(42)
-param botDisplayName string = 'Speak First'
+param botDisplayName string
 
 @description('F0 is free, for 10,000 messages a month on premium channels; Teams is not one of them.')
 @allowed(['F0', 'S1'])
-param botSku string = 'F0'
+param botSku string
 
-@description('UserAssignedMSI: the bot is the managed identity. SingleTenant: it is an app registration, with botAppId.')
-@allowed(['UserAssignedMSI', 'SingleTenant'])
-param botAppType string = 'UserAssignedMSI'
-
-@description('App id of a SingleTenant bot; else empty.')
+@description('App id of the app registration that the bot is, which makes it a SingleTenant bot. Empty: the managed identity is the bot.')
 @maxLength(36)
-param botAppId string = ''
+param botAppRegistrationId string
 
-@description('Secret of a SingleTenant bot, kept in a key vault. Empty: the managed identity vouches for the app registration, which needs a federated credential for it.')
+@description('Whether the app registration has a secret, kept in a key vault. If not, the managed identity vouches for it, and it needs a federated credential for that.')
+param botSecretEnabled bool
+
+@description('That secret. Empty: the one that is in the key vault stays.')
 @secure()
-param botAppPassword string = ''
+param botAppPassword string
 
 @description('Whether the bot is on Microsoft Teams.')
-param teamsEnabled bool = true
+param teamsEnabled bool
 
 @description('Whether the bot has a Direct Line, which hands out secrets of its own.')
-param directLineEnabled bool = false
+param directLineEnabled bool
 
 // ---------------------------------------------------------------- the function app
 
-@description('Memory of an instance; 2048 MB come with one core, 512 MB with a quarter of one.')
-@allowed([512, 2048, 4096])
-param instanceMemoryMB int = 2048
+@description('Memory of an instance; 2048 MB come with one core, 4096 MB with two.')
+@allowed([2048, 4096])
+param instanceMemoryMB int
 
 @description('Most instances for each group of functions. Some regions take no less than 40; the pace is set by SendRatePerSecond, not by this.')
 @minValue(1)
 @maxValue(1000)
-param maximumInstanceCount int = 40
+param maximumInstanceCount int
 
 @description('Instances of HTTP and of sending that never sleep; they are paid for by the hour.')
 @minValue(0)
 @maxValue(20)
-param alwaysReadyInstances int = 0
+param alwaysReadyInstances int
 
 @description('Whether storage and the app are spread over availability zones; then two instances never sleep.')
-param zoneRedundant bool = false
+param zoneRedundant bool
 
 @description('The app\'s own settings that shall not have their defaults, such as { DefaultLocale: \'de\' }.')
-param appSettings object = {}
+param appSettings object
 
 // ---------------------------------------------------------------- who may do what
 
 @description('Object ids of users, groups and service principals that may put messages on the queues.')
-param senderPrincipalIds string[] = []
+param senderPrincipalIds string[]
 
 @description('Client id of an app registration: the HTTP functions then want its tokens too, but for the bot\'s endpoint and the health. Empty: function keys alone.')
 @maxLength(36)
-param entraClientId string = ''
+param entraClientId string
 
 @description('Client ids of the applications whose Entra tokens are taken. Empty: every one of the tenant.')
-param entraAllowedApplications string[] = []
+param entraAllowedApplications string[]
 
 @description('Whether storage is reached through private endpoints only.')
-param privateNetworking bool = false
+param privateNetworking bool
 
 @description('Addresses of the virtual network, where there is one: a /24.')
-param vnetAddressPrefix string = '10.20.30.0/24'
+param vnetAddressPrefix string
 
 // ---------------------------------------------------------------- watching it
 
-@description('Who gets the alerts, by mail.')
-param alertEmails string[] = []
+@description('Who gets the alerts, by mail. Empty: there are no alerts, which cost something each.')
+param alertEmails string[]
+
+@description('Whether the health is asked for from three places, with an alert when it does not answer.')
+param healthTestEnabled bool
 
 @description('How long logs are kept.')
 @minValue(30)
 @maxValue(730)
-param logRetentionDays int = 30
+param logRetentionDays int
 
 @description('Most logs a day, in GB; -1 for no limit. Past it alerts are blind until the next day.')
 @minValue(-1)
-param logDailyCapGb int = -1
+param logDailyCapGb int
 
 @description('An alert goes off when so many percent of what ended in 15 minutes have failed.')
 @minValue(0)
 @maxValue(100)
-param failedPercent int = 5
+param failedPercent int
 
 @description('An alert goes off when so many percent of the calls of 15 minutes were answered with 429.')
 @minValue(0)
 @maxValue(100)
-param throttledPercent int = 10
+param throttledPercent int
 
 @description('An alert goes off when a message was taken that had waited so long.')
 @minValue(1)
 @maxValue(10080)
-param oldestMessageMinutes int = 30
+param oldestMessageMinutes int
 
 // ---------------------------------------------------------------- what exists
 
 // The package is built by this very version: see build_package.py.
 var pythonVersion = '3.13'
 
-var queues = [
-  'start-conversation'
-  'send-activity'
-  'cache-account'
-  'send-alert'
-  'update-activity'
-  'delete-activity'
-]
-
-var tables = [
-  'accounts'
-  'alerts'
-  'bodies'
-  'conversations'
-  'deliveries'
-  'failures'
-  'idempotency'
-  'keys'
-  'lanes'
-  'leases'
-  'optouts'
-  'pages'
-  'retention'
-]
-
 var suffix = uniqueString(resourceGroup().id, environmentName)
+var identityName = 'id-${suffix}'
+var storageName = 'st${suffix}'
+var packageContainer = 'app-package'
+var networkName = 'vnet-${suffix}'
+var applicationInsightsName = 'appi-${suffix}'
+var vaultName = 'kv-${suffix}'
+var secretName = 'bot-app-password'
+var functionAppName = 'func-${suffix}'
+var botName = 'bot-${suffix}'
+
 var allTags = union(tags, { 'azd-env-name': environmentName })
-var isManagedIdentity = botAppType == 'UserAssignedMSI'
-var hasSecret = !isManagedIdentity && !empty(botAppPassword)
+var hasSecret = botSecretEnabled && !empty(botAppRegistrationId)
 
-module identity 'modules/identity.bicep' = {
-  name: 'identity'
-  params: {
-    name: 'id-${environmentName}-${suffix}'
-    location: location
-    tags: allTags
-  }
-}
-
-module network 'modules/network.bicep' = if (privateNetworking) {
-  name: 'network'
-  params: {
-    name: 'vnet-${environmentName}-${suffix}'
-    location: location
-    tags: allTags
-    addressPrefix: vnetAddressPrefix
-    storageAccountName: storage.outputs.name
-  }
+// The one identity: of the app towards storage and logs, and of the bot towards the Connector.
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: identityName
+  location: location
+  tags: allTags
 }
 
 module storage 'modules/storage.bicep' = {
-  name: 'storage'
   params: {
-    name: 'st${suffix}'
+    name: storageName
     location: location
     tags: allTags
-    queues: queues
-    tables: tables
+    identityName: identityName
+    senderPrincipalIds: senderPrincipalIds
+    packageContainer: packageContainer
     isPrivate: privateNetworking
     zoneRedundant: zoneRedundant
   }
+  dependsOn: [identity]
+}
+
+module network 'modules/network.bicep' = if (privateNetworking) {
+  params: {
+    name: networkName
+    location: location
+    tags: allTags
+    addressPrefix: vnetAddressPrefix
+    storageAccountName: storageName
+  }
+  dependsOn: [storage]
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   params: {
-    workspaceName: 'log-${environmentName}-${suffix}'
-    applicationInsightsName: 'appi-${environmentName}-${suffix}'
+    workspaceName: 'log-${suffix}'
+    applicationInsightsName: applicationInsightsName
+    workbookTitle: 'Speak First ${environmentName}'
     location: location
     tags: allTags
+    identityName: identityName
     retentionDays: logRetentionDays
     dailyCapGb: logDailyCapGb
   }
+  dependsOn: [identity]
 }
-
-module roles 'modules/roles.bicep' = {
-  name: 'roles'
-  params: {
-    principalId: identity.outputs.principalId
-    storageAccountName: storage.outputs.name
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-  }
-}
-
-module senders 'modules/senders.bicep' = [
-  for queue in queues: {
-    name: 'senders-${queue}'
-    params: {
-      principalIds: senderPrincipalIds
-      queueName: queue
-      storageAccountName: storage.outputs.name
-    }
-  }
-]
 
 module keyVault 'modules/keyvault.bicep' = if (hasSecret) {
-  name: 'keyvault'
   params: {
-    name: 'kv-${suffix}'
+    name: vaultName
     location: location
     tags: allTags
-    readerPrincipalId: identity.outputs.principalId
+    identityName: identityName
+    secretName: secretName
     botAppPassword: botAppPassword
   }
+  dependsOn: [identity]
 }
 
 module functionApp 'modules/functionapp.bicep' = {
-  name: 'functionapp'
   params: {
-    name: 'func-${environmentName}-${suffix}'
-    planName: 'plan-${environmentName}-${suffix}'
+    name: functionAppName
+    planName: 'plan-${suffix}'
     location: location
     tags: allTags
     pythonVersion: pythonVersion
@@ -237,87 +237,69 @@ module functionApp 'modules/functionapp.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyInstances: alwaysReadyInstances
     zoneRedundant: zoneRedundant
-    identityId: identity.outputs.id
-    identityClientId: identity.outputs.clientId
-    storageAccountName: storage.outputs.name
-    packageContainer: storage.outputs.packageContainer
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
-    botAppType: botAppType
-    botAppId: isManagedIdentity ? identity.outputs.clientId : botAppId
-    botVaultUri: hasSecret ? keyVault!.outputs.botVaultUri : ''
+    identityName: identityName
+    storageAccountName: storageName
+    packageContainer: packageContainer
+    applicationInsightsName: applicationInsightsName
+    networkName: privateNetworking ? networkName : ''
+    botAppRegistrationId: botAppRegistrationId
+    botSecretUri: hasSecret ? 'https://${vaultName}${environment().suffixes.keyvaultDns}/secrets/${secretName}' : ''
+    entraClientId: entraClientId
+    entraAllowedApplications: entraAllowedApplications
     appSettings: appSettings
   }
-  // Without its roles the app cannot even start.
-  dependsOn: [roles]
-}
-
-module authentication 'modules/authentication.bicep' = if (!empty(entraClientId)) {
-  name: 'authentication'
-  params: {
-    functionAppName: functionApp.outputs.name
-    clientId: entraClientId
-    allowedApplications: entraAllowedApplications
-  }
+  // Without its roles, and the way to storage, the app cannot even start.
+  dependsOn: [storage, network, monitoring, keyVault]
 }
 
 module bot 'modules/bot.bicep' = {
-  name: 'bot'
   params: {
-    name: 'bot-${environmentName}-${suffix}'
+    name: botName
     tags: allTags
     displayName: botDisplayName
     sku: botSku
-    appType: botAppType
-    appId: isManagedIdentity ? identity.outputs.clientId : botAppId
-    identityId: isManagedIdentity ? identity.outputs.id : ''
-    endpoint: '${functionApp.outputs.url}/api/messages'
+    appRegistrationId: botAppRegistrationId
+    identityName: identityName
+    functionAppName: functionAppName
     teamsEnabled: teamsEnabled
     directLineEnabled: directLineEnabled
   }
+  dependsOn: [functionApp]
 }
 
-module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
+module alerts 'modules/alerts.bicep' = if (!empty(alertEmails)) {
   params: {
     environmentName: environmentName
+    suffix: suffix
     location: location
     tags: allTags
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    healthUrl: '${functionApp.outputs.url}/api/health'
+    applicationInsightsName: applicationInsightsName
+    functionAppName: functionAppName
     emails: alertEmails
+    healthTestEnabled: healthTestEnabled
     failedPercent: failedPercent
     throttledPercent: throttledPercent
     oldestMessageMinutes: oldestMessageMinutes
   }
-}
-
-module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
-  params: {
-    displayName: 'Speak First ${environmentName}'
-    location: location
-    tags: allTags
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-  }
+  dependsOn: [functionApp]
 }
 
 // ---------------------------------------------------------------- what to know of it
 
 @description('Name of the function app, which code is deployed to.')
-output AZURE_FUNCTION_NAME string = functionApp.outputs.name
+output AZURE_FUNCTION_NAME string = functionAppName
 
 @description('Where the HTTP functions are.')
 output API_URL string = '${functionApp.outputs.url}/api'
 
 @description('Name of the storage account, which messages are put on.')
-output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
+output AZURE_STORAGE_ACCOUNT_NAME string = storageName
 
 @description('App id of the bot, which its Teams app names.')
-output BOT_APP_ID string = isManagedIdentity ? identity.outputs.clientId : botAppId
+output BOT_APP_ID string = empty(botAppRegistrationId) ? identity.properties.clientId : botAppRegistrationId
 
 @description('Name of the Azure Bot.')
-output BOT_NAME string = bot.outputs.name
+output BOT_NAME string = botName
 
 @description('Object id of the managed identity, which a federated credential names.')
-output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId

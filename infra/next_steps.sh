@@ -4,13 +4,16 @@ cat << END
 
 The app is at   $API_URL
 Its health is   $API_URL/health
-The bot's id is $BOT_APP_ID, which its Teams app has to name.
 
-Send the first message, to somebody who has the bot's Teams app; ID is their Entra object id:
+New roles take some minutes; then the health says "ok", and this is the first message. Its Teams app
+has to be installed for whoever gets it: make app-package BOT_ID=$BOT_APP_ID
+ID is the person's Entra object id.
 
 az storage message put --auth-mode login --account-name $AZURE_STORAGE_ACCOUNT_NAME \\
   --queue-name send-activity --time-to-live -1 --content "\$(printf '%s' '{
     "recipient": {"channelId": "msteams", "userId": "ID"},
     "activity": {"text": "Hello, I am here."}}' | base64 | tr -d '\\n')"
 
+When it does not come: docs/operations.md, "The first hour".
 END
+[ -n "$ALERT_EMAILS" ] || echo 'Nobody is told when something fails: azd env set ALERT_EMAILS you@example.com, azd provision'

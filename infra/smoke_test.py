@@ -5,9 +5,10 @@
 
 It is well, takes no activity that the Connector has not signed, and answers nobody without a key.
 With a key of the app in FUNCTION_KEY, it is also asked for an alert that is not sent, a dry run to
-somebody whom nobody knows. With --delivery, which needs the key too, it waits for the record of a
-message that somebody has put on a queue, with an ``expiresAt`` in the past: it ends as expired, on
-its way through queue, function and table, and no call is made for it.
+somebody whom nobody knows; where it wants tokens of Entra too, ENTRA_TOKEN is one. With --delivery,
+which needs the key too, it waits for the record of a message that somebody has put on a queue, with
+an ``expiresAt`` in the past: it ends as expired, on its way through queue, function and table, and
+no call is made for it.
 """
 
 import argparse
@@ -46,6 +47,8 @@ def main() -> None:
     _expect(401, "GET /api/accounts without a key", f"{api}/accounts")
     key = os.environ.get("FUNCTION_KEY", "")  # noqa: TID251  # no app
     headers = {"x-functions-key": key}
+    if token := os.environ.get("ENTRA_TOKEN"):  # noqa: TID251  # the same
+        headers["Authorization"] = f"Bearer {token}"
     if key:
         alert = json.dumps(_DRY_RUN).encode()
         _expect(200, "POST /api/alerts, a dry run", f"{api}/alerts", headers, alert)

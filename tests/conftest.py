@@ -15,6 +15,7 @@ from local.azurite import azurite as run_azurite
 from shared import wiring
 from shared.settings import Settings
 from shared.wiring import Services
+from tests.infra.templates import find_compiler
 from tests.support.builders import TENANT_ID, QueueReader
 from tests.support.certificates import Certificates
 from tests.support.connector import StubConnector
@@ -31,6 +32,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             "NOT RUN: the app in the real worker library, which needs Python 3.13. "
             "`make test PYTHON=python3.13` runs it."
+        )
+    if find_compiler() is None:
+        terminalreporter.write_line(
+            "NOT RUN: the Bicep compiler on infra/. `az bicep install` gets one; BICEP=… names one."
         )
 
 

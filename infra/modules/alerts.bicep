@@ -1,31 +1,15 @@
 // What wakes somebody up. Each rule asks the logs every five minutes for one number, `value`, and
 // goes off when that is above its threshold; the questions are in ../queries.
-
-@description('Name of the deployment.')
 param environmentName string
-
-@description('Region.')
+param suffix string
 param location string
-
-@description('Tags.')
 param tags object
-
-@description('Name of the Application Insights.')
 param applicationInsightsName string
-
-@description('Where the health is told.')
-param healthUrl string
-
-@description('Who gets a mail; empty ones are left out.')
+param functionAppName string
 param emails string[]
-
-@description('So many percent may fail.')
+param healthTestEnabled bool
 param failedPercent int
-
-@description('So many percent may be answered with 429.')
 param throttledPercent int
-
-@description('So long may a message wait.')
 param oldestMessageMinutes int
 
 // Severity 0 is the worst, 4 the least.
@@ -63,19 +47,19 @@ var rules = [
     threshold: oldestMessageMinutes
   }
   {
-    name: 'credential'
+    name: 'credential_failures'
     title: 'The bot gets no token'
     description: 'Entra or the Connector refuses the bot (BotCredentialError). Nothing is sent until that is mended; nothing is lost meanwhile.'
     severity: 0
-    query: loadTextContent('../queries/credential.kql')
+    query: loadTextContent('../queries/credential_failures.kql')
     threshold: 0
   }
   {
-    name: 'broken'
+    name: 'unhandled_errors'
     title: 'Functions fail'
     description: 'Functions ended with an error that they do not know: storage is down, a setting is wrong, or it is a bug. See the exceptions.'
     severity: 1
-    query: loadTextContent('../queries/broken.kql')
+    query: loadTextContent('../queries/unhandled_errors.kql')
     threshold: 5
   }
 ]
@@ -84,15 +68,19 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
   name: applicationInsightsName
 }
 
+resource app 'Microsoft.Web/sites@2024-11-01' existing = {
+  name: functionAppName
+}
+
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: 'ag-${environmentName}'
+  name: 'ag-${suffix}'
   location: 'global'
   tags: tags
   properties: {
     enabled: true
-    groupShortName: take(environmentName, 12)
+    groupShortName: 'speak-first'
     emailReceivers: [
-      for email in filter(emails, address => !empty(address)): {
+      for email in emails: {
         name: email
         emailAddress: email
         useCommonAlertSchema: true
@@ -103,7 +91,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for rule in rules: {
-    name: 'alert-${environmentName}-${rule.name}'
+    name: 'alert-${suffix}-${rule.name}'
     location: location
     tags: tags
     kind: 'LogAlert'
@@ -141,18 +129,18 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
 ]
 
 // The health is asked for from three places; one of them may be wrong.
-resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = {
-  name: 'test-${environmentName}-health'
+resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = if (healthTestEnabled) {
+  name: 'test-${suffix}-health'
   location: location
   // It must name its Application Insights just so.
   tags: union(tags, { 'hidden-link:${applicationInsights.id}': 'Resource' })
   kind: 'standard'
   properties: {
-    SyntheticMonitorId: 'test-${environmentName}-health'
+    SyntheticMonitorId: 'test-${suffix}-health'
     Name: 'Health (${environmentName})'
     Enabled: true
     Kind: 'standard'
-    Frequency: 300
+    Frequency: 900
     Timeout: 60
     RetryEnabled: true
     Locations: [
@@ -161,7 +149,7 @@ resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = {
       { Id: 'apac-sg-sin-azr' }
     ]
     Request: {
-      RequestUrl: healthUrl
+      RequestUrl: 'https://${app.properties.defaultHostName}/api/health'
       HttpVerb: 'GET'
       ParseDependentRequests: false
     }
@@ -173,8 +161,8 @@ resource healthTest 'Microsoft.Insights/webtests@2022-06-15' = {
   }
 }
 
-resource healthAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-${environmentName}-health'
+resource healthAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = if (healthTestEnabled) {
+  name: 'alert-${suffix}-health'
   location: 'global'
   tags: tags
   properties: {
@@ -186,7 +174,7 @@ resource healthAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = {
       applicationInsights.id
     ]
     evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
+    windowSize: 'PT30M'
     criteria: {
       'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
       webTestId: healthTest.id

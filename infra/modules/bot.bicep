@@ -1,36 +1,26 @@
 // What the channels know the bot by, and where they send what people write to it.
 
-@description('Name of the Azure Bot.')
-@minLength(2)
-@maxLength(64)
 param name string
-
-@description('Tags.')
 param tags object
-
-@description('What people see as its name.')
 param displayName string
-
-@description('F0 or S1.')
 param sku string
 
-@description('UserAssignedMSI or SingleTenant.')
-param appType string
-
-@description('The bot\'s app id.')
-param appId string
-
-@description('Resource id of the identity that the bot is; empty when it is an app registration.')
-param identityId string
-
-@description('The messaging endpoint.')
-param endpoint string
-
-@description('Whether the bot is on Microsoft Teams.')
+@description('Empty: the identity is the bot.')
+param appRegistrationId string
+param identityName string
+param functionAppName string
 param teamsEnabled bool
-
-@description('Whether the bot has a Direct Line.')
 param directLineEnabled bool
+
+var isSingleTenant = !empty(appRegistrationId)
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource app 'Microsoft.Web/sites@2024-11-01' existing = {
+  name: functionAppName
+}
 
 resource bot 'Microsoft.BotService/botServices@2022-09-15' = {
   name: name
@@ -42,11 +32,11 @@ resource bot 'Microsoft.BotService/botServices@2022-09-15' = {
   }
   properties: {
     displayName: displayName
-    endpoint: endpoint
-    msaAppId: appId
-    msaAppType: appType
+    endpoint: 'https://${app.properties.defaultHostName}/api/messages'
+    msaAppId: isSingleTenant ? appRegistrationId : identity.properties.clientId
+    msaAppType: isSingleTenant ? 'SingleTenant' : 'UserAssignedMSI'
     msaAppTenantId: subscription().tenantId
-    msaAppMSIResourceId: empty(identityId) ? null : identityId
+    msaAppMSIResourceId: isSingleTenant ? null : identity.id
     schemaTransformationVersion: '1.3'
     // A Direct Line is asked with the bot's own secrets.
     disableLocalAuth: !directLineEnabled
@@ -84,5 +74,3 @@ resource directLine 'Microsoft.BotService/botServices/channels@2022-09-15' = if 
     }
   }
 }
-
-output name string = bot.name

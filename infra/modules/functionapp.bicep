@@ -1,63 +1,32 @@
 // The app, on Flex Consumption: each group of functions (HTTP together, each queue alone) has
 // instances of its own, from none to the most that are allowed.
-
-@description('Name of the function app.')
 param name string
-
-@description('Name of its plan.')
 param planName string
-
-@description('Region.')
 param location string
-
-@description('Tags.')
 param tags object
-
-@description('Version of Python.')
-@allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string
-
-@description('Memory of an instance.')
 param instanceMemoryMB int
-
-@description('Most instances for each group of functions.')
 param maximumInstanceCount int
-
-@description('Instances of HTTP and of sending that never sleep.')
 param alwaysReadyInstances int
-
-@description('Whether instances are spread over availability zones.')
 param zoneRedundant bool
-
-@description('Resource id of the identity.')
-param identityId string
-
-@description('Client id of the identity.')
-param identityClientId string
-
-@description('Name of the storage account.')
+param identityName string
 param storageAccountName string
-
-@description('Container of the app\'s package.')
 param packageContainer string
-
-@description('Name of the Application Insights.')
 param applicationInsightsName string
-
-@description('Subnet that the app calls from; empty for none.')
-param subnetId string
-
-@description('UserAssignedMSI or SingleTenant.')
-param botAppType string
-
-@description('The bot\'s app id.')
-param botAppId string
-
-@description('Where in a key vault the secret of the bot is; empty without one.')
-param botVaultUri string
-
-@description('Settings that shall not have their defaults.')
 param appSettings object
+
+@description('Network that the app calls from; empty for none.')
+param networkName string
+
+@description('Empty: the identity is the bot.')
+param botAppRegistrationId string
+
+@description('Where the secret of the bot is; empty without one.')
+param botSecretUri string
+
+@description('Empty: function keys alone.')
+param entraClientId string
+param entraAllowedApplications string[]
 
 // How much at once, from the rate backwards: SendRatePerSecond is 40 calls a second, and a call
 // takes half a second or so, so some 20 calls are under way together. An instance takes
@@ -80,15 +49,9 @@ var alwaysReady = [
   }
 ]
 
-var cloudNames = {
-  AzureCloud: 'Public'
-  AzureUSGovernment: 'USGov'
-  AzureChinaCloud: 'China'
-}
-
 // Empty is the default of the code; docs/reference.md has a table of what each is for.
 var defaultSettings = {
-  BotCloud: cloudNames[environment().name]
+  BotCloud: 'Public'
   ToChannelFromBotLoginUrl: ''
   ToChannelFromBotOAuthScope: ''
   ToBotFromChannelOpenIdMetadataUrl: ''
@@ -107,8 +70,7 @@ var defaultSettings = {
   PYTHON_THREADPOOL_THREAD_COUNT: string(threads)
 }
 
-// A SingleTenant bot without a secret is vouched for by the managed identity.
-var isFederated = botAppType == 'SingleTenant' && empty(botVaultUri)
+var isSingleTenant = !empty(botAppRegistrationId)
 
 // What appSettings cannot change, as it is what the rest of this deployment is made for.
 var fixedSettings = {
@@ -116,14 +78,19 @@ var fixedSettings = {
   AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
   AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
   AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsStorage__clientId: identityClientId
+  AzureWebJobsStorage__clientId: identity.properties.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  MicrosoftAppType: botAppType
-  MicrosoftAppId: botAppId
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+  MicrosoftAppType: isSingleTenant ? 'SingleTenant' : 'UserAssignedMSI'
+  MicrosoftAppId: isSingleTenant ? botAppRegistrationId : identity.properties.clientId
   MicrosoftAppTenantId: tenant().tenantId
-  MicrosoftAppPassword: empty(botVaultUri) ? '' : '@Microsoft.KeyVault(SecretUri=${botVaultUri})'
-  MicrosoftAppFederatedClientId: isFederated ? identityClientId : ''
+  MicrosoftAppPassword: empty(botSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${botSecretUri})'
+  // Without a secret the managed identity vouches for the app registration.
+  MicrosoftAppFederatedClientId: isSingleTenant && empty(botSecretUri) ? identity.properties.clientId : ''
+}
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
 }
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
@@ -132,6 +99,14 @@ resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: applicationInsightsName
+}
+
+resource network 'Microsoft.Network/virtualNetworks@2024-07-01' existing = if (!empty(networkName)) {
+  name: networkName
+
+  resource appSubnet 'subnets' existing = {
+    name: 'app'
+  }
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
@@ -158,14 +133,14 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${identityId}': {}
+      '${identity.id}': {}
     }
   }
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    keyVaultReferenceIdentity: identityId
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    keyVaultReferenceIdentity: identity.id
+    virtualNetworkSubnetId: empty(networkName) ? null : network::appSubnet.id
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
@@ -179,7 +154,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
           value: '${storage.properties.primaryEndpoints.blob}${packageContainer}'
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
+            userAssignedIdentityResourceId: identity.id
           }
         }
       }
@@ -205,6 +180,55 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     properties: union(defaultSettings, appSettings, fixedSettings)
   }
 
+  // Entra tokens for the HTTP functions, beside their keys. The Connector and those who look at the
+  // health come without one: the bot's endpoint checks the Connector's own tokens. So does az, which
+  // looks at the host's status after a deployment, with the master key. The registration has to ask
+  // for tokens of version 2 (requestedAccessTokenVersion in its manifest).
+  resource authentication 'config' = if (!empty(entraClientId)) {
+    name: 'authsettingsV2'
+    properties: {
+      platform: {
+        enabled: true
+      }
+      httpSettings: {
+        requireHttps: true
+      }
+      globalValidation: {
+        requireAuthentication: true
+        unauthenticatedClientAction: 'Return401'
+        excludedPaths: [
+          '/api/messages'
+          '/api/health'
+          '/admin/host/status'
+        ]
+      }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: {
+            clientId: entraClientId
+            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+          }
+          validation: {
+            allowedAudiences: [
+              entraClientId
+              'api://${entraClientId}'
+            ]
+            defaultAuthorizationPolicy: {
+              // None given: no limit.
+              allowedApplications: empty(entraAllowedApplications) ? null : entraAllowedApplications
+            }
+          }
+        }
+      }
+      login: {
+        tokenStore: {
+          enabled: false
+        }
+      }
+    }
+  }
+
   // Code is deployed with tokens of Entra; the passwords that a site has for it are of no use.
   resource ftpPasswords 'basicPublishingCredentialsPolicies' = {
     name: 'ftp'
@@ -221,5 +245,4 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   }
 }
 
-output name string = app.name
 output url string = 'https://${app.properties.defaultHostName}'

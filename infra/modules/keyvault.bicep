@@ -1,20 +1,11 @@
-// The secret of a SingleTenant bot; with a managed identity there is none, and no vault.
-
-@description('Name of the key vault.')
-@minLength(3)
-@maxLength(24)
+// The secret of a SingleTenant bot that insists on one; else there is no vault.
 param name string
-
-@description('Region.')
 param location string
-
-@description('Tags.')
 param tags object
+param identityName string
+param secretName string
 
-@description('Object id of the identity that reads the secret.')
-param readerPrincipalId string
-
-@description('The bot\'s secret.')
+@description('Empty: the secret that is there stays.')
 @secure()
 param botAppPassword string
 
@@ -39,24 +30,25 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     // What is here can be had anew from Entra, so a week is enough, and azd down --purge may end it.
     softDeleteRetentionInDays: 7
   }
+
+  resource secret 'secrets' = if (!empty(botAppPassword)) {
+    name: secretName
+    properties: {
+      value: botAppPassword
+    }
+  }
 }
 
-resource secret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
-  parent: vault
-  name: 'bot-app-password'
-  properties: {
-    value: botAppPassword
-  }
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
 }
 
 resource secretRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: secret
-  name: guid(secret.id, readerPrincipalId, secretRoleId)
+  scope: vault
+  name: guid(vault.id, identityName, secretRoleId)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretRoleId)
-    principalId: readerPrincipalId
+    principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
   }
 }
-
-output botVaultUri string = secret.properties.secretUri

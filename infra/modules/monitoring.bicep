@@ -1,28 +1,23 @@
-// Where the logs are. The app writes one line for each outcome, and counters and alerts live on
-// these lines; so host.json takes traces out of sampling, and all of them are paid for. A message
-// that is sent leaves about five lines (the host's three, the outcome, the request) of 1 KB each:
-// 5 GB for a million messages, some 12 to 15 US dollars at the usual price of 2.30 to 3 per GB.
+// Where the logs are, and a workbook that shows the flow by channel. The app writes one line for each
+// outcome, and counters and alerts live on these lines; so host.json takes traces out of sampling, and
+// all of them are paid for: docs/operations.md says how much.
 //
 // The URLs of requests are logged by the host and hold the ids that are in their paths: who reads
 // these logs reads ids of users and conversations. Queues leave none.
-
-@description('Name of the workspace.')
 param workspaceName string
-
-@description('Name of the Application Insights.')
 param applicationInsightsName string
-
-@description('Region.')
+param workbookTitle string
 param location string
-
-@description('Tags.')
 param tags object
-
-@description('How long logs are kept.')
+param identityName string
 param retentionDays int
-
-@description('Most logs a day, in GB; -1 for no limit.')
 param dailyCapGb int
+
+// Despite its name it is for all that is logged.
+var logRoles = {
+  'Monitoring Metrics Publisher': '3913510d-42f4-4e42-8a64-420c390055eb'
+}
+var logRoleId = logRoles['Monitoring Metrics Publisher']
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: workspaceName
@@ -56,4 +51,31 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-output applicationInsightsName string = applicationInsights.name
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
+
+resource logRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: applicationInsights
+  name: guid(applicationInsights.id, identityName, logRoleId)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', logRoleId)
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  // A workbook's name has to be a GUID.
+  name: guid(applicationInsights.id, 'flow')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: workbookTitle
+    category: 'workbook'
+    sourceId: applicationInsights.id
+    serializedData: loadTextContent('../workbook.json')
+    version: 'Notebook/1.0'
+  }
+}

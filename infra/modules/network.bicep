@@ -1,19 +1,10 @@
 // A way to storage that is not the internet: the app calls from one subnet, and storage answers in
 // the other. The app itself stays reachable, as the channels have to call it.
 
-@description('Name of the virtual network.')
 param name string
-
-@description('Region.')
 param location string
-
-@description('Tags.')
 param tags object
-
-@description('Its addresses: a /24.')
 param addressPrefix string
-
-@description('Name of the storage account.')
 param storageAccountName string
 
 var services = ['blob', 'queue', 'table']
@@ -53,10 +44,6 @@ resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
         }
       }
     ]
-  }
-
-  resource appSubnet 'subnets' existing = {
-    name: 'app'
   }
 
   resource storageSubnet 'subnets' existing = {
@@ -125,6 +112,3 @@ resource zoneOfEndpoint 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups
     }
   }
 ]
-
-// The app may start only once it finds storage.
-output appSubnetId string = network::appSubnet.id

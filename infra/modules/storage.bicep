@@ -1,28 +1,55 @@
 // Where everything is kept: queues, tables, and the app's package. There are no keys to it from the
 // first minute on. Everything is made here, so that nobody needs the right to make more.
-
-@description('Name of the storage account.')
-@minLength(3)
-@maxLength(24)
 param name string
-
-@description('Region.')
 param location string
-
-@description('Tags.')
 param tags object
-
-@description('Names of the queues. Each gets one for its poison messages beside it.')
-param queues string[]
-
-@description('Names of the tables.')
-param tables string[]
-
-@description('Whether only private endpoints lead here.')
+param identityName string
+param senderPrincipalIds string[]
+param packageContainer string
 param isPrivate bool
-
-@description('Whether data is spread over availability zones.')
 param zoneRedundant bool
+
+// Each gets one for its poison messages beside it.
+var queues = [
+  'start-conversation'
+  'send-activity'
+  'cache-account'
+  'send-alert'
+  'update-activity'
+  'delete-activity'
+]
+
+var tables = [
+  'accounts'
+  'alerts'
+  'bodies'
+  'conversations'
+  'deliveries'
+  'failures'
+  'idempotency'
+  'keys'
+  'lanes'
+  'leases'
+  'optouts'
+  'pages'
+  'retention'
+]
+
+// The host keeps its locks, its function keys and the app's package in blobs, and wants to own them.
+var appRoles = {
+  'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+  'Storage Queue Data Contributor': '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+  'Storage Table Data Contributor': '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+}
+
+var senderRoles = {
+  'Storage Queue Data Message Sender': 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+}
+var senderRoleId = senderRoles['Storage Queue Data Message Sender']
+
+// What a poison queue holds is put back as it is, so nobody but the app may write there.
+var queueNames = join(map(queues, queue => '\'${queue}\''), ', ')
+var onQueuesAlone = '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/queueServices/queues/messages/add/action\'})) OR (@Resource[Microsoft.Storage/storageAccounts/queueServices/queues:name] ForAnyOfAnyValues:StringEquals {${queueNames}}))'
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: name
@@ -45,51 +72,70 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
       defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
   }
-}
 
-resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
-  parent: account
-  name: 'default'
-}
+  resource blobService 'blobServices' = {
+    name: 'default'
 
-resource packageContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
-  parent: blobService
-  name: 'app-package'
-  properties: {
-    publicAccess: 'None'
+    resource container 'containers' = {
+      name: packageContainer
+      properties: {
+        publicAccess: 'None'
+      }
+    }
+  }
+
+  resource queueService 'queueServices' = {
+    name: 'default'
+
+    resource queue 'queues' = [
+      for queueName in queues: {
+        name: queueName
+      }
+    ]
+
+    resource poisonQueue 'queues' = [
+      for queueName in queues: {
+        name: '${queueName}-poison'
+      }
+    ]
+  }
+
+  resource tableService 'tableServices' = {
+    name: 'default'
+
+    resource table 'tables' = [
+      for tableName in tables: {
+        name: tableName
+      }
+    ]
   }
 }
 
-resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
-  parent: account
-  name: 'default'
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [
-  for queueName in queues: {
-    parent: queueService
-    name: queueName
+resource appRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in items(appRoles): {
+    scope: account
+    name: guid(account.id, identityName, role.value)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.value)
+      principalId: identity.properties.principalId
+      principalType: 'ServicePrincipal'
+    }
   }
 ]
 
-resource poisonQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [
-  for queueName in queues: {
-    parent: queueService
-    name: '${queueName}-poison'
+resource senderRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for principalId in senderPrincipalIds: {
+    scope: account
+    name: guid(account.id, principalId, senderRoleId)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', senderRoleId)
+      principalId: principalId
+      condition: onQueuesAlone
+      conditionVersion: '2.0'
+    }
   }
 ]
-
-resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' = {
-  parent: account
-  name: 'default'
-}
-
-resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = [
-  for tableName in tables: {
-    parent: tableService
-    name: tableName
-  }
-]
-
-output name string = account.name
-output packageContainer string = packageContainer.name

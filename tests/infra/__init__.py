@@ -1,1 +1,1 @@
-"""What is deployed, checked without Azure; the real compiler checks the types, in CI."""
+"""What is deployed, checked without Azure."""

@@ -1,36 +1,35 @@
-"""What is named in the code and in the templates is the same everywhere."""
+"""What is named in the code is what is deployed."""
 
 import ast
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+import function_app
 from infra.build_package import what_ships
-from shared.auth.clouds import CLOUDS
 from shared.auth.tokens import AppType
 from shared.connector.errors import ConnectorError
 from shared.errors import BotCredentialError
 from shared.sending.telemetry import Outcome
-from shared.settings import STORAGE
-from tests.infra.bicep import BicepFile
-from tests.infra.files import BICEP, INFRA, PROJECT, parsed
+from shared.settings import STORAGE, Settings
+from tests.infra.templates import INFRA, PROJECT, names, resources, the
 
-# Tables and queues may be made anywhere in what ships.
 SHIPPED = [path for name in what_ships() for path in sorted((PROJECT / name).rglob("*.py"))]
-
-# Set by Azure or by the machine, not by whoever deploys.
-OF_THE_PLATFORM = {
-    "WEBSITE_SITE_NAME",
-    "WEBSITE_INSTANCE_ID",
-    "AZURE_FUNCTIONS_ENVIRONMENT",
+BINDINGS = {
+    function.get_function_name(): trigger.get_dict_repr()
+    for function in function_app.app.get_functions()
+    if (trigger := function.get_trigger())
 }
-# Only for development, so neither in Azure; or only in Azure, where storage is reached by identity.
+
+# Only for development, so not in Azure; or only in Azure, where storage is reached by identity.
 OF_DEVELOPMENT = {STORAGE, f"{STORAGE}__accountName", "LocalFunctionKey"}
-OF_AZURE = {f"{STORAGE}__{part}" for part in ("tableServiceUri", "queueServiceUri", "clientId")} | {
-    f"{STORAGE}__credential",
-    f"{STORAGE}__accountName",
+OF_AZURE = {
+    f"{STORAGE}__{part}"
+    for part in ("tableServiceUri", "queueServiceUri", "clientId", "credential", "accountName")
 }
 # The Functions host reads these, and we do not.
 OF_THE_HOST = {
@@ -45,190 +44,165 @@ NOT_ON_FLEX = (
     "SCM_",
     "ENABLE_ORYX",
 )
+# What a running resource knows is told to the app as an expression.
+ENDPOINTS = {
+    f"{STORAGE}__tableServiceUri": "https://st1.table.core.windows.net",
+    f"{STORAGE}__queueServiceUri": "https://st1.queue.core.windows.net",
+}
 
 
-def settings_in_code(source: str) -> set[str]:
-    """Return the names that a reader of the environment is asked for."""
-    found = set()
-    for call in ast.walk(ast.parse(source)):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args:
-            receiver = ast.unparse(call.func.value)
-            if receiver in ("reader", "self"):
-                found.add(_text(call.args[0]))
-    # The worker's own setting is read by a rule of its own.
-    named = {name for name in found if name and re.fullmatch(r"\w{4,}", name) and name != "value"}
-    return (named | set(re.findall(r'"(PYTHON_\w+)"', source))) - OF_THE_PLATFORM
+class Environment(dict[str, str]):
+    """An environment that remembers what it was asked for."""
 
+    def __init__(self, *args: Any, **variables: str) -> None:
+        super().__init__(*args, **variables)
+        self.asked: set[str] = set()
 
-def _text(node: ast.expr) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.Name) and node.id == "STORAGE":
-        return STORAGE
-    if isinstance(node, ast.JoinedStr):
-        return ast.unparse(node)[2:-1].replace("{STORAGE}", STORAGE)
-    return ""
-
-
-def names_made(kind: str, source: str) -> Iterator[str]:
-    """Yield the names that ``Table(…, name)`` is called with; "" where they are not written."""
-    for call in ast.walk(ast.parse(source)):
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == kind and len(call.args) == 2:
-            yield _text(call.args[1])
-
-
-def constants(source: str) -> dict[str, str]:
-    """Return the names that stand for themselves, such as ``SEND_ACTIVITY: Final = "…"``."""
-    return {
-        node.target.id: node.value.value
-        for node in ast.parse(source).body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    }
-
-
-def settings_in_bicep(file: BicepFile) -> set[str]:
-    variables = file.variables
-    return {*variables["defaultSettings"].value, *variables["fixedSettings"].value}
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
 
 
 @pytest.fixture
-def in_code():
-    return settings_in_code((PROJECT / "shared/settings.py").read_text())
+def in_code() -> set[str]:
+    """Return the settings that the code reads, but for a proxy."""
+    environment = Environment(
+        ENDPOINTS,
+        MicrosoftAppId="id",
+        MicrosoftAppType=AppType.SINGLE_TENANT,
+        MicrosoftAppTenantId="tenant",
+        MicrosoftAppPassword="secret",
+    )
+    Settings.from_environment(environment)
+    return {name for name in environment.asked if "proxy" not in name.lower()}
 
 
-def test_the_code_is_read_right(in_code):
-    assert {STORAGE, f"{STORAGE}__clientId", "BotCloud", "MicrosoftAppPassword"} <= in_code
-    assert {"SendRatePerSecond", "TrustedServiceUrls", "AmbiguousSend"} <= in_code
-    assert "PYTHON_THREADPOOL_THREAD_COUNT" in in_code
-    assert settings_in_code('reader.number("New", 1)\nself.text(name)') == set()
-    assert settings_in_code('reader.number("NewOne", 1)') == {"NewOne"}
+@pytest.fixture(scope="session")
+def example() -> dict[str, str]:
+    text = (PROJECT / "local.settings.example.json").read_text()
+    values: dict[str, str] = json.loads(text)["Values"]
+    return values
 
 
-def test_a_setting_of_the_code_is_in_the_example(in_code):
-    example = json.loads((PROJECT / "local.settings.example.json").read_text())["Values"]
+# Settings
 
+
+def test_a_setting_of_the_code_is_in_the_example(in_code, example):
     # Only the Core Tools read it.
-    assert example.keys() - {"FUNCTIONS_WORKER_RUNTIME"} == (in_code - OF_AZURE) | {
-        "LocalFunctionKey"
-    }
+    named = example.keys() - {"FUNCTIONS_WORKER_RUNTIME"}
+
+    assert named == (in_code - OF_AZURE) | {"LocalFunctionKey"}
 
 
-def test_a_setting_of_the_code_is_set_in_azure(in_code):
-    deployed = settings_in_bicep(parsed(BICEP)["modules/functionapp.bicep"])
+def test_a_setting_of_the_code_is_set_in_azure(in_code, default):
+    deployed = the(default, "Web/sites/config", "/appsettings").keys()
 
     assert deployed == (in_code - OF_DEVELOPMENT) | OF_THE_HOST
     assert not [name for name in deployed if name.startswith(NOT_ON_FLEX)]
 
 
-def test_a_setting_that_is_missing_in_azure_is_found(in_code):
-    text = BICEP["modules/functionapp.bicep"].replace("  SendRatePerSecond: '40'\n", "")
+def test_the_app_starts_with_its_settings_and_they_are_the_defaults(deployment):
+    deployed = the(deployment, "Web/sites/config", "/appsettings")
+    bare = {name: deployed[name] for name in deployed if name.startswith(("Microsoft", STORAGE))}
 
-    assert in_code - settings_in_bicep(BicepFile.parse(text)) - OF_DEVELOPMENT == {
-        "SendRatePerSecond"
+    started = Settings.from_environment({**deployed, **ENDPOINTS})
+    default = Settings.from_environment({**bare, **ENDPOINTS})
+    # Two lists of hosts are never equal; the example's test below compares what they are made of.
+    own: dict[str, Any] = {"threads": 0, "trusted_service_urls": default.trusted_service_urls}
+    assert replace(started, **own) == replace(default, **own)
+
+
+def test_the_example_has_the_defaults_of_azure(default, example):
+    deployed = the(default, "Web/sites/config", "/appsettings")
+    own = {"PYTHON_THREADPOOL_THREAD_COUNT"} | {
+        name for name in deployed if name.startswith("Microsoft")
+    }
+
+    assert {name: deployed[name] for name in deployed.keys() & example.keys() - own} == {
+        name: example[name] for name in deployed.keys() & example.keys() - own
     }
 
 
-def test_azure_has_the_defaults_of_the_code():
-    example = json.loads((PROJECT / "local.settings.example.json").read_text())["Values"]
-    defaults = parsed(BICEP)["modules/functionapp.bicep"].variables["defaultSettings"].value
-
-    computed = {"BotCloud", "PYTHON_THREADPOOL_THREAD_COUNT"}
-    assert {name: value for name, value in defaults.items() if name not in computed} == {
-        name: example[name] for name in defaults if name not in computed
-    }
+# Tables, queues and functions
 
 
-def test_azure_knows_the_clouds_and_the_types_of_bots_that_the_code_knows():
-    files = parsed(BICEP)
-    clouds = files["modules/functionapp.bicep"].variables["cloudNames"].value
-    app_types = files["main.bicep"].parameters["botAppType"].decorators["allowed"]
-
-    assert set(clouds.values()) == CLOUDS.keys()
-    # No bot of the type that is left out can be made any more.
-    assert set(app_types) == set(AppType) - {AppType.MULTI_TENANT}
-
-
-def test_the_tables_of_the_code_are_made():
-    in_code = {name for path in SHIPPED for name in names_made("Table", path.read_text())}
-
-    # Where the name is not written, it is that of a table which is written elsewhere.
-    assert in_code - {""} == set(parsed(BICEP)["main.bicep"].variables["tables"].value)
+def tables_made() -> Iterator[str]:
+    """Yield the names that ``Table(…, "name")`` is called with, wherever that is."""
+    for path in SHIPPED:
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "Table":
+                name = call.args[-1]
+                if isinstance(name, ast.Constant):
+                    yield str(name.value)
 
 
-def test_a_new_table_is_found_wherever_it_is_made():
-    assert list(names_made("Table", 'x = Table(services.storage, "new")')) == ["new"]
-    assert list(names_made("Table", 'self._table = Table(storage, "new")')) == ["new"]
-    assert list(names_made("Table", "Table(storage, name)")) == [""]
+def test_the_tables_of_the_code_are_made(default):
+    assert set(tables_made()) == names(default, "Storage/storageAccounts/tableServices/tables")
 
 
-def test_the_queues_of_the_code_are_made():
-    names = constants((PROJECT / "shared/messages/envelope.py").read_text())
-    triggered = {
-        names[queue]
-        for path in SHIPPED
-        for queue in re.findall(r"\.queue_trigger\(\"\w+\", (\w+), STORAGE\)", path.read_text())
-    }
+def test_the_queues_of_the_code_are_made_with_one_for_poison_each(default):
+    triggered = {each["queueName"] for each in BINDINGS.values() if "queueName" in each}
 
     assert triggered
-    assert triggered == set(parsed(BICEP)["main.bicep"].variables["queues"].value)
+    assert names(default, "Storage/storageAccounts/queueServices/queues") == triggered | {
+        f"{name}-poison" for name in triggered
+    }
 
 
-def test_each_queue_has_one_for_poison():
-    resources = parsed(BICEP)["modules/storage.bicep"].resources
-
-    assert resources["poisonQueue"].value["name"] == "'${queueName}-poison'"
-    assert resources["queue"].value["name"] == "queueName"
-
-
-def test_the_bot_is_told_the_route_that_takes_what_the_channels_send():
-    assert 'route("messages"' in (PROJECT / "ReceiveActivity/triggers.py").read_text()
-    assert parsed(BICEP)["main.bicep"].modules["bot"].value["params"]["endpoint"] == (
-        "'${functionApp.outputs.url}/api/messages'"
+def test_the_bot_and_the_health_test_are_told_routes_that_are_open(default):
+    asked = re.findall(
+        r"https://\{0\}/api/(\w+)",
+        the(default, "BotService/botServices")["endpoint"]
+        + the(default, "Insights/webtests")["Request"]["RequestUrl"],
     )
 
-
-def test_what_needs_no_function_key_needs_no_entra_token_either():
-    open_routes = {
-        f"/api/{route}"
-        for path in SHIPPED
-        for route in re.findall(r'\.route\(\s*"([^"]+)"[^)]*AuthLevel\.ANONYMOUS', path.read_text())
-    }
-    authentication = parsed(BICEP)["modules/authentication.bicep"].resources["authentication"].value
-
-    assert open_routes == set(authentication["properties"]["globalValidation"]["excludedPaths"])
+    assert asked == [BINDINGS["ReceiveActivity"]["route"], BINDINGS["CheckHealth"]["route"]]
+    assert {routes()[route] for route in asked} == {"anonymous"}
 
 
-def test_there_is_a_thread_for_each_message_that_is_taken_at_once():
+def routes() -> dict[str, str]:
+    return {each["route"]: each["authLevel"].value for each in BINDINGS.values() if "route" in each}
+
+
+def test_what_needs_no_function_key_needs_no_entra_token_either(deployment):
+    for settings in resources(deployment, "Web/sites/config"):
+        if settings["name"].endswith("/authsettingsV2"):
+            excluded = settings["properties"]["globalValidation"]["excludedPaths"]
+            # az looks at the host's status after a deployment, with the master key.
+            assert set(excluded) == {"/admin/host/status"} | {
+                f"/api/{route}" for route, level in routes().items() if level == "anonymous"
+            }
+
+
+def test_there_is_a_thread_for_each_message_that_is_taken_at_once(default):
     queues = json.loads((PROJECT / "host.json").read_text())["extensions"]["queues"]
-    variables = parsed(BICEP)["modules/functionapp.bicep"].variables
-
-    at_once = queues["batchSize"] + queues["newBatchThreshold"]
-    assert at_once <= variables["threads"].value
-    assert variables["httpConcurrency"].value <= variables["threads"].value
-    assert f"{at_once} messages of a queue at once" in " ".join(
-        BICEP["modules/functionapp.bicep"].replace("//", " ").split()
+    threads = int(
+        the(default, "Web/sites/config", "/appsettings")["PYTHON_THREADPOOL_THREAD_COUNT"]
     )
+    scale = the(default, "Web/sites")["functionAppConfig"]["scaleAndConcurrency"]
+
+    assert queues["batchSize"] + queues["newBatchThreshold"] <= threads
+    assert scale["triggers"]["http"]["perInstanceConcurrency"] <= threads
 
 
-def test_what_never_sleeps_exists():
-    groups = re.findall(r"'function:(\w+)'", BICEP["modules/functionapp.bicep"])
-    names = {
-        name
-        for path in SHIPPED
-        for name in re.findall(r'\.function_name\("(\w+)"\)', path.read_text())
-    }
+def test_what_never_sleeps_exists(deployment):
+    scale = the(deployment, "Web/sites")["functionAppConfig"]["scaleAndConcurrency"]
 
-    assert groups
-    assert set(groups) <= names
+    for group in scale["alwaysReady"]:
+        assert group["name"] == "http" or group["name"].removeprefix("function:") in BINDINGS
+
+
+def test_the_package_is_put_where_the_app_looks_for_it(default):
+    storage = the(default, "Web/sites")["functionAppConfig"]["deployment"]["storage"]
+    [container] = names(default, "Storage/storageAccounts/blobServices/containers")
+
+    assert f"primaryEndpoints.blob, '{container}')" in storage["value"]
 
 
 # What is counted
 
 
-QUERIES = {path.name: path.read_text() for path in sorted((INFRA / "queries").glob("*.kql"))}
+QUERIES = {path.stem: path.read_text() for path in sorted((INFRA / "queries").glob("*.kql"))}
 WORKBOOK = {
     item["name"]: item["content"]["query"]
     for item in json.loads((INFRA / "workbook.json").read_text())["items"]
@@ -260,28 +234,42 @@ def test_a_query_asks_for_what_is_logged(name, query):
     assert fields <= fields_reported(), name
 
 
-def test_the_queries_are_those_of_the_alerts():
-    rules = parsed(BICEP)["modules/alerts.bicep"].variables["rules"].value
+def test_the_queries_are_those_of_the_alerts_and_in_the_documents(default):
+    asked = {
+        rule["name"].rpartition("-")[2]: rule["properties"]["criteria"]["allOf"][0]["query"]
+        for rule in resources(default, "Insights/scheduledQueryRules")
+    }
+    operations = (PROJECT / "docs/operations.md").read_text()
 
-    assert {f"{rule['name']}.kql" for rule in rules} == QUERIES.keys()
+    assert asked == QUERIES
     assert all(query.rstrip().splitlines()[-1].find("value") > 0 for query in QUERIES.values())
+    assert {f"### {name}\n" for name in QUERIES} <= set(operations.splitlines(keepends=True))
 
 
-def test_the_workbook_shows_every_outcome():
+def test_the_workbook_shows_every_outcome(default):
     shown = set(re.findall(r'outcome == "([\w-]+)"', WORKBOOK["channels"]))
 
     assert shown == set(Outcome)
+    assert the(default, "Insights/workbooks")["serializedData"] == (
+        (INFRA / "workbook.json").read_text()
+    )
 
 
 def test_the_alert_on_credentials_knows_the_code():
-    assert f'"{BotCredentialError.code}"' in QUERIES["credential.kql"]
+    assert f'"{BotCredentialError.code}"' in QUERIES["credential_failures"]
     assert not issubclass(BotCredentialError, ConnectorError)
 
 
 def test_the_lines_that_are_counted_are_never_sampled_away():
-    host = json.loads((PROJECT / "host.json").read_text())
+    logging = json.loads((PROJECT / "host.json").read_text())["logging"]
 
-    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
+    sampling = logging["applicationInsights"]["samplingSettings"]
     assert {"Trace", "Request", "Exception"} <= set(sampling["excludedTypes"].split(";"))
     # The host tells when a message came at this level, and so do we.
-    assert host["logging"]["logLevel"]["Function"] == "Information"
+    assert logging["logLevel"]["Function"] == "Information"
+
+
+def test_the_host_does_not_log_each_call_to_storage():
+    logging = json.loads((PROJECT / "host.json").read_text())["logging"]
+
+    assert logging["logLevel"]["Azure.Core"] == "Warning"

@@ -10,13 +10,13 @@ from fnmatch import fnmatch
 
 import pytest
 
-from infra import build_package
-from infra.build_package import PACKAGE, copy_app, python_in_azure, what_ships, zip_folder
+from infra.build_package import PACKAGE, copy_app, find_python, what_ships, zip_folder
 from SendActivity.request import SendRequest
 from tests.flows.running_app import AppStorage, RunningApp, running_app
-from tests.infra.files import INFRA, PROJECT
+from tests.infra.templates import INFRA, PROJECT
 from tests.support.connector import StubConnector
 from tests.support.identity import StubIdentity
+from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
 KEY = "a-key-that-only-callers-know"
 EXPIRED = {
@@ -55,10 +55,12 @@ def url_of(app: RunningApp) -> str:
     return f"http://127.0.0.1:{app.host.port}"
 
 
-def smoke_test(url: str, *arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
+def smoke_test(
+    url: str, *arguments: str, key: str = "", token: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, INFRA / "smoke_test.py", url, *arguments],
-        env={"FUNCTION_KEY": key, "NO_PROXY": "*"},
+        env={"FUNCTION_KEY": key, "ENTRA_TOKEN": token, "NO_PROXY": "*"},
         capture_output=True,
         text=True,
         check=False,
@@ -123,34 +125,60 @@ def test_the_same_files_make_the_same_zip_file_with_hidden_folders_in_it(package
         assert "function_app.py" in archive.namelist()
 
 
-def test_no_other_python_builds_the_package(monkeypatch):
-    monkeypatch.setattr(build_package, "python_in_azure", lambda: "3.99")
-    monkeypatch.setattr(sys, "argv", ["build_package.py"])
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """The only folder on the PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
 
-    with pytest.raises(SystemExit, match=r"built by Python 3\.99"):
-        build_package.main()
+
+def test_the_python_that_runs_it_is_asked_for_its_packages(path):
+    for name, result in {"python3.99": 1, "py": 1, "uv": 0}.items():
+        (path / name).write_text(f"#!/bin/sh\nexit {result}\n")
+        (path / name).chmod(0o755)
+
+    # One without pip is of no use.
+    assert find_python("3.99")[:2] == ["uv", "run"]
+    (path / "python3.99").write_text("#!/bin/sh\nexit 0\n")
+    assert find_python("3.99") == ["python3.99"]
+
+
+def test_without_that_python_it_is_said_what_to_install(path):
+    with pytest.raises(SystemExit, match=r"takes that Python .* Install it, or uv"):
+        find_python("3.99")
 
 
 def test_the_package_is_where_nothing_is_committed():
-    assert python_in_azure() == "3.13"
     assert PACKAGE.relative_to(PROJECT).parts[0] == ".local"
 
 
-def test_what_azd_says_at_the_end_can_be_done():
-    names = {"API_URL": "https://app/api", "BOT_APP_ID": "1", "AZURE_STORAGE_ACCOUNT_NAME": "st1"}
+def last_words(**variables: str) -> str:
     said = subprocess.run(
-        ["sh", INFRA / "next_steps.sh"], env=names, capture_output=True, text=True, check=True
-    ).stdout
+        ["sh", INFRA / "next_steps.sh"], env=variables, capture_output=True, text=True, check=True
+    )
+    assert not said.stderr
+    return said.stdout
 
-    assert set(re.findall(r"\$(\w+)", (INFRA / "next_steps.sh").read_text())) == names.keys()
-    command = said[said.index("az storage") :].replace("az storage", "echo")
+
+def test_what_azd_says_at_the_end_can_be_done(default):
+    names = {"API_URL": "https://app/api", "BOT_APP_ID": "1", "AZURE_STORAGE_ACCOUNT_NAME": "st1"}
+    said = last_words(**names)
+
+    used = set(re.findall(r"\$(\w+)", (INFRA / "next_steps.sh").read_text()))
+    assert used == names.keys() | {"ALERT_EMAILS"}
+    assert names.keys() <= default["outputs"].keys()
+    command = said[said.index("az storage") : said.index("\n\nWhen")].replace("az storage", "echo")
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     options, _, content = done.stdout.rpartition(" ")
     assert options.startswith("message put --auth-mode login --account-name st1 --queue-name send")
-    message = json.loads(base64.b64decode(content))
-    recipient = SendRequest.from_json(message).recipient
+    recipient = SendRequest.from_json(json.loads(base64.b64decode(content))).recipient
     assert recipient is not None
     assert recipient.user_id == "ID"
+
+
+def test_who_is_told_of_failures_is_asked_for_where_nobody_is():
+    assert "ALERT_EMAILS" in last_words()
+    assert "ALERT_EMAILS" not in last_words(ALERT_EMAILS="somebody@example.com")
 
 
 def test_a_working_app_is_told_so(app: RunningApp):
@@ -167,6 +195,22 @@ def test_a_working_app_is_told_so(app: RunningApp):
         "the delivery: expired",
     ]
     assert app.connector.requests == []
+
+
+class GuardedApp(StubServer):
+    """An app that also wants a token of Entra."""
+
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        if request.path == "/api/health":
+            return Answer(200, {"status": "ok"})
+        known = request.headers["Authorization"] == "Bearer of-entra"
+        return Answer(200 if known and request.headers["x-functions-key"] == KEY else 401, {})
+
+
+def test_a_token_goes_with_the_key_where_the_app_wants_one():
+    with GuardedApp() as app:
+        assert smoke_test(app.url, key=KEY, token="of-entra").returncode == 0
+        assert smoke_test(app.url, key=KEY).returncode == 1
 
 
 def test_a_message_that_never_arrives_is_told_so(app: RunningApp):
