@@ -3,9 +3,9 @@
 
     python3 infra/build_package.py [--zip app.zip]
 
-Nothing is built in Azure: what was tested is what runs. Any Python 3.11 or newer can do this. The
-packages are those for the Linux there; which they are is asked of the Python that runs there, which
-has to be on this machine, or uv to get it.
+Nothing is built in Azure: what was tested is what runs. Any Python 3.11 or newer can run this
+script. But the packages are picked by the Python version of Azure: it has to be on this machine, or
+uv, which gets it.
 """
 
 import argparse
@@ -77,8 +77,8 @@ def find_python(version: str) -> list[str]:
             if subprocess.run(pip, capture_output=True, check=False).returncode == 0:  # noqa: S603
                 return command
     raise SystemExit(
-        f"The app runs on Python {version}, so it takes that Python to build its package, and "
-        f"there is none here. Install it, or uv, which gets it: https://docs.astral.sh/uv/"
+        f"The app runs on Python {version}, and only that Python can pick its packages. Install "
+        f"Python {version}, or uv, which gets it: https://docs.astral.sh/uv/"
     )
 
 

@@ -5,12 +5,12 @@ targetScope = 'resourceGroup'
 
 // ---------------------------------------------------------------- names and places
 
-@description('Name of this deployment, such as prod. The names of the resources are a hash of it and of the resource group; it stands in what people read.')
+@description('Name of this deployment, such as prod. It is in the titles that people read; resources are named by a hash of it and of the resource group.')
 @minLength(1)
 @maxLength(64)
 param environmentName string
 
-@description('Region of all resources that have one: one with Flex Consumption, as az functionapp list-flexconsumption-locations has them.')
+@description('Region of all resources that have one. It needs Flex Consumption: az functionapp list-flexconsumption-locations has the newest list.')
 @allowed([
   'australiaeast'
   'australiasoutheast'
@@ -60,14 +60,14 @@ param botDisplayName string
 @allowed(['F0', 'S1'])
 param botSku string
 
-@description('App id of the app registration that the bot is, which makes it a SingleTenant bot. Empty: the managed identity is the bot.')
+@description('App id of the app registration that is the bot, of the type SingleTenant. Empty: the managed identity is the bot.')
 @maxLength(36)
 param botAppRegistrationId string
 
-@description('Whether the app registration has a secret, kept in a key vault. If not, the managed identity vouches for it, and it needs a federated credential for that.')
+@description('Whether that app registration has a secret, which is kept in a key vault. If not, the managed identity vouches for it, by a federated credential.')
 param botSecretEnabled bool
 
-@description('That secret. Empty: the one that is in the key vault stays.')
+@description('That secret. Empty: the one in the key vault stays.')
 @secure()
 param botAppPassword string
 
@@ -96,7 +96,7 @@ param alwaysReadyInstances int
 @description('Whether storage and the app are spread over availability zones; then two instances never sleep.')
 param zoneRedundant bool
 
-@description('The app\'s own settings that shall not have their defaults, such as { DefaultLocale: \'de\' }.')
+@description('The app\'s own settings that differ from their defaults, such as { DefaultLocale: \'de\' }.')
 param appSettings object
 
 // ---------------------------------------------------------------- who may do what
@@ -104,7 +104,7 @@ param appSettings object
 @description('Object ids of users, groups and service principals that may put messages on the queues.')
 param senderPrincipalIds string[]
 
-@description('Client id of an app registration: the HTTP functions then want its tokens too, but for the bot\'s endpoint and the health. Empty: function keys alone.')
+@description('Client id of an app registration: then the HTTP functions need its tokens as well as their keys, except the bot\'s endpoint and the health. Empty: keys alone.')
 @maxLength(36)
 param entraClientId string
 
@@ -119,10 +119,10 @@ param vnetAddressPrefix string
 
 // ---------------------------------------------------------------- watching it
 
-@description('Who gets the alerts, by mail. Empty: there are no alerts, which cost something each.')
+@description('Mail addresses that get the alerts. Empty: there are no alerts, because each of them costs something.')
 param alertEmails string[]
 
-@description('Whether the health is asked for from three places, with an alert when it does not answer.')
+@description('Whether the health is asked for from three places. It is an alert if it does not answer.')
 param healthTestEnabled bool
 
 @description('How long logs are kept.')

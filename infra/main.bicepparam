@@ -1,6 +1,6 @@
-// What main.bicep is given, by azd, by az and by the workflows alike: each parameter by the
-// environment variable that is named here. Two have to be set; azd asks for them. Lists are separated
-// by commas; objects are JSON.
+// The default of each parameter, and the environment variable that sets it, for azd, az and the
+// workflows alike. Two have no default; azd asks for them. Lists are separated by commas, objects are
+// JSON.
 using 'main.bicep'
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')

@@ -5,9 +5,8 @@ cat << END
 The app is at   $API_URL
 Its health is   $API_URL/health
 
-New roles take some minutes; then the health says "ok", and this is the first message. Its Teams app
-has to be installed for whoever gets it: make app-package BOT_ID=$BOT_APP_ID
-ID is the person's Entra object id.
+New roles take some minutes. Then the health says "ok", and this sends the first message. The person
+needs the Teams app (make app-package BOT_ID=$BOT_APP_ID); ID is the person's Entra object id.
 
 az storage message put --auth-mode login --account-name $AZURE_STORAGE_ACCOUNT_NAME \\
   --queue-name send-activity --time-to-live -1 --content "\$(printf '%s' '{
@@ -16,4 +15,4 @@ az storage message put --auth-mode login --account-name $AZURE_STORAGE_ACCOUNT_N
 
 When it does not come: docs/operations.md, "The first hour".
 END
-[ -n "$ALERT_EMAILS" ] || echo 'Nobody is told when something fails: azd env set ALERT_EMAILS you@example.com, azd provision'
+[ -n "$ALERT_EMAILS" ] || echo 'There are no alerts: azd env set ALERT_EMAILS you@example.com, then azd provision.'

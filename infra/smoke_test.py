@@ -3,12 +3,13 @@
 
     python infra/smoke_test.py https://func-….azurewebsites.net [--delivery ID]
 
-It is well, takes no activity that the Connector has not signed, and answers nobody without a key.
-With a key of the app in FUNCTION_KEY, it is also asked for an alert that is not sent, a dry run to
-somebody whom nobody knows; where it wants tokens of Entra too, ENTRA_TOKEN is one. With --delivery,
-which needs the key too, it waits for the record of a message that somebody has put on a queue, with
-an ``expiresAt`` in the past: it ends as expired, on its way through queue, function and table, and
-no call is made for it.
+The app has to be well, to refuse an activity that the Connector has not signed, and to refuse a
+call without a key. With a key in FUNCTION_KEY, it is also asked for an alert as a dry run, which
+sends nothing. Where the app needs a token of Entra too, ENTRA_TOKEN is one.
+
+With --delivery, which also needs the key, this waits for the record of a message that was put on a
+queue with an ``expiresAt`` in the past. Such a message goes through queue, function and table, and
+ends as expired, without a call.
 """
 
 import argparse
@@ -85,7 +86,7 @@ def _expect(
 
 def _ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[int, Any]:
     """Return the status, and what JSON object came with it; no answer is a status of 0."""
-    request = Request(url, body, dict(headers))  # noqa: S310  # the URL of whoever runs this
+    request = Request(url, body, dict(headers))  # noqa: S310  # the caller's own URL
     try:
         with urlopen(request, timeout=60) as answer:  # noqa: S310  # the same
             return answer.status, json.loads(answer.read())

@@ -1,5 +1,5 @@
-// What wakes somebody up. Each rule asks the logs every five minutes for one number, `value`, and
-// goes off when that is above its threshold; the questions are in ../queries.
+// What sends a mail. Each rule asks the logs every five minutes for one number, `value`, and goes off
+// when that is above its threshold. The questions are in ../queries.
 param environmentName string
 param suffix string
 param location string

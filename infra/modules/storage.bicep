@@ -1,5 +1,5 @@
 // Where everything is kept: queues, tables, and the app's package. There are no keys to it from the
-// first minute on. Everything is made here, so that nobody needs the right to make more.
+// first minute on. Everything is made here, so the app needs no right to make more.
 param name string
 param location string
 param tags object
@@ -35,7 +35,7 @@ var tables = [
   'retention'
 ]
 
-// The host keeps its locks, its function keys and the app's package in blobs, and wants to own them.
+// The host keeps its locks, its function keys and the app's package in blobs, and has to own them.
 var appRoles = {
   'Storage Blob Data Owner': 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   'Storage Queue Data Contributor': '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
@@ -47,7 +47,7 @@ var senderRoles = {
 }
 var senderRoleId = senderRoles['Storage Queue Data Message Sender']
 
-// What a poison queue holds is put back as it is, so nobody but the app may write there.
+// What is in a poison queue is put back as it is, so only the app may write there.
 var queueNames = join(map(queues, queue => '\'${queue}\''), ', ')
 var onQueuesAlone = '((!(ActionMatches{\'Microsoft.Storage/storageAccounts/queueServices/queues/messages/add/action\'})) OR (@Resource[Microsoft.Storage/storageAccounts/queueServices/queues:name] ForAnyOfAnyValues:StringEquals {${queueNames}}))'
 

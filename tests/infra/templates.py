@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[2]
 INFRA = PROJECT / "infra"
 SNAPSHOT = INFRA / "default.snapshot.json"
 
-# The default parameters, with somebody who is told and somebody who may send, so that all shows.
+# The default parameters, with a mail address and a sender, so that alerts and senders show.
 DEFAULT = {
     "AZURE_ENV_NAME": "prod",
     "AZURE_LOCATION": "westeurope",

@@ -144,7 +144,7 @@ def test_the_python_that_runs_it_is_asked_for_its_packages(path):
 
 
 def test_without_that_python_it_is_said_what_to_install(path):
-    with pytest.raises(SystemExit, match=r"takes that Python .* Install it, or uv"):
+    with pytest.raises(SystemExit, match=r"Install Python 3\.99, or uv"):
         find_python("3.99")
 
 
