@@ -44,6 +44,7 @@ NAMED_BY_OTHERS = {
 
 
 def test_azure_takes_the_names_of_the_resources(deployment):
+    assert deployment["diagnostics"] == []
     for resource in deployment["predictedResources"]:
         kind = resource["type"].removeprefix("Microsoft.")
         name = resource["name"].rpartition("/")[2]

@@ -114,6 +114,19 @@ def test_an_action_that_is_not_pinned_is_found():
     assert unpinned(f"- uses: actions/checkout@{commit} # v7.0.1") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "job", "step"),
+    [("deploy", "what-if", "Ask Azure"), ("deploy-to", "deploy", "Provision")],
+)
+def test_all_variables_of_an_environment_are_parameters(name, job, step):
+    jobs = yaml.safe_load((GITHUB / f"workflows/{name}.yml").read_text())["jobs"]
+    [found] = [each for each in jobs[job]["steps"] if each.get("name") == step]
+
+    assert found["env"]["VARIABLES"] == "${{ toJSON(vars) }}"
+    assert '@sh "export' in found["run"].splitlines()[0]
+    assert "--parameters infra/main.bicepparam" in found["run"]
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_what_a_step_runs_is_bash(path):
     for script in scripts(path.read_text()):
