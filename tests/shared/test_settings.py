@@ -43,6 +43,7 @@ def test_what_is_not_set_has_a_default():
     assert settings.default_channel_id == "msteams"
     assert settings.default_locale == "en"
     assert settings.connector_timeout_seconds == 15
+    assert settings.lease_seconds == 25
     assert settings.use_proxy is False
     assert settings.credential is not None
     assert settings.credential.app_type is AppType.USER_ASSIGNED_MSI
@@ -67,31 +68,30 @@ def test_what_is_set_is_taken():
     assert settings.delivery_retention_days == 1.5
 
 
-@pytest.mark.parametrize(
-    ("value", "kilobytes"),
-    [
-        ("", {"msteams": 100, "slack": 256}),
-        ("msteams=28", {"msteams": 28, "slack": 256}),
-        (" msteams = 80 ,slack=40,", {"msteams": 80, "slack": 40}),
-    ],
-)
-def test_how_much_a_channel_takes_can_be_set_for_each(value, kilobytes):
-    settings = read(DEPLOYED, LargestActivityKilobytes=value)
-
-    for channel_id, most in kilobytes.items():
-        assert settings.largest_activity_bytes(channel_id) == most * 1024
+def test_how_much_a_channel_takes_can_be_set_for_each():
+    for value, teams, slack in [
+        ("", 100, 256),
+        ("msteams=28", 28, 256),
+        (" msteams = 80 ,slack=40,", 80, 40),
+    ]:
+        settings = read(DEPLOYED, LargestActivityKilobytes=value)
+        assert settings.largest_activity_bytes("msteams") == teams * 1024
+        assert settings.largest_activity_bytes("slack") == slack * 1024
 
 
-def test_blank_means_not_set():
-    settings = read(DEPLOYED, DefaultChannelId="", DefaultLocale="  ", BotCloud="")
+def test_blank_means_not_set_and_spaces_around_a_value_are_nothing():
+    settings = read(
+        DEPLOYED,
+        DefaultChannelId="",
+        DefaultLocale="  ",
+        BotCloud="",
+        MicrosoftAppId=f" {APP_ID}\n",
+    )
 
     assert settings.default_channel_id == "msteams"
     assert settings.default_locale == "en"
     assert settings.cloud.name == "Public"
-
-
-def test_spaces_around_a_value_are_nothing():
-    assert read(DEPLOYED, MicrosoftAppId=f" {APP_ID}\n").app_id == APP_ID
+    assert settings.app_id == APP_ID
 
 
 def test_the_environment_is_read_when_asked_and_not_before(monkeypatch):
@@ -103,71 +103,64 @@ def test_the_environment_is_read_when_asked_and_not_before(monkeypatch):
     assert Settings.from_environment().default_locale == "nl"
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "expected"),
-    [
-        ("BotCloud", "Mars", "must be one of Public, USGov, China"),
-        (
-            "MicrosoftAppType",
-            "Password",
-            "must be one of UserAssignedMSI, SingleTenant, MultiTenant",
-        ),
-        ("ConnectorTimeoutSeconds", "soon", "must be a number from 1 to 100"),
-        ("ConnectorTimeoutSeconds", "0", "must be a number from 1 to 100"),
-        ("ConnectorTimeoutSeconds", "101", "must be a number from 1 to 100"),
-        ("ConnectorTimeoutSeconds", "nan", "must be a number from 1 to 100"),
-        ("ConnectorTimeoutSeconds", "inf", "must be a number from 1 to 100"),
-        ("PYTHON_THREADPOOL_THREAD_COUNT", "0", "must be a number from 1 to 1024"),
-        ("PYTHON_THREADPOOL_THREAD_COUNT", "many", "must be a number from 1 to 1024"),
-        ("ToChannelFromBotLoginUrl", "http://login.example", "must be a plain https URL"),
-        ("ToChannelFromBotLoginUrl", "http://127.0.0.1:1", "must be a plain https URL"),
-        ("ToChannelFromBotLoginUrl", "login.example", "must be a plain https URL"),
-        ("ToChannelFromBotOAuthScope", "http://api.example", "must be a plain https URL"),
-        ("TrustedServiceUrls", "http://connector.example", "must be origins such as"),
-        ("TrustedServiceUrls", "https://connector.example/path", "must be origins such as"),
-        ("TrustedServiceUrls", "https://ok.example, *.example", "must be origins such as"),
-        ("TrustedServiceUrls", "https://me@connector.example", "must be origins such as"),
-        ("DefaultServiceUrl", "https://elsewhere.example/", "is not a service URL"),
-        ("SendRatePerSecond", "0", "must be a number from 0.1 to 100000"),
-        ("SendRatePerSecond", "fast", "must be a number from 0.1 to 100000"),
-        ("AmbiguousSend", "maybe", "must be one of resend, giveUp"),
-        ("BlockedProbeDays", "-1", "must be a number from 0 to 3650"),
-        ("DeliveryRetentionDays", "0", "must be a number from 1 to 3650"),
-        ("LargestActivityKilobytes", "317", "must be channels with KB such as"),
-        ("LargestActivityKilobytes", "msteams=0", "must be channels with KB such as"),
-        ("LargestActivityKilobytes", "msteams=1,slack=x", "must be channels with KB such as"),
-        ("DefaultServiceUrl", "smba.trafficmanager.net", "must be a plain https URL"),
-        ("DefaultChannelId", "ms teams", "must be 1 to 64 letters, digits and - _"),
-        ("DefaultLocale", "en_US", "must be 1 to 64 letters, digits and -"),
-    ],
-)
-def test_a_wrong_setting_fails_with_its_name_and_what_it_should_be(setting, value, expected):
-    error = refusal(DEPLOYED, **{setting: value})
-
-    assert error.setting == setting
-    assert str(error).startswith(f"Setting {setting}: {expected}")
-    assert value not in str(error).removeprefix(f"Setting {setting}: {expected}")
+NUMBER = "must be a number from "
+URL = "must be a plain https URL"
+ORIGINS = "must be origins such as"
+KILOBYTES = "must be channels with KB such as"
+WRONG = [
+    ("BotCloud", "Mars", "must be one of Public, USGov, China"),
+    ("MicrosoftAppType", "Password", "must be one of UserAssignedMSI, SingleTenant, MultiTenant"),
+    ("ConnectorTimeoutSeconds", "soon", NUMBER + "1 to 100"),
+    ("ConnectorTimeoutSeconds", "0", NUMBER + "1 to 100"),
+    ("ConnectorTimeoutSeconds", "101", NUMBER + "1 to 100"),
+    ("ConnectorTimeoutSeconds", "nan", NUMBER + "1 to 100"),
+    ("PYTHON_THREADPOOL_THREAD_COUNT", "0", NUMBER + "1 to 1024"),
+    ("SendRatePerSecond", "0", NUMBER + "0.1 to 100000"),
+    ("BlockedProbeDays", "-1", NUMBER + "0 to 3650"),
+    ("DeliveryRetentionDays", "0", NUMBER + "1 to 3650"),
+    ("ToChannelFromBotLoginUrl", "http://login.example", URL),
+    ("ToChannelFromBotLoginUrl", "http://127.0.0.1:1", URL),
+    ("ToChannelFromBotLoginUrl", "login.example", URL),
+    ("ToChannelFromBotOAuthScope", "http://api.example", URL),
+    ("ToBotFromChannelOpenIdMetadataUrl", "http://login.example", URL),
+    ("DefaultServiceUrl", "smba.trafficmanager.net", URL),
+    ("DefaultServiceUrl", "https://elsewhere.example/", "is not a service URL"),
+    ("TrustedServiceUrls", "http://connector.example", ORIGINS),
+    ("TrustedServiceUrls", "https://connector.example/path", ORIGINS),
+    ("TrustedServiceUrls", "https://ok.example, *.example", ORIGINS),
+    ("AmbiguousSend", "maybe", "must be one of resend, giveUp"),
+    ("LargestActivityKilobytes", "317", KILOBYTES),
+    ("LargestActivityKilobytes", "msteams=0", KILOBYTES),
+    ("LargestActivityKilobytes", "msteams=1,slack=x", KILOBYTES),
+    ("DefaultChannelId", "ms teams", "must be 1 to 64 letters, digits and - _"),
+    ("DefaultLocale", "en_US", "must be 1 to 64 letters, digits and -"),
+]
 
 
-@pytest.mark.parametrize("value", ["usgov", "USGOV", "USGov"])
-def test_the_case_of_a_choice_does_not_matter(value):
-    assert read(DEPLOYED, BotCloud=value).cloud.name == "USGov"
+def test_a_wrong_setting_fails_with_its_name_and_what_it_should_be():
+    for setting, value, expected in WRONG:
+        error = refusal(DEPLOYED, **{setting: value})
+
+        assert error.setting == setting
+        assert str(error).startswith(f"Setting {setting}: {expected}"), value
+        assert value not in str(error).removeprefix(f"Setting {setting}: {expected}")
+
+
+def test_the_case_of_a_choice_does_not_matter():
+    assert read(DEPLOYED, BotCloud="usgov").cloud.name == "USGov"
 
 
 # No credential
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_only_a_local_development_host_runs_without_an_app_id():
+    for changes in (
         {"AZURE_FUNCTIONS_ENVIRONMENT": ""},
         {"AZURE_FUNCTIONS_ENVIRONMENT": "Production"},
         {"WEBSITE_SITE_NAME": "my-app"},
         {"WEBSITE_INSTANCE_ID": "0123"},
-    ],
-)
-def test_only_a_local_development_host_runs_without_an_app_id(changes):
-    assert refusal(DEVELOPMENT, **changes).setting == "MicrosoftAppId"
+    ):
+        assert refusal(DEVELOPMENT, **changes).setting == "MicrosoftAppId"
 
 
 def test_without_an_app_id_there_is_no_credential_and_only_this_machine_is_trusted():
@@ -204,96 +197,55 @@ def test_a_single_tenant_bot_needs_its_tenant():
     assert refusal(SINGLE_TENANT, MicrosoftAppTenantId="").setting == "MicrosoftAppTenantId"
 
 
-@pytest.mark.parametrize("app_type", ["SingleTenant", "MultiTenant"])
-def test_a_bot_that_is_no_managed_identity_needs_something_to_prove_itself_with(app_type):
-    error = refusal(SINGLE_TENANT, MicrosoftAppType=app_type, MicrosoftAppPassword="")
-
-    assert error.setting == "MicrosoftAppPassword"
-    assert "MicrosoftAppCertificatePath" in str(error)
-    assert "MicrosoftAppFederatedClientId" in str(error)
+PROOFS = {
+    "MicrosoftAppPassword": "password",
+    "MicrosoftAppCertificatePath": "certificate_path",
+    "MicrosoftAppFederatedClientId": "federated_client_id",
+}
 
 
-@pytest.mark.parametrize(
-    "proof",
-    [
-        {"MicrosoftAppPassword": "invented-password"},
-        {"MicrosoftAppCertificatePath": "/certificates/bot.pem"},
-        {"MicrosoftAppFederatedClientId": "33333333-0000-4000-8000-000000000003"},
-    ],
-)
-def test_any_of_the_three_proofs_will_do(proof):
-    settings = read({**SINGLE_TENANT, "MicrosoftAppPassword": "", **proof})
-
-    credential = settings.credential
-    assert credential is not None
-    assert [
-        credential.password,
-        credential.certificate_path,
-        credential.federated_client_id,
-    ].count("") == 2
+def test_a_bot_that_is_no_managed_identity_needs_one_thing_to_prove_itself_with():
+    without = {**SINGLE_TENANT, "MicrosoftAppPassword": ""}
+    for app_type in ("SingleTenant", "MultiTenant"):
+        error = refusal(without, MicrosoftAppType=app_type)
+        assert error.setting == "MicrosoftAppPassword"
+        assert all(setting in str(error) for setting in PROOFS)
+    for setting, field in PROOFS.items():
+        credential = read(without, **{setting: "proof"}).credential
+        assert {name: getattr(credential, name) for name in PROOFS.values()} == {
+            **dict.fromkeys(PROOFS.values(), ""),
+            field: "proof",
+        }
 
 
-@pytest.mark.parametrize(
-    ("cloud", "tenant", "login_url", "scope"),
-    [
-        (
-            "Public",
-            "botframework.com",
-            "https://login.microsoftonline.com",
-            "https://api.botframework.com/.default",
-        ),
-        (
-            "USGov",
-            "MicrosoftServices.onmicrosoft.us",
-            "https://login.microsoftonline.us",
-            "https://api.botframework.us/.default",
-        ),
-        (
-            "China",
-            "microsoftservices.partner.onmschina.cn",
-            "https://login.partner.microsoftonline.cn",
-            "https://api.botframework.azure.cn/.default",
-        ),
-    ],
-)
-def test_a_multi_tenant_bot_asks_in_the_tenant_of_its_cloud(cloud, tenant, login_url, scope):
-    credential = read(SINGLE_TENANT, MicrosoftAppType="MultiTenant", BotCloud=cloud).credential
-
-    assert credential is not None
-    assert (credential.tenant_id, credential.login_url, credential.scope) == (
-        tenant,
-        login_url,
-        scope,
-    )
+def test_a_multi_tenant_bot_asks_in_the_tenant_of_its_cloud():
+    for cloud, tenant in {
+        "Public": "botframework.com",
+        "USGov": "MicrosoftServices.onmicrosoft.us",
+        "China": "microsoftservices.partner.onmschina.cn",
+    }.items():
+        credential = read(SINGLE_TENANT, MicrosoftAppType="MultiTenant", BotCloud=cloud).credential
+        assert credential is not None
+        assert credential.tenant_id == tenant
 
 
-@pytest.mark.parametrize(
-    "login_url",
-    [
-        "https://login.example",
-        "https://login.example/",
-        "https://login.example/botframework.com",
-        "https://login.example/botframework.com/",
-        "https://login.example/botframework.com/oauth2/v2.0/token",
-    ],
-)
-def test_the_login_url_may_carry_the_tenant_as_the_bot_framework_writes_it(login_url):
-    settings = read(
-        SINGLE_TENANT, MicrosoftAppType="MultiTenant", ToChannelFromBotLoginUrl=login_url
-    )
-
-    credential = settings.credential
-    assert credential is not None
-    assert credential.login_url == "https://login.example"
-    assert credential.tenant_id == "botframework.com"
+def test_the_login_url_may_carry_the_tenant_as_the_bot_framework_writes_it():
+    for end in ("", "/", "/a-tenant", "/a-tenant/", "/a-tenant/oauth2/v2.0/token"):
+        credential = read(
+            SINGLE_TENANT,
+            MicrosoftAppType="MultiTenant",
+            ToChannelFromBotLoginUrl=f"https://login.example{end}",
+        ).credential
+        assert credential is not None
+        assert credential.login_url == "https://login.example"
+        assert credential.tenant_id == ("a-tenant" if "a-tenant" in end else "botframework.com")
 
 
-@pytest.mark.parametrize("scope", ["https://api.example", "https://api.example/.default"])
-def test_the_scope_may_be_given_with_or_without_its_end(scope):
-    credential = read(SINGLE_TENANT, ToChannelFromBotOAuthScope=scope).credential
-
-    assert credential is not None
-    assert credential.scope == "https://api.example/.default"
+def test_the_scope_may_be_given_with_or_without_its_end():
+    for scope in ("https://api.example", "https://api.example/.default"):
+        credential = read(SINGLE_TENANT, ToChannelFromBotOAuthScope=scope).credential
+        assert credential is not None
+        assert credential.scope == "https://api.example/.default"
 
 
 def test_nothing_secret_is_in_what_settings_print(caplog):
@@ -314,29 +266,21 @@ def test_nothing_secret_is_in_what_settings_print(caplog):
 # Service URLs and the bot's id
 
 
-@pytest.mark.parametrize(
-    ("changes", "channel_id", "service_url"),
-    [
+def test_a_channel_that_told_no_service_url_yet_has_a_default_one():
+    gcc = "https://smba.infra.gcc.teams.microsoft.com/teams"
+    local = {
+        "DefaultServiceUrl": "http://localhost:4010/base",
+        "TrustedServiceUrls": "https://x.example, http://localhost:4010/ ,",
+    }
+    for changes, channel_id, service_url in [
         ({}, "msteams", "https://smba.trafficmanager.net/teams/"),
         ({}, "webchat", "https://webchat.botframework.com/"),
         ({"BotCloud": "USGov"}, "msteams", "https://smba.infra.gov.teams.microsoft.us/teams"),
-        (
-            {"DefaultServiceUrl": "https://smba.infra.gcc.teams.microsoft.com/teams"},
-            "msteams",
-            "https://smba.infra.gcc.teams.microsoft.com/teams",
-        ),
-        (
-            {
-                "DefaultServiceUrl": "http://localhost:4010/base",
-                "TrustedServiceUrls": "https://x.example, http://localhost:4010/ ,",
-            },
-            "sms",
-            "http://localhost:4010/base",
-        ),
-    ],
-)
-def test_a_channel_that_told_no_service_url_yet_has_a_default_one(changes, channel_id, service_url):
-    assert read(DEPLOYED, **changes).service_url(channel_id) == service_url
+        ({"BotCloud": "China"}, "msteams", "https://msteams.botframework.azure.cn/"),
+        ({"DefaultServiceUrl": gcc}, "msteams", gcc),
+        (local, "sms", "http://localhost:4010/base"),
+    ]:
+        assert read(DEPLOYED, **changes).service_url(channel_id) == service_url
 
 
 def test_the_bot_is_known_by_its_app_id_in_the_form_of_the_channel():
@@ -357,51 +301,30 @@ def test_storage_can_be_a_connection_string():
     assert storage.table_service_url == ""
 
 
-@pytest.mark.parametrize(
-    ("parts", "table_url", "queue_url"),
-    [
+def test_storage_can_be_named_for_an_identity():
+    table, queue = "https://news.table.core.windows.net", "https://news.queue.core.windows.net"
+    other_table, other_queue = "https://t.example", "https://q.example"
+    for parts, urls in [
+        ({"accountName": "news"}, (table, queue)),
+        ({"accountName": "news", "queueServiceUri": other_queue}, (table, other_queue)),
         (
-            {"accountName": "news"},
-            "https://news.table.core.windows.net",
-            "https://news.queue.core.windows.net",
+            {"tableServiceUri": f"{other_table}/", "queueServiceUri": other_queue},
+            (other_table, other_queue),
         ),
-        (
-            {
-                "tableServiceUri": "https://news.table.core.usgovcloudapi.net/",
-                "queueServiceUri": "https://news.queue.core.usgovcloudapi.net",
-            },
-            "https://news.table.core.usgovcloudapi.net",
-            "https://news.queue.core.usgovcloudapi.net",
-        ),
-        (
-            {"accountName": "news", "queueServiceUri": "https://queue.example"},
-            "https://news.table.core.windows.net",
-            "https://queue.example",
-        ),
-    ],
-)
-def test_storage_can_be_named_for_an_identity(parts, table_url, queue_url):
-    identity = {"clientId": "33333333", "credential": "managedidentity"}
-    named = {f"AzureWebJobsStorage__{name}": value for name, value in {**parts, **identity}.items()}
-
-    storage = read({"MicrosoftAppId": APP_ID, **named}).storage
-
-    assert (storage.table_service_url, storage.queue_service_url) == (table_url, queue_url)
-    assert storage.client_id == "33333333"
-    assert storage.managed_identity is True
-    assert storage.connection_string == ""
+    ]:
+        named = {**parts, "clientId": "33333333", "credential": "managedidentity"}
+        prefixed = {f"AzureWebJobsStorage__{name}": value for name, value in named.items()}
+        storage = read({"MicrosoftAppId": APP_ID, **prefixed}).storage
+        assert (storage.table_service_url, storage.queue_service_url) == urls
+        assert storage.client_id == "33333333"
+        assert storage.managed_identity is True
+        assert storage.connection_string == ""
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [{}, {"tableServiceUri": "https://t.example"}, {"queueServiceUri": "https://q.example"}],
-)
-def test_storage_that_is_not_named_in_full_is_missing(parts):
-    named = {f"AzureWebJobsStorage__{name}": value for name, value in parts.items()}
-
-    error = refusal({"MicrosoftAppId": APP_ID, **named})
-
-    assert error.setting == "AzureWebJobsStorage"
+def test_storage_that_is_not_named_in_full_is_missing():
+    for part in (None, "tableServiceUri", "queueServiceUri"):
+        named = {f"AzureWebJobsStorage__{part}": "https://t.example"} if part else {}
+        assert refusal({"MicrosoftAppId": APP_ID, **named}).setting == "AzureWebJobsStorage"
 
 
 def test_an_identity_goes_to_storage_by_https_only():
@@ -420,6 +343,6 @@ def test_there_are_as_many_threads_as_the_worker_has():
     assert read(DEPLOYED).threads == min(32, (os.cpu_count() or 1) + 4)
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "all_proxy"])
-def test_a_proxy_is_used_where_there_is_one(name):
-    assert read(DEPLOYED, **{name: "http://proxy.example:8080"}).use_proxy is True
+def test_a_proxy_is_used_where_there_is_one():
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "all_proxy"):
+        assert read(DEPLOYED, **{name: "http://proxy.example:8080"}).use_proxy is True

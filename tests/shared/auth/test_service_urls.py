@@ -10,6 +10,7 @@ OF_CLOUD = {
         "https://smba.trafficmanager.net/amer/0e7a0000-0000-4000-8000-0000000000aa/",
         "https://smba.infra.gcc.teams.microsoft.com/teams",
         "https://api.botframework.com",
+        "https://botframework.com/",
         "https://webchat.botframework.com/",
         "https://europe.directline.botframework.com/",
     ],
@@ -45,6 +46,7 @@ HOSTILE = [
     "https://evil.example#@smba.trafficmanager.net/",
     # Schemes and ports
     "http://smba.trafficmanager.net/teams/",
+    "http://smba.trafficmanager.net:443/teams/",
     "ftp://smba.trafficmanager.net/",
     "//smba.trafficmanager.net/",
     "smba.trafficmanager.net",
