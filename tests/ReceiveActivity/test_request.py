@@ -15,22 +15,17 @@ def activity(**changes: Any):
     return read(inbound("https://smba.trafficmanager.net/amer/", "29:alex", **changes))
 
 
-@pytest.mark.parametrize(
-    ("timestamp", "expected"),
-    [
-        ("2026-01-01T10:00:00.123Z", datetime(2026, 1, 1, 10, 0, 0, 123000, UTC)),
-        ("2026-01-01T12:00:00+02:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
-        ("2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
-        ("2027-01-01T10:00:00Z", NOW),
-        ("0001-01-01T00:00:00Z", NOW),
-        ("yesterday", NOW),
-        (None, NOW),
-    ],
-)
-def test_an_activity_was_observed_at_its_timestamp_but_never_later_than_now(
-    timestamp: str | None, expected: datetime
-):
-    assert activity(timestamp=timestamp).observed_at(NOW) == expected
+def test_an_activity_was_observed_at_its_timestamp_but_never_later_than_now():
+    for timestamp, expected in {
+        "2026-01-01T10:00:00.123Z": datetime(2026, 1, 1, 10, 0, 0, 123000, UTC),
+        "2026-01-01T12:00:00+02:00": datetime(2026, 1, 1, 10, tzinfo=UTC),
+        "2026-01-01T10:00:00": datetime(2026, 1, 1, 10, tzinfo=UTC),
+        "2027-01-01T10:00:00Z": NOW,
+        "0001-01-01T00:00:00Z": NOW,
+        "yesterday": NOW,
+        None: NOW,
+    }.items():
+        assert activity(timestamp=timestamp).observed_at(NOW) == expected
 
 
 def test_the_language_is_the_activitys_or_that_of_client_info():
@@ -58,9 +53,8 @@ def test_the_mention_that_calls_the_bot_is_not_what_was_said():
     assert activity(text='<at id="0">Notify Bot</at> stop\n').text_without_mention == "stop"
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
+def test_an_odd_field_of_an_activity_is_dropped():
+    for odd in [
         {"text": 5},
         {"locale": ["de"]},
         {"localTimezone": "x" * 2000},
@@ -68,20 +62,17 @@ def test_the_mention_that_calls_the_bot_is_not_what_was_said():
         {"membersAdded": {"id": "29:megan"}},
         {"entities": ["mention"]},
         {"id": 7},
-    ],
-    ids=str,
-)
-def test_what_is_odd_in_an_activity_is_as_good_as_not_there(odd: dict[str, Any]):
-    read_activity = activity(**odd)
-
-    assert read_activity.from_ is not None
-    assert read_activity.from_.id == "29:alex"
-    assert read_activity.conversation is not None
+        {"channelData": "odd"},
+    ]:
+        read_activity = activity(**odd)
+        assert read_activity.from_ is not None
+        assert read_activity.from_.id == "29:alex"
+        assert read_activity.conversation is not None
+        assert read_activity.tenant_id == TENANT_ID
 
 
-@pytest.mark.parametrize("field", ["type", "channelId", "serviceUrl"])
-def test_an_activity_without_what_it_must_have_is_refused_by_name(field: str):
-    with pytest.raises(InvalidRequestError) as refused:
-        activity(**{field: None})
-
-    assert [each.field for each in refused.value.field_errors] == [field]
+def test_an_activity_without_what_it_must_have_is_refused_by_name():
+    for field in ("type", "channelId", "serviceUrl"):
+        with pytest.raises(InvalidRequestError) as refused:
+            activity(**{field: None})
+        assert [each.field for each in refused.value.field_errors] == [field]
