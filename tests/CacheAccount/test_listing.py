@@ -60,18 +60,15 @@ def fields_of(**params: str) -> list[str]:
     return [error["field"] for error in problem["errors"]]
 
 
-def test_without_anybody_there_is_nobody_to_list():
-    assert ask() == (200, {"accounts": []})
-
-
 def test_everybody_is_listed_as_they_are_answered_alone(tell):
+    assert ask() == (200, {"accounts": []})
     account = {"name": "Alex", "locale": "de-AT", "observedAt": "2026-01-31T10:00:00+00:00"}
     tell("29:alex", **account)
 
-    status, page = ask()
-
-    assert status == 200
-    assert page == {"accounts": [{**BODY, "channelId": "msteams", "userId": "29:alex", **account}]}
+    assert ask(code="function-key") == (
+        200,
+        {"accounts": [{**BODY, "channelId": "msteams", "userId": "29:alex", **account}]},
+    )
 
 
 def test_nobody_is_listed_who_is_another_bots(tell, app_settings, monkeypatch):
@@ -82,8 +79,7 @@ def test_nobody_is_listed_who_is_another_bots(tell, app_settings, monkeypatch):
     assert listed() == []
 
 
-@pytest.fixture
-def several_people(tell) -> None:
+def test_accounts_are_listed_that_match_everything_that_is_asked(tell):
     tell("alex", locale="de-AT", tenantId="one", preferences={"interests": ["Züge", "Rain"]})
     tell("megan", locale="de", tenantId="one", preferences={"interests": ["ZÜGE"]})
     tell("lee", locale="den", tenantId="two", preferences={"interests": ["Zügellos"]})
@@ -91,57 +87,32 @@ def several_people(tell) -> None:
     tell("adele", "telegram", locale="en-GB", preferences={"interests": []})
     tell("nobody-in-particular", "slack")
 
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+    for query, expected in [
         ({"channelId": "telegram"}, ["adele", "joni"]),
         ({"channelId": "Telegram"}, []),
         ({"tenantId": "one"}, ["alex", "megan"]),
         ({"tenantId": "' or userId ne '"}, []),
         ({"locale": "de"}, ["alex", "joni", "megan"]),
-        ({"locale": "de-AT"}, ["alex"]),
         ({"locale": "DE-at"}, ["alex"]),
-        ({"locale": "de-A"}, []),
-        ({"locale": "fr"}, []),
         ({"interest": "züge"}, ["alex", "megan"]),
-        ({"interest": "rain"}, ["alex"]),
         ({"interest": "Zü"}, []),
         ({"interest": "züge", "locale": "de-AT"}, ["alex"]),
-        ({"interest": "züge", "channelId": "telegram"}, []),
-        ({"tenantId": "one", "channelId": "msteams", "interest": "Rain"}, ["alex"]),
-    ],
-    ids=str,
-)
-def test_those_are_listed_whom_all_that_is_asked_fits(several_people, query, expected):
-    assert listed(**query) == expected
+        ({"tenantId": "one", "channelId": "msteams", "interest": "rain"}, ["alex"]),
+    ]:
+        assert listed(**query) == expected, query
 
 
 def test_everybody_is_on_exactly_one_page_however_small_the_pages_are(tell):
-    everybody = sorted(f"user-{number}" for number in range(23))
+    everybody = sorted(f"user-{number}" for number in range(9))
     for user_id in everybody:
-        tell(user_id)
+        tell(user_id, preferences={"interests": ["Rain"]} if user_id == "user-4" else {})
 
-    assert listed(pageSize="1") == everybody
-    assert listed(pageSize="5") == everybody
-    assert listed(pageSize="23") == everybody
-
-
-def test_no_page_holds_more_than_was_asked_for(tell):
-    for number in range(7):
-        tell(f"user-{number}")
-
+    for size in ("1", "5", "9"):
+        assert listed(pageSize=size) == everybody
     _, first = ask(pageSize="3")
     _, second = ask(pageSize="3", continuationToken=first["continuationToken"])
-
     assert len(first["accounts"]) == len(second["accounts"]) == 3
-    assert set(user_ids(first)).isdisjoint(user_ids(second))
-
-
-def test_a_page_without_anybody_who_fits_is_not_the_last(tell):
-    for number in range(9):
-        tell(f"user-{number}", preferences={"interests": ["Rain"]} if number == 4 else {})
-
+    # A page without anybody who matches is not the last.
     assert listed(interest="rain", pageSize="1") == ["user-4"]
 
 
@@ -150,23 +121,16 @@ def test_a_person_with_two_ids_is_listed_once(tell):
     tell("29:alex", aadObjectId="0-1")
     tell("29:megan", aadObjectId="0-2")
 
-    assert listed() == ["29:alex", "29:megan"]
-    assert listed(pageSize="1") == ["29:alex", "29:megan"]
-    assert listed(channelId="msteams") == ["29:alex", "29:megan"]
-
-
-@pytest.mark.parametrize("size", ["0", "-1", "1001", "many", "1.5", ""])
-def test_a_page_has_from_1_to_1000_people(size):
-    assert fields_of(pageSize=size) == ["pageSize"]
+    assert listed() == listed(pageSize="1") == ["29:alex", "29:megan"]
 
 
 def _encoded(token: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
+def test_a_token_that_this_list_did_not_give_is_named(tell):
+    tell("29:alex")
+    for token in [
         "x",
         "not a token",
         "größe",
@@ -177,31 +141,20 @@ def _encoded(token: object) -> str:
         _encoded({"PartitionKey": 7, "RowKey": []}),
         _encoded({"NextPartitionKey": "a"}),
         _encoded({"PartitionKey": "a", "RowKey": "b\r\nHost: evil.example"}),
-    ],
-)
-def test_a_token_that_this_list_did_not_give_is_named(tell, token):
-    tell("29:alex")
-
-    assert fields_of(continuationToken=token) == ["continuationToken"]
+        base64.urlsafe_b64encode(b"[" * 20_000).decode(),
+    ]:
+        assert fields_of(continuationToken=token) == ["continuationToken"], token[:50]
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ({"interests": "Rain"}, "interests"),
-        ({"PageSize": "3"}, "PageSize"),
-        ({"userId": "29:alex"}, "userId"),
-        ({"channelId": "ms teams"}, "channelId"),
-        ({"locale": "de_AT"}, "locale"),
-        ({"tenantId": ""}, "tenantId"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_asked_is_named(query, field):
-    assert fields_of(**query) == [field]
-
-
-def test_the_key_of_the_caller_is_no_question(tell):
-    tell("29:alex")
-
-    assert listed(code="function-key") == ["29:alex"]
+def test_what_cannot_be_asked_is_named():
+    for name, value in [
+        ("interests", "Rain"),
+        ("PageSize", "3"),
+        ("userId", "29:alex"),
+        ("channelId", "ms teams"),
+        ("locale", "de_AT"),
+        ("tenantId", ""),
+        *(("pageSize", size) for size in ("0", "1001", "many", "1.5", "")),
+    ]:
+        assert fields_of(**{name: value}) == [name], value
+    assert ask(pageSize="1000")[0] == 200

@@ -34,30 +34,24 @@ def test_the_ids_of_the_path_complete_the_body():
     assert patch == {"channelId": "msteams", "userId": "29:alex", "name": "Alex"}
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
+def test_the_ids_of_the_path_must_be_those_of_the_body():
+    for body, field in [
         ({"channelId": "webchat"}, "channelId"),
         ({"userId": "29:ALEX"}, "userId"),
         ({"userId": None}, "userId"),
         ({**REFERENCE, "user": {"id": "29:megan"}}, "userId"),
-    ],
-)
-def test_the_ids_of_the_path_must_be_those_of_the_body(body, field):
-    assert fields_of(body, channel_id="msteams", user_id="29:alex") == [field]
+    ]:
+        assert fields_of(body, channel_id="msteams", user_id="29:alex") == [field]
 
 
-@pytest.mark.parametrize(
-    ("body", "fields"),
-    [
+def test_an_account_needs_both_ids():
+    for body, fields in [
         ({}, ["channelId", "userId"]),
         ({"channelId": "msteams"}, ["userId"]),
         ({"channelId": "ms teams", "userId": ""}, ["channelId", "userId"]),
         ({"channelId": "msteams", "userId": 5}, ["userId"]),
-    ],
-)
-def test_an_account_needs_both_ids(body, fields):
-    assert fields_of(body) == fields
+    ]:
+        assert fields_of(body) == fields
 
 
 def test_a_conversation_reference_is_understood():
@@ -88,19 +82,16 @@ def test_what_a_conversation_reference_leaves_out_is_not_forgotten():
     assert not {"name", "aadObjectId", "locale"} & set(patch)
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
+def test_a_conversation_reference_that_is_wrong_is_named():
+    for change, field in [
         ({"user": {}}, "user.id"),
         ({"user": "29:alex"}, "user"),
         ({"bot": None}, "bot"),
         ({"conversation": {"id": ""}}, "conversation.id"),
         ({"serviceUrl": None}, "serviceUrl"),
         ({"locale": "de_CH"}, "locale"),
-    ],
-)
-def test_a_conversation_reference_that_is_wrong_is_named(change, field):
-    assert fields_of({**REFERENCE, **change}) == [field]
+    ]:
+        assert fields_of({**REFERENCE, **change}) == [field]
 
 
 def test_an_account_is_small():
@@ -110,18 +101,14 @@ def test_an_account_is_small():
         account_patch(body)
 
 
-@pytest.mark.parametrize(
-    ("conversation", "is_one_to_one"),
-    [
+def test_a_conversation_is_with_one_person_unless_it_says_otherwise():
+    for conversation, is_one_to_one in [
         ({}, True),
         ({"conversationType": "personal"}, True),
         ({"isGroup": False}, True),
         ({"isGroup": True}, False),
         ({"conversationType": "channel"}, False),
         ({"conversationType": "groupChat", "isGroup": False}, False),
-    ],
-)
-def test_a_conversation_is_with_one_person_unless_it_says_otherwise(conversation, is_one_to_one):
-    told = ConversationAccount.model_validate({"id": "a:1", **conversation})
-
-    assert told.is_one_to_one is is_one_to_one
+    ]:
+        told = ConversationAccount.model_validate({"id": "a:1", **conversation})
+        assert told.is_one_to_one is is_one_to_one
