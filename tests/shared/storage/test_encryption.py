@@ -5,25 +5,17 @@ import pytest
 
 from shared.storage.encryption import decrypt, derived_key, encrypt, new_key
 
-TEXTS = ["", "a:1", "Grüße 😀", "half of an emoji \ud83d", "x" * 100_000]
 
-
-@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text)[:20])
-def test_what_was_sealed_is_read_with_the_key(text):
+def test_a_text_is_read_with_its_key_and_tells_nothing_without_it():
     key = new_key()
-
-    assert decrypt(key, encrypt(key, text)) == text
-
-
-def test_what_was_sealed_tells_nothing_without_the_key():
-    key = new_key()
+    for text in ("", "Grüße 😀", "half of an emoji \ud83d", "x" * 100_000):
+        assert decrypt(key, encrypt(key, text)) == text
 
     first, second = encrypt(key, "a:1 says hello"), encrypt(key, "a:1 says hello")
-
     assert b"a:1" not in first
     assert b"hello" not in first
-    assert first != second
     assert first[:12] != second[:12]
+    assert first[12:] != second[12:]
 
 
 def test_another_key_does_not_fit():
@@ -31,23 +23,17 @@ def test_another_key_does_not_fit():
         decrypt(new_key(), encrypt(new_key(), "a:1"))
 
 
-@pytest.mark.parametrize("position", [0, 11, 12, -17, -1])
-def test_what_was_changed_is_noticed(position):
+def test_what_was_changed_or_cut_off_is_noticed():
     key = new_key()
-    sealed = bytearray(encrypt(key, "a:1"))
-    sealed[position] ^= 1
-
-    with pytest.raises(ValueError, match="was changed"):
-        decrypt(key, bytes(sealed))
-
-
-@pytest.mark.parametrize("length", [0, 1, 8, 11, 12, 27])
-def test_what_was_cut_off_is_noticed(length):
-    key = new_key()
-
-    # Each part of it is noticed by another check, with other words.
-    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
-        decrypt(key, encrypt(key, "a:1")[:length])
+    for position in (0, 11, 12, -17, -1):
+        changed = bytearray(encrypt(key, "a:1"))
+        changed[position] ^= 1
+        with pytest.raises(ValueError, match="was changed"):
+            decrypt(key, bytes(changed))
+    for length in (0, 1, 8, 11, 12, 27):
+        # Each part of it is noticed by another check, with other words.
+        with pytest.raises(ValueError):  # noqa: PT011  # whatever it says
+            decrypt(key, encrypt(key, "a:1")[:length])
 
 
 def test_each_new_key_is_another():

@@ -52,27 +52,20 @@ def storage(
     return Storage(settings.storage, settings.threads)
 
 
-@pytest.mark.parametrize("component", ["tables", "queues"])
-def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage(
-    storage: Storage, identity: StubIdentity, empty_storage: EmptyStorage, component: str
-):
-    getattr(storage, f"check_{component}")()
-
-    [asked] = identity.requests
-    [shown] = empty_storage.requests
-    assert asked.query["resource"] == "https://storage.azure.com"
-    assert asked.query["client_id"] == CLIENT_ID
-    assert shown.headers["Authorization"] == "Bearer identity-token-1"
-
-
-def test_the_token_is_asked_for_once_for_all_tables(
+def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage_once(
     storage: Storage, identity: StubIdentity, empty_storage: EmptyStorage
 ):
-    for _ in range(5):
-        storage.check_tables()
+    for check in (storage.check_tables, storage.check_queues):
+        for _ in range(3):
+            check()
 
-    assert len(empty_storage.requests) == 5
-    assert len(identity.requests) == 1
+        # Tables and queues each ask once.
+        asked, shown = identity.requests[-1], empty_storage.requests[-1]
+        assert asked.query["resource"] == "https://storage.azure.com"
+        assert asked.query["client_id"] == CLIENT_ID
+        assert shown.headers["Authorization"] == f"Bearer identity-token-{len(identity.requests)}"
+    assert len(identity.requests) <= 2
+    assert len(empty_storage.requests) == 6
 
 
 def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(

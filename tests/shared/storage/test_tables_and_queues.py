@@ -9,7 +9,7 @@ from azure.storage.queue import QueueClient
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage.account import Storage
-from shared.storage.queues import Queue
+from shared.storage.queues import Queue, text_of
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Table, key_of, version_of
 from tests.support.builders import NOWHERE, unique
 
@@ -35,14 +35,10 @@ def row(partition="p", key="r", **properties):
 # Keys
 
 
-def test_a_key_is_the_same_for_the_same_ids_and_another_for_others():
+def test_ids_are_told_apart_however_they_are_written():
     assert key_of("app", "msteams", "29:alex") == key_of("app", "msteams", "29:alex")
-    assert key_of("app", "msteams", "29:alex") != key_of("app", "msteams", "29:megan")
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
+    for one, other in [
+        (("app", "29:alex"), ("app", "29:megan")),
         (("ab", "c"), ("a", "bc")),
         (("a", ""), ("", "a")),
         (("a",), ("a", "")),
@@ -50,20 +46,16 @@ def test_a_key_is_the_same_for_the_same_ids_and_another_for_others():
         (("a1:b",), ("a", "b")),
         (("A",), ("a",)),
         (("\ud83d",), ("\ude00",)),
-    ],
-)
-def test_ids_are_told_apart_however_they_are_written(one, other):
-    assert key_of(*one) != key_of(*other)
+    ]:
+        assert key_of(*one) != key_of(*other)
 
 
-@pytest.mark.parametrize("user_id", ["a/b\\c#d?e", "\x00\x1f\x7f", "x" * 1024, "김😀", "'", ""])
-def test_any_id_makes_a_key_that_storage_takes(table, user_id):
-    table.put(row(key_of("app", user_id), text=user_id))
-
-    found = table.get(key_of("app", user_id), "r")
-
-    assert found is not None
-    assert found["text"] == user_id
+def test_any_id_makes_a_key_that_storage_takes(table):
+    for user_id in ("a/b\\c#d?e", "\x00\x1f\x7f", "x" * 1024, "김😀", "'", ""):
+        table.put(row(key_of("app", user_id), text=user_id))
+        found = table.get(key_of("app", user_id), "r")
+        assert found is not None
+        assert found["text"] == user_id
 
 
 # Rows
@@ -74,15 +66,6 @@ def test_a_table_that_is_missing_has_no_rows(table):
     assert table.partition("p") == []
     assert table.replace(row(), 'W/"1"') is None
     table.delete("p", "r")
-
-
-def test_a_table_is_made_when_it_is_first_written(table):
-    table.put(row(text="Grüße 😀", flag=False, count=3))
-
-    found = table.get("p", "r")
-
-    assert found is not None
-    assert dict(found) == row(text="Grüße 😀", flag=False, count=3)
 
 
 def test_many_who_write_first_all_succeed(storage):
@@ -97,14 +80,15 @@ def test_many_who_write_first_all_succeed(storage):
 
 
 def test_a_row_is_inserted_once(table):
-    first = table.insert(row(text="first"))
+    first = table.insert(row(text="Grüße 😀", flag=False, count=3))
     second = table.insert(row(text="second"))
 
     found = table.get("p", "r")
     assert first is not None
     assert second is None
     assert found is not None
-    assert (found["text"], version_of(found)) == ("first", first)
+    assert dict(found) == row(text="Grüße 😀", flag=False, count=3)
+    assert version_of(found) == first
 
 
 def test_rows_of_a_partition_are_inserted_together(table, storage_calls):
@@ -139,11 +123,12 @@ def test_many_who_insert_rows_first_all_succeed(storage):
         assert all(pool.map(insert, range(8)))
 
 
-def test_rows_that_storage_refuses_are_an_error_of_ours(table):
-    with pytest.raises(StorageRefusedError) as caught:
-        table.insert_all([row(key="first"), row(text="confidential" * 10_000)])
-
-    assert "confidential" not in str(caught.value)
+def test_what_storage_refuses_is_an_error_of_ours(table):
+    too_large = row(text="confidential" * 10_000)
+    for write in (table.put, lambda each: table.insert_all([row(key="first"), each])):
+        with pytest.raises(StorageRefusedError) as caught:
+            write(too_large)
+        assert "confidential" not in str(caught.value)
     assert table.partition("p") == []
 
 
@@ -210,11 +195,67 @@ def test_a_write_is_one_round_trip_once_the_table_is_there(table, storage_calls)
     assert [call.split()[0] for call in storage_calls()] == ["POST", "PUT", "PUT", "DELETE"]
 
 
-def test_a_row_that_storage_refuses_is_an_error_of_ours(table):
-    with pytest.raises(StorageRefusedError) as caught:
-        table.put(row(text="confidential" * 10_000))
+# Changes
 
-    assert "confidential" not in str(caught.value)
+
+def keys():
+    return row()
+
+
+def test_a_row_is_changed_over_what_was_read_or_made(table):
+    seen = []
+
+    def count(found):
+        seen.append(found and found["count"])
+        return row(count=found["count"] + 1 if found else 1)
+
+    versions = [table.change(keys(), count) for _ in range(2)]
+
+    assert seen == [None, 1]
+    assert version_of(table.get("p", "r")) == versions[1] != versions[0]
+
+
+def test_a_change_is_made_again_when_somebody_else_was_faster(table):
+    table.put(row(count=1))
+    seen = []
+
+    def count(found):
+        seen.append(found and found["count"])
+        if len(seen) < 3:
+            table.put(row(count=10 * len(seen)))
+        return row(count=found["count"] + 1) if found else row(count=0)
+
+    table.change(keys(), count, is_new=True)
+
+    assert seen == [None, 10, 20]
+    assert table.get("p", "r")["count"] == 21
+
+
+def test_nothing_is_written_when_a_change_returns_what_it_took(table, storage_calls):
+    assert table.change(keys(), lambda found: found) == ""
+    assert table.get("p", "r") is None
+    version = table.insert(row())
+    storage_calls()
+
+    assert table.change(keys(), lambda found: found) == version
+    assert [call.split()[0] for call in storage_calls()] == ["GET"]
+
+
+def test_a_row_that_changes_all_the_time_is_given_up(table):
+    tries = []
+
+    def overtaken(_found):
+        tries.append(1)
+        table.put(row())
+        return row(count=1)
+
+    with pytest.raises(StorageUnavailableError, match="too many at once"):
+        table.change(keys(), overtaken)
+
+    assert len(tries) == 20
+
+
+# Queues
 
 
 # Queues
@@ -225,22 +266,32 @@ def read(azurite, name):
         return list(client.receive_messages())
 
 
-def test_a_message_is_written_as_the_functions_host_reads_it(azurite, storage):
+def test_a_message_is_written_as_the_functions_host_reads_it_and_never_expires(azurite, storage):
     name = unique("written")
 
     Queue(storage, name).send("Grüße 😀")
 
     [message] = read(azurite, name)
     assert base64.b64decode(message.content).decode() == "Grüße 😀"
-
-
-def test_a_message_never_expires(azurite, storage):
-    name = unique("for-ever")
-
-    Queue(storage, name).send("{}")
-
-    [message] = read(azurite, name)
     assert message.expires_on.year == 9999
+
+
+def test_a_message_is_read_though_another_program_wrote_it(azurite, storage):
+    name = unique("others")
+    queue = Queue(storage, name)
+    assert (queue.count(), queue.take(), queue.first_inserted_at()) == (0, None, None)
+    queue.send("ours")
+    with QueueClient.from_connection_string(azurite.connection_string, name) as client:
+        client.send_message("no base64!")
+
+    assert queue.count() == 2
+    assert queue.first_inserted_at() is not None
+    taken = [queue.take(), queue.take()]
+    assert sorted(text_of(message) for message in taken) == ["no base64!", "ours"]
+    for message in taken:
+        queue.delete(message)
+    assert queue.count() == 0
+    assert queue.first_inserted_at() is None
 
 
 def test_a_queue_is_made_when_it_is_first_written_by_however_many(azurite, storage):
@@ -282,33 +333,20 @@ def test_all_tables_share_their_connections(storage, caplog):
     assert len([line for line in caplog.messages if line.startswith("Starting new HTTP")]) == 1
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda storage: Table(storage, "x").get("p", "r"),
-        lambda storage: Queue(storage, "x").send(""),
-    ],
-    ids=["tables", "queues"],
-)
-def test_storage_that_is_down_is_given_up_after_seconds(use, monkeypatch):
+def test_storage_that_is_down_is_given_up_after_seconds_and_a_check_at_once(monkeypatch):
     waited: list[float] = []
     monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
+    down = storage_of(NOWHERE)
 
-    with pytest.raises(StorageUnavailableError):
-        use(storage_of(NOWHERE))
-
-    assert waited
-    assert sum(waited) < 10
-
-
-@pytest.mark.parametrize("component", ["tables", "queues"])
-def test_a_check_of_storage_that_is_down_does_not_wait_to_try_again(component, monkeypatch):
-    waited: list[float] = []
-    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, seconds: waited.append(seconds))
-
-    with pytest.raises(StorageUnavailableError):
-        getattr(storage_of(NOWHERE), f"check_{component}")()
-
+    for use in (lambda: Table(down, "x").get("p", "r"), lambda: Queue(down, "x").send("")):
+        waited.clear()
+        with pytest.raises(StorageUnavailableError):
+            use()
+        assert 0 < sum(waited) < 10
+    waited.clear()
+    for check in (down.check_tables, down.check_queues):
+        with pytest.raises(StorageUnavailableError):
+            check()
     assert waited == []
 
 
@@ -319,22 +357,17 @@ def test_storage_that_is_up_passes_its_checks_without_making_anything(storage, s
     assert [call.split()[0] for call in storage_calls()] == ["GET", "GET"]
 
 
-@pytest.mark.parametrize(
-    "connection_string",
-    [
+def test_a_wrong_connection_string_is_a_wrong_setting():
+    for connection_string in [
         "garbage",
         "AccountName=news;AccountKey",
         "DefaultEndpointsProtocol=https;AccountName=news",
         "BlobEndpoint=http://x/;SharedAccessSignature=secret",
-    ],
-)
-@pytest.mark.parametrize("component", ["tables", "queues"])
-def test_a_wrong_connection_string_is_a_wrong_setting(connection_string, component):
-    storage = storage_of(connection_string)
-
-    with pytest.raises(InvalidSettingError) as caught:
-        getattr(storage, f"check_{component}")()
-
-    assert caught.value.setting == "AzureWebJobsStorage"
-    assert "secret" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    ]:
+        storage = storage_of(connection_string)
+        for check in (storage.check_tables, storage.check_queues):
+            with pytest.raises(InvalidSettingError) as caught:
+                check()
+            assert caught.value.setting == "AzureWebJobsStorage"
+            assert "secret" not in str(caught.value)
+            assert caught.value.__cause__ is None
