@@ -83,14 +83,15 @@ def test_what_a_conversation_reference_leaves_out_is_not_forgotten():
 
 
 def test_a_conversation_reference_that_is_wrong_is_named():
-    for change, field in [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"user": {}}, "user.id"),
         ({"user": "29:alex"}, "user"),
         ({"bot": None}, "bot"),
         ({"conversation": {"id": ""}}, "conversation.id"),
         ({"serviceUrl": None}, "serviceUrl"),
         ({"locale": "de_CH"}, "locale"),
-    ]:
+    ]
+    for change, field in cases:
         assert fields_of({**REFERENCE, **change}) == [field]
 
 
@@ -102,13 +103,14 @@ def test_an_account_is_small():
 
 
 def test_a_conversation_is_with_one_person_unless_it_says_otherwise():
-    for conversation, is_one_to_one in [
+    cases: list[tuple[dict[str, object], bool]] = [
         ({}, True),
         ({"conversationType": "personal"}, True),
         ({"isGroup": False}, True),
         ({"isGroup": True}, False),
         ({"conversationType": "channel"}, False),
         ({"conversationType": "groupChat", "isGroup": False}, False),
-    ]:
+    ]
+    for conversation, is_one_to_one in cases:
         told = ConversationAccount.model_validate({"id": "a:1", **conversation})
         assert told.is_one_to_one is is_one_to_one

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_an_account_that_is_new_says_how_to_reach_it(tell):
 
 def test_what_is_absent_is_kept_and_what_is_null_is_removed(tell, known):
     url = "https://x.botframework.com"
-    for patch, changes in [
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"name": "Alexandra"}, {"name": "Alexandra"}),
         ({"locale": None}, {"locale": None}),
         ({"preferences": {"muted": True}}, {"preferences": {**PREFERENCES, "muted": True}}),
@@ -122,7 +123,8 @@ def test_what_is_absent_is_kept_and_what_is_null_is_removed(tell, known):
         ({"installed": False, "blocked": None}, {"installed": False, "blocked": None}),
         ({"serviceUrl": url}, {"serviceUrl": url}),
         ({}, {}),
-    ]:
+    ]
+    for patch, changes in cases:
         tell(**{**WHOLE, "observedAt": None})
 
         told = tell(**patch)
@@ -134,7 +136,7 @@ def test_what_is_absent_is_kept_and_what_is_null_is_removed(tell, known):
 
 def test_a_wrong_patch_is_named_and_changes_nothing(tell, known):
     tell(**WHOLE)
-    for patch, field in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"bot": None}, "bot"),
         ({"serviceUrl": None}, "serviceUrl"),
         ({"muted": True}, "muted"),
@@ -145,7 +147,8 @@ def test_a_wrong_patch_is_named_and_changes_nothing(tell, known):
         ({"locale": "de_CH"}, "locale"),
         ({"observedAt": "0001-01-01T00:00:00Z"}, "observedAt"),
         ({"blocked": "no"}, "blocked"),
-    ]:
+    ]
+    for patch, field in cases:
         with pytest.raises(InvalidRequestError) as caught:
             tell(**patch)
         assert [error.field for error in caught.value.field_errors] == [field]
@@ -253,7 +256,8 @@ def test_a_conversation_that_is_told_can_be_sent_to(services, tell):
 
 def test_a_group_is_a_conversation_but_not_the_persons_own(services, tell, known):
     tell(**WHOLE)
-    for number, says_so in enumerate(({"isGroup": True}, {"conversationType": "channel"})):
+    groups: list[dict[str, Any]] = [{"isGroup": True}, {"conversationType": "channel"}]
+    for number, says_so in enumerate(groups):
         tell(conversation={"id": f"19:{number}", **says_so})
 
         group = services.conversations.find(f"19:{number}")

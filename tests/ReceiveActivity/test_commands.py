@@ -1,5 +1,7 @@
 """What people can write to the bot about alerts."""
 
+from typing import Any
+
 from ReceiveActivity.commands import Command, apply_command, read_command
 from ReceiveActivity.texts import confirmation
 
@@ -25,7 +27,7 @@ def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
 
 
 def test_a_command_changes_its_part_of_the_preferences():
-    for verb, topic, before, after in [
+    cases: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         ("stop", "", {"interests": ["Rain"]}, {"interests": ["Rain"], "muted": True}),
         ("start", "", {"muted": True}, {"muted": False}),
         (
@@ -37,7 +39,8 @@ def test_a_command_changes_its_part_of_the_preferences():
         ("unfollow", "RAIN", {"interests": ["Rain"]}, {}),
         ("mute", "rain", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Snow", "rain"]}),
         ("interests", "", {"interests": ["Rain"]}, {"interests": ["Rain"]}),
-    ]:
+    ]
+    for verb, topic, before, after in cases:
         assert apply_command(Command(verb, topic), before) == after, verb
 
 

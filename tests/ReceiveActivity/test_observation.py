@@ -27,7 +27,7 @@ def told(**changes: Any) -> dict[str, list[str] | bool]:
 def test_what_activities_tell():
     in_group = {"conversation": GROUP}
     alex = {"present": ["29:alex"]}
-    for activity, expected in [
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"type": "message"}, alex),
         ({"type": "message", **in_group}, alex),
         ({"type": "installationUpdate", "action": "add"}, alex),
@@ -52,5 +52,6 @@ def test_what_activities_tell():
         ({"type": "somethingNew"}, {}),
         ({"type": "message", "from": {"id": "28:bot"}}, {}),
         ({"type": "message", "from": {"id": "other", "role": "bot"}}, {}),
-    ]:
+    ]
+    for activity, expected in cases:
         assert told(**activity) == expected, activity

@@ -50,7 +50,7 @@ def object_id() -> str:
 
 
 def receive(
-    services: Services, user_id: str, *, day: int = 1, url: str = SERVICE_URL, **changes: Any
+    services: Services, user_id: str, *, day: Any = 1, url: Any = SERVICE_URL, **changes: Any
 ) -> None:
     activity = inbound(url, user_id, timestamp=f"2026-01-0{day}T10:00:00Z", **changes)
     receive_activity(read(activity), services)

@@ -79,7 +79,7 @@ def test_failures_are_listed_in_pages_since_a_moment(worker, connector):
     failed = [worker.send({"id": f"order-{n}", "conversationId": "C1"}) for n in range(3)]
 
     page: dict = {"continuationToken": None}
-    ids = []
+    ids: list[str] = []
     while "continuationToken" in page:
         token = {"continuationToken": page["continuationToken"]} if ids else {}
         status, page = list_page(pageSize="2", **token)

@@ -9,12 +9,13 @@ def nested(levels):
 
 
 def test_text_is_read_however_it_is_encoded():
-    for text in [
+    texts: list[bytes | str] = [
         b'{"text": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x98\x80"}',
         '{"text": "Gr\\u00fc\\u00dfe \\ud83d\\ude00"}',
         b'\xef\xbb\xbf{"text": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x98\x80"}',
         '{"text": "Grüße 😀"}'.encode("utf-16"),
-    ]:
+    ]
+    for text in texts:
         assert json_text.parse_object(text) == {"text": "Grüße 😀"}
 
 

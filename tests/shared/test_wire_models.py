@@ -78,7 +78,7 @@ def test_what_was_not_given_is_not_made_up():
 
 
 def test_a_message_says_something_and_other_activities_need_not():
-    for content in [
+    cases: list[dict[str, object]] = [
         {"text": ""},
         {"speak": "News"},
         {"attachments": [{}]},
@@ -87,7 +87,8 @@ def test_a_message_says_something_and_other_activities_need_not():
         {"value": 0},
         {"type": "typing"},
         {"type": "event", "name": "news"},
-    ]:
+    ]
+    for content in cases:
         parse(Activity, content)
     for nothing in ({}, {"type": "message", "summary": "News", "text": None}):
         assert errors_of(Activity, nothing) == {

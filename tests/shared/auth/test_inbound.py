@@ -1,12 +1,14 @@
 """Who is taken for the Connector: nobody but the Connector."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shared.auth.inbound import ConnectorCallers, SigningKeys
 from shared.errors import ForbiddenActivityError, KeysUnavailableError, UnauthorizedCallerError
+from tests.support.exchange import ReceivedRequest
 from tests.support.hostile_tokens import ACCEPTED, REFUSED, Forger
 from tests.support.openid import ISSUER, StubOpenId, good_claims, make_signer
 
@@ -104,6 +106,10 @@ ODD_KEYS = [
 ]
 
 
+def is_for(path: str, request: ReceivedRequest) -> bool:
+    return request.path.endswith(path)
+
+
 def test_odd_metadata_and_odd_keys_are_taken_for_none(
     openid: StubOpenId, forger: Forger, callers: ConnectorCallers, clock: Clock
 ):
@@ -111,7 +117,7 @@ def test_odd_metadata_and_odd_keys_are_taken_for_none(
     elsewhere = {"jwks_uri": f"http://0.0.0.0:{openid.url.rpartition(':')[2]}/keys"}
     cases = [(odd, "") for odd in [*ODD_METADATA, elsewhere]]
     for odd, path in cases + [(odd, "/keys") for odd in ODD_KEYS]:
-        openid.answer(200, odd, when=lambda request, path=path: request.path.endswith(path))
+        openid.answer(200, odd, when=partial(is_for, path))
         with pytest.raises(KeysUnavailableError):
             callers.identify(f"Bearer {forger.sign()}")
         clock.now += 31

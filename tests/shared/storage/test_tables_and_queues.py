@@ -286,7 +286,7 @@ def test_a_message_is_read_though_another_program_wrote_it(azurite, storage):
 
     assert queue.count() == 2
     assert queue.first_inserted_at() is not None
-    taken = [queue.take(), queue.take()]
+    taken = [message for message in (queue.take(), queue.take()) if message is not None]
     assert sorted(text_of(message) for message in taken) == ["no base64!", "ours"]
     for message in taken:
         queue.delete(message)
