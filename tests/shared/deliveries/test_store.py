@@ -10,7 +10,14 @@ from shared.accounts.account import Account
 from shared.accounts.erasure import erase
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.failures import Failure, Failures
-from shared.deliveries.rows import id_in_alert, keys_of, member_of, partition_of_page
+from shared.deliveries.rows import (
+    from_row,
+    id_in_alert,
+    keys_of,
+    member_of,
+    partition_of_page,
+    to_properties,
+)
 from shared.deliveries.store import DeliveryStore
 from shared.errors import (
     AlreadyDoneError,
@@ -115,29 +122,21 @@ def fail(deliveries, services, message=None, **fields):
 # Claims
 
 
-@pytest.mark.parametrize("is_new", [True, False])
-def test_a_new_delivery_is_claimed(deliveries, is_new):
-    claimed = claim(deliveries, is_new=is_new)
-
-    found = deliveries.find("order-7")
-    assert found == claimed.delivery
-    assert (found.status, found.attempts) == (Status.SENDING, 1)
-    assert found.until == NOW + timedelta(seconds=SECONDS)
-    assert found.created_at == NOW
-
-
-def test_a_new_delivery_costs_one_round_trip(deliveries, storage_calls):
-    claim(deliveries, a_delivery(id="the first makes the table"), is_new=True)
-    storage_calls()
-
-    claim(deliveries, is_new=True)
-
-    assert [call.split()[0] for call in storage_calls()] == ["POST"]
-
-
-def test_a_delivery_that_nobody_knows_is_unknown(deliveries):
+def test_a_new_delivery_is_claimed(deliveries, storage_calls):
     with pytest.raises(UnknownDeliveryError):
         deliveries.find("order-7")
+    claim(deliveries, a_delivery(id="the first makes the table"), is_new=True)
+    storage_calls()
+    for is_new, methods in ((True, ["POST"]), (False, ["GET", "POST"])):
+        claimed = claim(deliveries, a_delivery(id=f"order-{is_new}"), is_new=is_new)
+
+        assert [call.split()[0] for call in storage_calls()] == methods
+        found = deliveries.find(f"order-{is_new}")
+        assert found == claimed.delivery
+        assert (found.status, found.attempts) == (Status.SENDING, 1)
+        assert found.until == NOW + timedelta(seconds=SECONDS)
+        assert found.created_at == NOW
+        storage_calls()
 
 
 def test_bots_do_not_see_each_others_deliveries(deliveries, services, clock):
@@ -147,15 +146,14 @@ def test_bots_do_not_see_each_others_deliveries(deliveries, services, clock):
     assert claim(build(another, clock)).delivery.attempts == 1
 
 
-@pytest.mark.parametrize("is_new", [True, False])
-def test_while_somebody_has_the_claim_nobody_else_gets_it(deliveries, clock, is_new):
+def test_while_somebody_has_the_claim_nobody_else_gets_it(deliveries, clock):
     claim(deliveries)
     clock.now += timedelta(seconds=7.5)
 
-    with pytest.raises(DeliveryUnderWayError) as caught:
-        claim(deliveries, is_new=is_new)
-
-    assert caught.value.retry_after_seconds == SECONDS - 7.5
+    for is_new in (True, False):
+        with pytest.raises(DeliveryUnderWayError) as caught:
+            claim(deliveries, is_new=is_new)
+        assert caught.value.retry_after_seconds == SECONDS - 7.5
     assert deliveries.find("order-7").attempts == 1
 
 
@@ -173,6 +171,7 @@ def test_a_claim_that_ran_out_is_followed_by_another_try_that_may_be_the_second(
 
 def test_a_claim_that_ran_out_is_given_up_where_that_is_wanted(services, clock):
     careful = build(services, clock, give_up_ambiguous=True)
+    settle(careful, claim(careful), Status.RETRYING, recreated=True)
     claim(careful)
     clock.now += timedelta(seconds=SECONDS)
 
@@ -180,73 +179,34 @@ def test_a_claim_that_ran_out_is_given_up_where_that_is_wanted(services, clock):
         claim(careful)
 
     assert careful.find("order-7").status is Status.SENDING
-
-
-def test_a_claim_that_was_given_up_can_be_recorded_and_put_back(services, clock):
-    careful = build(services, clock, give_up_ambiguous=True)
-    claim(careful)
-    clock.now += timedelta(seconds=SECONDS)
-
-    careful.record(a_delivery(status=Status.TEMPORARY_FAILURE, updated_at=clock.now))
-
+    # That can be recorded, with all that was before, and put back.
+    careful.record(put_back(status=Status.TEMPORARY_FAILURE, updated_at=clock.now))
     found = careful.find("order-7")
     assert (found.status, found.ambiguous) == (Status.TEMPORARY_FAILURE, True)
-    assert (found.attempts, found.created_at) == (1, NOW)
-    assert claim(careful, put_back()).delivery.attempts == 2
+    assert (found.attempts, found.created_at, found.recreated) == (2, NOW, True)
+    assert claim(careful, put_back(posting="third")).delivery.attempts == 3
 
 
-def test_what_was_given_up_keeps_what_happened_before(services, clock):
-    careful = build(services, clock, give_up_ambiguous=True)
-    settle(careful, claim(careful), Status.RETRYING, recreated=True)
-    claim(careful)
-    clock.now += timedelta(seconds=SECONDS)
+def test_a_message_is_claimed_again_only_where_its_delivery_is_not_over(deliveries):
+    on_its_way = {Status.ACCEPTED, Status.RETRYING}
+    for_good = {Status.SENT, Status.CANCELLED}
+    for status in set(Status) - {Status.SENDING}:
+        same, again = a_delivery(id=status.value), put_back(id=status.value)
+        settle(deliveries, claim(deliveries, same), status)
 
-    careful.record(put_back(status=Status.TEMPORARY_FAILURE, updated_at=clock.now))
-
-    found = careful.find("order-7")
-    assert (found.recreated, found.created_at, found.attempts) == (True, NOW, 2)
-
-
-@pytest.mark.parametrize("status", [each for each in Status if each.is_final])
-def test_a_message_that_comes_again_when_it_is_done_is_not_claimed(deliveries, status):
-    settle(deliveries, claim(deliveries), status)
-
-    with pytest.raises(AlreadyDoneError):
-        claim(deliveries, is_new=True)
-
-    assert deliveries.find("order-7").status is status
-    assert deliveries.is_done(a_delivery())
-
-
-@pytest.mark.parametrize("status", [Status.SENT, Status.CANCELLED])
-def test_what_was_sent_or_cancelled_is_so_for_good(deliveries, status):
-    settle(deliveries, claim(deliveries), status)
-
-    with pytest.raises(AlreadyDoneError):
-        claim(deliveries, put_back())
-
-    assert deliveries.is_done(put_back())
-
-
-@pytest.mark.parametrize(
-    "status",
-    [each for each in Status if each.is_failure or each in (Status.SUPPRESSED, Status.EXPIRED)],
-)
-def test_what_was_not_sent_may_be_put_on_a_queue_again(deliveries, status):
-    settle(deliveries, claim(deliveries), status)
-
-    assert not deliveries.is_done(put_back())
-    assert claim(deliveries, put_back()).delivery.created_at == NOW
-
-
-@pytest.mark.parametrize("status", [Status.ACCEPTED, Status.RETRYING])
-def test_a_message_on_its_way_is_claimed_again(deliveries, status):
-    settle(deliveries, claim(deliveries), status)
-
-    second = claim(deliveries)
-
-    assert second.delivery.attempts == 2
-    assert not second.delivery.ambiguous
+        assert deliveries.is_done(same) is (status not in on_its_way), status
+        assert deliveries.is_done(again) is (status in for_good), status
+        # What comes again is claimed where it is on its way, what is put back unless it is sent.
+        for delivery, is_new in ((same, True), (again, False)):
+            if deliveries.is_done(delivery):
+                with pytest.raises(AlreadyDoneError):
+                    claim(deliveries, delivery, is_new=is_new)
+                assert deliveries.find(status.value).status is status
+            else:
+                claimed = claim(deliveries, delivery, is_new=is_new)
+                assert (claimed.delivery.attempts, claimed.delivery.created_at) == (2, NOW)
+                assert not claimed.delivery.ambiguous
+                break
 
 
 def test_attempts_add_up_and_what_happened_once_stays_told(deliveries, clock):
@@ -386,37 +346,24 @@ def test_a_result_waits_no_longer_than_the_claim_lasts(deliveries, failing, cloc
 
 def test_what_needed_no_call_is_recorded_without_an_attempt(deliveries):
     deliveries.record(a_delivery(status=Status.SUPPRESSED, code="Suppressed", attempts=3))
-
     found = deliveries.find("order-7")
     assert (found.status, found.code, found.attempts) == (Status.SUPPRESSED, "Suppressed", 0)
 
-
-def test_a_record_keeps_the_attempts_that_were_made(deliveries):
-    settle(deliveries, claim(deliveries), Status.RETRYING)
-
-    deliveries.record(a_delivery(status=Status.EXPIRED))
-
-    assert (deliveries.find("order-7").status, deliveries.find("order-7").attempts) == (
-        Status.EXPIRED,
-        1,
-    )
+    # The attempts that were made stay.
+    settle(deliveries, claim(deliveries, a_delivery(id="order-8")), Status.RETRYING)
+    deliveries.record(a_delivery(id="order-8", status=Status.EXPIRED, attempts=3))
+    found = deliveries.find("order-8")
+    assert (found.status, found.attempts) == (Status.EXPIRED, 1)
 
 
-def test_a_record_does_not_overwrite_what_is_done(deliveries):
-    settle(deliveries, claim(deliveries), Status.SENT)
+def test_a_record_does_not_overwrite_what_is_done_or_about_to_be_done(deliveries):
+    claimed = claim(deliveries)
+    deliveries.record(a_delivery(status=Status.RETRYING))
+    settle(deliveries, claimed, Status.SENT)
+    assert deliveries.find("order-7").status is Status.SENT
 
     deliveries.record(a_delivery(status=Status.RETRYING))
     deliveries.record(put_back(status=Status.ACCEPTED))
-
-    assert deliveries.find("order-7").status is Status.SENT
-
-
-def test_a_record_does_not_overwrite_what_somebody_is_about_to_do(deliveries):
-    claimed = claim(deliveries)
-
-    deliveries.record(a_delivery(status=Status.RETRYING))
-    settle(deliveries, claimed, Status.SENT)
-
     assert deliveries.find("order-7").status is Status.SENT
 
 
@@ -462,13 +409,13 @@ def failed_at(moment, delivery_id):
     return a_delivery(id=delivery_id, status=Status.PERMANENT_FAILURE, updated_at=moment)
 
 
-@pytest.mark.parametrize("message", [{"text": "😀" * 50_000}, "no JSON", ["a list"], None])
-def test_what_failed_is_kept_whole(services, message):
-    day = services.failures.keep(failed_at(NOW, "order-7"), Failure("send-activity", message))
+def test_what_failed_is_kept_whole(services):
+    for message in ({"text": "😀" * 50_000}, "no JSON", ["a list"], None):
+        day = services.failures.keep(failed_at(NOW, "order-7"), Failure("send-activity", message))
 
-    assert services.failures.find("order-7", day) == Failure("send-activity", message)
-    assert services.failures.find("order-7", "2026-02-28") is None
-    assert services.failures.find("order-8", day) is None
+        assert services.failures.find("order-7", day) == Failure("send-activity", message)
+        assert services.failures.find("order-7", "2026-02-28") is None
+        assert services.failures.find("order-8", day) is None
 
 
 def test_what_failed_is_listed_since_a_moment_in_pages(services):
@@ -557,18 +504,17 @@ def test_nobody_can_tell_any_more_who_it_was_once_they_are_forgotten(deliveries,
     assert listed.destination.user_id is None
 
 
-def test_of_somebody_without_an_account_only_the_channel_is_recorded(deliveries, services, alex):
+def test_of_somebody_without_an_account_only_the_channel_is_recorded_and_a_group_is_nobody(
+    deliveries, services, alex
+):
     claim(deliveries, a_delivery(destination=replace(alex, key=None)))
+    group = replace(alex, user_id=None, key=None)
 
     destination = deliveries.find("order-7").destination
     assert (destination.channel_id, destination.user_id) == ("msteams", None)
     assert alex.user_id.encode() not in texts(services)
-
-
-def test_a_group_is_nobody_and_recorded_as_it_is(deliveries, alex):
-    claim(deliveries, a_delivery(destination=replace(alex, user_id=None, key=None)))
-
-    assert deliveries.find("order-7").destination.conversation_id == alex.conversation_id
+    claim(deliveries, a_delivery(id="order-8", destination=group))
+    assert deliveries.find("order-8").destination.conversation_id == alex.conversation_id
 
 
 def test_a_record_that_knows_nobody_keeps_who_was_known(deliveries, alex):
@@ -610,21 +556,19 @@ def test_a_message_with_which_the_process_dies_each_time_is_given_up_in_the_end(
 MEMBER = "0a" * 16
 
 
-@pytest.mark.parametrize("alert_id", ["alert-7", "a:1", "a:1:r2", "x:0:" + MEMBER, "김😀\n7"])
-@pytest.mark.parametrize("member", [MEMBER, "r0", "r123"])
-def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page(alert_id, member):
-    delivery_id = id_in_alert(alert_id, 12, member)
+def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page():
+    for alert_id in ("alert-7", "a:1", "a:1:r2", "x:0:" + MEMBER, "김😀\n7"):
+        for member in (MEMBER, "r0", "r123"):
+            delivery_id = id_in_alert(alert_id, 12, member)
+            assert keys_of("app", delivery_id) == {
+                "PartitionKey": partition_of_page("app", alert_id, 12),
+                "RowKey": member,
+            }
+            assert member_of(delivery_id) == member
 
-    assert keys_of("app", delivery_id) == {
-        "PartitionKey": partition_of_page("app", alert_id, 12),
-        "RowKey": member,
-    }
-    assert member_of(delivery_id) == member
 
-
-@pytest.mark.parametrize(
-    "delivery_id",
-    [
+def test_any_other_delivery_stands_by_itself_however_its_id_is_written():
+    for delivery_id in (
         "order-7",
         "order:7",
         "order:7:r",
@@ -633,26 +577,18 @@ def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page(alert_id, m
         f"order:7:{MEMBER[:-1]}",
         f"order:7:{MEMBER.upper()}",
         ":7:r1",
-    ],
-)
-def test_any_other_delivery_stands_by_itself(delivery_id):
-    assert keys_of("app", delivery_id) == {
-        "PartitionKey": key_of("app", delivery_id),
-        "RowKey": "delivery",
-    }
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
+    ):
+        assert keys_of("app", delivery_id) == {
+            "PartitionKey": key_of("app", delivery_id),
+            "RowKey": "delivery",
+        }
+    for one, other in [
         ("a:1:r1", "a:1:r01"),
         ("a:1:r1", "a:1:r\u0661"),
         ("a:11:r1", "a:1:1:r1"),
         ("a:1:r1", "a:11:r1"),
-    ],
-)
-def test_two_ids_are_two_deliveries_however_they_are_written(one, other):
-    assert keys_of("app", one) != keys_of("app", other)
+    ]:
+        assert keys_of("app", one) != keys_of("app", other)
 
 
 def of_alert(member, page=0, alert_id="alert-7", **fields):
@@ -672,11 +608,8 @@ def test_what_becomes_of_a_whole_page_is_recorded_in_few_calls(deliveries, stora
 
     assert len(storage_calls()) == 3
     assert sorted(deliveries.page("alert-7", 0), key=lambda each: each.id) == results
-
-
-def test_nothing_is_recorded_of_nobody(deliveries, storage_calls):
+    storage_calls()
     deliveries.record_all([])
-
     assert storage_calls() == []
 
 
@@ -761,12 +694,9 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     assert deliveries.find("alert-7:0:r1") == replace(
         before, alert_version=3, activity_id="activity-8", recalled=True
     )
-
-
-def test_of_what_nobody_knows_any_more_nothing_is_noted(deliveries):
-    deliveries.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
-
-    assert deliveries.get("alert-7:0:r1") is None
+    # Nothing is noted of what is not recorded.
+    deliveries.note_change("alert-7:0:r2", 2, "activity-8", recalled=False)
+    assert deliveries.get("alert-7:0:r2") is None
 
 
 def test_a_note_is_made_though_storage_lost_the_answer(
@@ -782,9 +712,100 @@ def test_a_note_is_made_though_storage_lost_the_answer(
     assert deliveries.find("alert-7:0:r1").alert_version == 2
 
 
-def test_what_is_recalled_says_so():
-    recalled = of_alert("r1", status=Status.SENT, recalled=True, activity_id="7")
+def test_an_answer_tells_what_is_known_and_nothing_of_our_own(alex):
+    little = Delivery("order-7", Status.ACCEPTED, NOW, NOW, posting="first")
+    assert little.to_json() == {
+        "id": "order-7",
+        "status": "accepted",
+        "attempts": 0,
+        "createdAt": NOW.isoformat(),
+        "updatedAt": NOW.isoformat(),
+    }
+    later = NOW + timedelta(seconds=1)
+    whole = replace(
+        of_alert("r1", destination=alex, attempts=2, code="Odd", detail="d", correlation_id="c"),
+        updated_at=later,
+        activity_id="7",
+        recreated=True,
+        ambiguous=True,
+        owner="me",
+        until=NOW,
+        failed_on="2026-03-01",
+        alert_version=3,
+        recalled=True,
+    )
+    assert whole.to_json() == {
+        "id": "alert-7:0:r1",
+        "status": "sending",
+        "channelId": "msteams",
+        "recipient": {"channelId": "msteams", "userId": alex.user_id},
+        "conversationId": alex.conversation_id,
+        "attempts": 2,
+        "code": "Odd",
+        "detail": "d",
+        "correlationId": "c",
+        "activityId": "7",
+        "recreated": True,
+        "ambiguous": True,
+        "alertId": "alert-7",
+        "alertVersion": 3,
+        "recalled": True,
+        "createdAt": NOW.isoformat(),
+        "updatedAt": later.isoformat(),
+    }
 
-    assert recalled.to_json()["recalled"] is True
-    assert "recalled" not in replace(recalled, recalled=False).to_json()
-    assert recalled.to_json()["alertId"] == "alert-7"
+
+# A row as the version before wrote it.
+OLD_ROW = {
+    "PartitionKey": "hash",
+    "RowKey": "r1",
+    "id": "alert-7:0:r1",
+    "status": "permanent-failure",
+    "createdAt": NOW,
+    "updatedAt": NOW,
+    "attempts": 0,
+    "code": "Odd",
+    "detail": "d",
+    "correlationId": "c",
+    "activityId": "7",
+    "recreated": True,
+    "ambiguous": True,
+    "posting": "first",
+    "owner": "me",
+    "until": NOW,
+    "failedOn": "2026-03-01",
+    "alertId": "alert-7",
+    "alertVersion": 3,
+    "recalled": True,
+    "channelId": "slack",
+    "conversationId": "C1",
+}
+
+
+def test_a_row_is_read_and_written_as_by_the_version_before():
+    delivery = from_row(OLD_ROW)
+
+    assert delivery == Delivery(
+        "alert-7:0:r1",
+        Status.PERMANENT_FAILURE,
+        NOW,
+        NOW,
+        posting="first",
+        destination=Destination("slack", "", conversation_id="C1"),
+        code="Odd",
+        detail="d",
+        correlation_id="c",
+        activity_id="7",
+        recreated=True,
+        ambiguous=True,
+        owner="me",
+        until=NOW,
+        failed_on="2026-03-01",
+        alert_id="alert-7",
+        alert_version=3,
+        recalled=True,
+    )
+    assert {"PartitionKey": "hash", "RowKey": "r1", **to_properties(delivery)} == OLD_ROW
+    little = {name: OLD_ROW[name] for name in ("id", "status", "createdAt", "updatedAt")}
+    little |= {"attempts": 0, "posting": ""}
+    assert to_properties(from_row(little)) == little
