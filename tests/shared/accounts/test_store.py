@@ -63,37 +63,31 @@ def named(name):
     return lambda stored: replace(stored.account if stored else alex(), name=name)
 
 
-@pytest.mark.parametrize("account", [WHOLE, alex()], ids=["whole", "empty"])
-def test_an_account_is_found_as_it_was_written(accounts, account):
-    written = write(accounts, account)
-
-    found = accounts.get(account.channel_id, account.user_id)
-
-    assert found.account == written.account
-    assert told(found) == account
-    assert found.version == written.version
-    assert written.is_new
-
-
-def test_nobody_is_known_at_first(accounts):
+def test_an_account_is_found_as_it_was_written_in_one_round_trip(accounts, storage_calls):
     assert accounts.get("msteams", "29:alex") is None
+    long_texts = alex(preferences={"interests": ["김" * 1000] * 15})
+    for account in (WHOLE, alex(), long_texts):
+        written = write(accounts, account)
+        storage_calls()
+
+        found = accounts.get(account.channel_id, account.user_id)
+
+        [call] = storage_calls()
+        # Ids do not show in keys.
+        assert "alex" not in call
+        assert found == replace(written, is_new=False)
+        assert told(found) == account
+        assert written.is_new is (account is not long_texts)
 
 
-@pytest.mark.parametrize(
-    ("channel_id", "user_id"), [("webchat", "29:alex"), ("msteams", "29:ALEX")]
-)
-def test_people_are_told_apart_by_channel_and_id(accounts, channel_id, user_id):
-    write(accounts, alex())
-
-    assert accounts.get(channel_id, user_id) is None
-
-
-def test_bots_do_not_see_each_others_accounts(accounts, app_settings):
+def test_people_are_told_apart_by_channel_id_and_bot(accounts, app_settings):
     write(accounts, alex())
     another = Services.of(
         Settings.from_environment({**app_settings, "MicrosoftAppId": "another bot"})
     )
 
+    assert accounts.get("webchat", "29:alex") is None
+    assert accounts.get("msteams", "29:ALEX") is None
     assert another.accounts.get("msteams", "29:alex") is None
 
 
@@ -158,6 +152,8 @@ def test_two_who_write_first_do_not_undo_each_other(accounts):
     assert len(seen) == 2
     assert not changed.is_new
     assert told(changed) == alex(name="somebody else's", locale="de")
+    # They agree on the key.
+    assert changed.account.key == accounts.get("msteams", "29:alex").account.key
 
 
 def test_many_writers_all_leave_their_mark(accounts):
@@ -215,80 +211,23 @@ def test_a_change_is_made_though_the_answer_was_lost(app_settings, accounts, met
     assert accounts.get("msteams", "29:alex") == replace(changed, is_new=False)
 
 
-def test_an_account_is_found_in_one_round_trip(accounts, storage_calls):
-    write(accounts, WHOLE)
-    storage_calls()
-
-    accounts.get(WHOLE.channel_id, WHOLE.user_id)
-
-    assert len(storage_calls()) == 1
-
-
-def test_ids_do_not_show_in_keys(accounts, storage_calls):
-    write(accounts, alex())
-    accounts.get("msteams", "29:alex")
-
-    assert all("alex" not in call for call in storage_calls())
-
-
-def test_long_texts_in_any_script_fit(accounts):
-    preferences = {"interests": ["김" * 1000] * 15}
-
-    write(accounts, alex(preferences=preferences))
-
-    assert accounts.get("msteams", "29:alex").account.preferences == preferences
-
-
 # The key of a person
 
 
-def test_an_account_gets_a_key_of_its_own_when_it_is_first_written(services):
+def test_an_account_gets_a_key_of_its_own_that_goes_with_the_person(services):
     alex_key = write(services.accounts, alex()).account.key
     sam_key = write(services.accounts, Account("msteams", "29:sam")).account.key
 
     assert alex_key is not None
     assert sam_key is not None
     assert (alex_key.id, alex_key.value) != (sam_key.id, sam_key.value)
+    assert str(alex_key.value) not in repr(alex_key)
+    services.accounts.change("msteams", "29:alex", named("Alex"))
     assert services.accounts.get("msteams", "29:alex").account.key == alex_key
-    assert keys_of(services).find(alex_key.id) == alex_key
-
-
-def test_the_key_stays_whatever_changes(accounts):
-    first = write(accounts, alex()).account.key
-
-    accounts.change("msteams", "29:alex", named("Alex"))
-
-    assert accounts.get("msteams", "29:alex").account.key == first
-
-
-def test_two_who_write_first_agree_on_the_key(accounts):
-    def change(stored):
-        if stored is None:
-            accounts.change("msteams", "29:alex", named("Alex"))
-            return alex()
-        return replace(stored.account, locale="de")
-
-    changed = accounts.change("msteams", "29:alex", change)
-
-    assert changed.account.key == accounts.get("msteams", "29:alex").account.key
-
-
-def test_the_key_goes_with_the_person(services):
-    key = write(services.accounts, alex()).account.key
-
+    keys = PersonalKeys(services.storage)
+    assert keys.find(alex_key.id) == alex_key
     services.accounts.delete("msteams", "29:alex")
-
-    assert keys_of(services).find(key.id) is None
-
-
-def test_a_key_is_not_printed(accounts):
-    key = write(accounts, alex()).account.key
-
-    assert str(key.value) not in repr(key)
-
-
-def keys_of(services):
-    return PersonalKeys(services.storage)
+    assert keys.find(alex_key.id) is None
 
 
 # The conversation of an account
@@ -402,57 +341,45 @@ def ours(rows):
     return [row.account for row in rows if row.account is not None]
 
 
-@pytest.mark.parametrize("size", [1, 3, 500])
-def test_a_scan_comes_by_all_accounts_in_the_order_of_their_keys(services, people, size):
-    before, after = key_in(services, people[0]), key_in(services, people[-1])
+def test_a_scan_comes_by_all_accounts_between_two_keys_in_their_order(
+    services, people, storage_calls
+):
+    storage_calls()
+    rows, _ = services.accounts.scan(2, up_to=key_in(services, people[-1]))
+    # A look for each page.
+    assert (len(rows), len(storage_calls())) == (2, 1)
+
+    keys = [key_in(services, each) for each in people]
     # Only where the bot's own rows are, as there are others' too.
-    rows = scanned(services.accounts, size, up_to=after)
-
-    assert ours(rows) == people
-    keys = [row.key for row in rows]
-    assert keys == sorted(set(keys))
-    assert before in keys
-
-
-def test_a_scan_goes_on_after_a_key_and_ends_with_one(services, people):
-    first, last = key_in(services, people[1]), key_in(services, people[4])
-
-    assert ours(scanned(services.accounts, after=first, up_to=last)) == people[2:5]
-    assert ours(scanned(services.accounts, after=first)) == people[2:]
-    assert scanned(services.accounts, after=last, up_to=last) == []
+    for size in (3, 500):
+        rows = scanned(services.accounts, size, up_to=keys[-1])
+        assert ours(rows) == people
+        found = [row.key for row in rows]
+        assert found == sorted(set(found))
+        assert keys[0] in found
+    assert ours(scanned(services.accounts, after=keys[1], up_to=keys[4])) == people[2:5]
+    assert ours(scanned(services.accounts, after=keys[1])) == people[2:]
+    assert scanned(services.accounts, after=keys[4], up_to=keys[4]) == []
     assert scanned(services.accounts, after="f" * 64) == []
 
 
-def test_a_scan_tells_no_account_of_a_row_that_has_none(services):
+def test_a_scan_tells_no_account_of_a_pointer_or_of_another_bots_row(
+    services, people, app_settings
+):
     object_id = unique("object")
     account = Account("msteams", unique("29:user"), aad_object_id=object_id)
     written = write(services.accounts, account).account
-    pointer = key_of(services.settings.app_id, "msteams", object_id)
-
-    rows = {row.key: row.account for row in scanned(services.accounts)}
-
-    assert rows[key_in(services, account)] == written
-    assert rows[pointer] is None
-
-
-def test_a_scan_tells_nothing_of_another_bots_accounts(services, people, app_settings):
     another = Services.of(
         Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
     )
 
-    rows = scanned(another.accounts)
+    rows = {row.key: row.account for row in scanned(services.accounts)}
+    others = scanned(another.accounts)
 
-    assert ours(rows) == []
-    assert {key_in(services, each) for each in people} <= {row.key for row in rows}
-
-
-def test_a_scan_takes_a_look_for_each_page(services, people, storage_calls):
-    storage_calls()
-
-    rows, _ = services.accounts.scan(2, up_to=key_in(services, people[-1]))
-
-    assert len(rows) == 2
-    assert len(storage_calls()) == 1
+    assert rows[key_in(services, account)] == written
+    assert rows[key_of(services.settings.app_id, "msteams", object_id)] is None
+    assert ours(others) == []
+    assert {key_in(services, each) for each in people} <= {row.key for row in others}
 
 
 def test_a_scan_goes_on_where_storage_returned_nothing(services, people, app_settings):
