@@ -144,6 +144,8 @@ def test_a_token_that_this_list_did_not_give_is_named(tell):
         base64.urlsafe_b64encode(b"[" * 20_000).decode(),
     ]:
         assert fields_of(continuationToken=token) == ["continuationToken"], token[:50]
+    # Storage gives no row key where the next page begins with a partition.
+    assert ask(continuationToken=_encoded({"PartitionKey": "0", "RowKey": None}))[0] == 200
 
 
 def test_what_cannot_be_asked_is_named():

@@ -41,49 +41,27 @@ def most_within(times, seconds):
     )
 
 
-def test_as_many_calls_as_are_allowed_are_made_at_once(conversations):
-    assert [take(conversations) for _ in range(7)] == [0] * 7
-
-
 def test_the_next_call_waits_until_the_first_is_long_enough_ago(conversations, clock):
-    take(conversations)
+    assert take(conversations) == 0
     clock.now += 0.25
-    for _ in range(6):
-        take(conversations)
+    assert [take(conversations) for _ in range(6)] == [0] * 6
 
+    # A call is counted when it will be made.
     assert take(conversations) == pytest.approx(0.75)
-    assert take(conversations) == pytest.approx(1)
-
-
-def test_a_call_is_counted_when_it_will_be_made(conversations, clock):
-    waits = [take(conversations) for _ in range(14)]
+    assert [take(conversations) for _ in range(6)] == pytest.approx([1] * 6)
     clock.now += 1
+    assert take(conversations) == pytest.approx(0.75)
+    assert take(conversations, conversation_id="two") == 0
 
-    assert waits == pytest.approx([0] * 7 + [1] * 7)
-    assert take(conversations) == pytest.approx(1)
 
-
-def test_the_longer_time_counts_too(conversations, clock):
+def test_the_longer_time_counts_too_until_it_is_over(conversations, clock):
     for _ in range(60):
         clock.now += take(conversations)
 
     # The first one was sent 8 seconds ago.
     assert take(conversations) == pytest.approx(22)
-
-
-def test_all_is_forgotten_when_its_time_is_over(conversations, clock):
-    for _ in range(60):
-        clock.now += take(conversations)
-    clock.now += 30
-
+    clock.now += 52
     assert [take(conversations) for _ in range(7)] == [0] * 7
-
-
-def test_conversations_do_not_wait_for_each_other(conversations):
-    for _ in range(7):
-        take(conversations)
-
-    assert take(conversations, conversation_id="two") == 0
 
 
 def test_where_there_are_no_limits_nothing_waits(conversations):
@@ -126,22 +104,19 @@ def test_what_is_held_back_comes_back_spread_out(conversations):
     assert retries == pytest.approx([1, 1.5, 2, 2.5])
 
 
-def test_calls_over_http_count_but_never_wait(conversations):
+def test_calls_over_http_count_but_never_wait(conversations, clock):
     for _ in range(20):
         conversations.count("one", TEAMS)
-
     assert take(conversations) == pytest.approx(1)
 
-
-def test_calls_over_http_come_before_those_that_wait(conversations, clock):
+    # They come before those that wait.
     for _ in range(8):
-        take(conversations)
+        take(conversations, conversation_id="two")
     clock.now += 0.5
     for _ in range(6):
-        conversations.count("one", TEAMS)
-
+        conversations.count("two", TEAMS)
     # Of the last seven, one is still to come, at 1.0; the oldest was made at 0.5.
-    assert take(conversations) == pytest.approx(1)
+    assert take(conversations, conversation_id="two") == pytest.approx(1)
 
 
 def test_no_limit_is_ever_broken(conversations, clock):
@@ -183,22 +158,18 @@ def kept(conversations):
     return len(conversations._conversations)
 
 
-def test_conversations_whose_time_is_over_are_not_kept(conversations, clock):
-    for number in range(20_000):
-        take(conversations, conversation_id=f"conversation-{number}")
-        conversations.count(f"other-{number}", TEAMS)
-        clock.now += 1
-
-    assert kept(conversations) <= 1024
-
-
-def test_conversations_whose_time_is_not_over_are_kept(conversations):
+def test_conversations_are_kept_until_their_time_is_over(conversations, clock):
     for _ in range(7):
         take(conversations)
     for number in range(5000):
         take(conversations, conversation_id=f"conversation-{number}")
-
     assert take(conversations) == pytest.approx(1)
+
+    for number in range(20_000):
+        take(conversations, conversation_id=f"conversation-{number}")
+        conversations.count(f"other-{number}", TEAMS)
+        clock.now += 1
+    assert kept(conversations) <= 1024
 
 
 def test_of_a_conversation_no_more_is_kept_than_its_limits_need(conversations):
