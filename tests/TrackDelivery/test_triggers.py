@@ -1,11 +1,18 @@
+"""What becomes of messages, and putting back what failed: as it is asked for over HTTP."""
+
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.functions import TimerRequest
 
+from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
-from tests.support.builders import answer_of, http_request
+from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
+from shared.wire_models import ChannelAccount
+from tests.support.builders import answer_of, http_request, unique
+from tests.support.connector import is_start
 from tests.support.worker import Worker
 from TrackDelivery.triggers import (
     get_delivery_http,
@@ -14,17 +21,42 @@ from TrackDelivery.triggers import (
     retry_delivery_http,
 )
 
+BOT = ChannelAccount(id="28:bot")
+ID = "order/7 ü"
+ID_IN_PATH = "order%2F7 ü"
+
 
 @pytest.fixture
-def worker(deployed, queue_reader, connector):
-    deployed.conversations.put(Conversation("C1", "slack", f"{connector.url}/slack/"))
+def worker(deployed, queue_reader):
     return Worker(deployed, queue_reader)
 
 
 @pytest.fixture
-def failed(worker, connector):
-    connector.fail(400, "BadSyntax")
-    return worker.send({"id": "order/7 ü", "conversationId": "C1"})
+def user_id(deployed, connector):
+    """Somebody who has an account and a conversation."""
+    user_id = unique("29:alex")
+    account = Account(
+        "msteams",
+        user_id,
+        bot=BOT,
+        service_url=f"{connector.url}/amer/",
+        conversation=OneToOne(f"a:{user_id}"),
+    )
+    deployed.accounts.change("msteams", user_id, lambda _stored: account)
+    return user_id
+
+
+@pytest.fixture
+def message(user_id):
+    recipient = {"channelId": "msteams", "userId": user_id}
+    return {"id": ID, "recipient": recipient, "activity": {"text": "News"}}
+
+
+@pytest.fixture
+def failed(worker, message, connector):
+    """A message that failed, as the cause is now gone."""
+    connector.fail(400, "BadSyntax", headers={"MS-CV": "abc.1"})
+    return worker.send(message)
 
 
 def get(delivery_id, **params):
@@ -39,46 +71,72 @@ def list_page(**params):
     return answer_of(list_deliveries_http(http_request("GET", params=params)))
 
 
-def test_a_delivery_is_found_by_its_id(failed):
-    status, body = answer_of(get("order%2F7 ü"))
-
-    assert (status, body["id"], body["status"]) == (200, "order/7 ü", "permanent-failure")
-    assert answer_of(get("-", id="order/7 ü"))[1] == body
+def refusal(response):
+    status, problem = answer_of(response)
+    return status, problem["code"]
 
 
-def test_an_unknown_delivery_is_not_found(deployed):
-    for ask in (get, retry):
-        status, problem = answer_of(ask("order-8"))
-        assert (status, problem["code"]) == (404, "UnknownDelivery")
+# Finding and listing
 
 
-def test_a_failure_is_put_back_once(failed, worker):
-    response = retry("order%2F7 ü")
+def test_a_message_that_was_sent_tells_all_of_it(worker, message, user_id):
+    worker.send(message)
 
-    status, body = answer_of(response)
-    assert (status, body["status"], body["id"]) == (202, "accepted", "order/7 ü")
-    assert response.headers["Location"] == "/api/deliveries/order%2F7%20%C3%BC"
-    assert "code" not in body
-    worker.run()
-    assert answer_of(get("order%2F7 ü"))[1]["status"] == "sent"
-    status, problem = answer_of(retry("order%2F7 ü"))
-    assert (status, problem["code"]) == (409, "DeliveryNotRetriable")
+    status, body = answer_of(get(ID_IN_PATH))
+
+    assert (status, body) == answer_of(get("-", id=ID))
+    moments = [datetime.fromisoformat(body.pop(name)) for name in ("createdAt", "updatedAt")]
+    assert moments == sorted(moments)
+    assert (status, body) == (
+        200,
+        {
+            "id": ID,
+            "status": "sent",
+            "channelId": "msteams",
+            "recipient": {"channelId": "msteams", "userId": user_id},
+            "conversationId": f"a:{user_id}",
+            "attempts": 1,
+            "activityId": "activity-1",
+        },
+    )
 
 
-def test_what_is_not_kept_any_more_is_gone(failed, deployed):
-    deployed.failures.forget(failed.id, failed.failed_on)
+def test_a_message_to_a_group_has_no_recipient(worker, deployed, connector):
+    deployed.conversations.put(
+        Conversation("19:group", "msteams", f"{connector.url}/amer/", is_group=True, bot=BOT)
+    )
 
-    status, problem = answer_of(retry("order%2F7 ü"))
+    worker.send({"id": ID, "conversationId": "19:group", "activity": {"text": "News"}})
 
-    assert (status, problem["code"]) == (410, "ForgottenRecipient")
+    body = answer_of(get(ID_IN_PATH))[1]
+    assert body["conversationId"] == "19:group"
+    assert "recipient" not in body
 
 
-def test_failures_are_listed_in_pages_since_a_moment(worker, connector):
+def test_what_failed_says_why_and_is_listed_until_it_is_put_back(failed, worker, message):
+    worker.send({**message, "id": "order-8"})
+
+    [listed] = list_page()[1]["deliveries"]
+    assert listed == answer_of(get(ID_IN_PATH))[1]
+    assert (listed["id"], listed["status"], listed["code"]) == (
+        ID,
+        "permanent-failure",
+        "BadSyntax",
+    )
+    assert listed["detail"] == "The Connector answered 400 BadSyntax"
+    assert listed["correlationId"] == "abc.1"
+    assert listed["recipient"] == message["recipient"]
+    retry(ID_IN_PATH)
+
     assert list_page() == (200, {"deliveries": []})
-    connector.fail_always(400, "BadSyntax")
-    failed = [worker.send({"id": f"order-{n}", "conversationId": "C1"}) for n in range(3)]
 
-    page: dict = {"continuationToken": None}
+
+def test_failures_are_listed_in_pages_since_a_moment(worker, message, connector):
+    connector.fail_always(400, "BadSyntax")
+    for number in range(3):
+        failed = worker.send({**message, "id": f"order-{number}"})
+
+    page: dict[str, Any] = {"continuationToken": None}
     ids: list[str] = []
     while "continuationToken" in page:
         token = {"continuationToken": page["continuationToken"]} if ids else {}
@@ -87,19 +145,106 @@ def test_failures_are_listed_in_pages_since_a_moment(worker, connector):
         assert len(page["deliveries"]) <= 2
         ids += [each["id"] for each in page["deliveries"]]
     assert sorted(ids) == ["order-0", "order-1", "order-2"]
-    after = (failed[-1].updated_at + timedelta(seconds=1)).isoformat()
+    after = (failed.updated_at + timedelta(seconds=1)).isoformat()
     assert list_page(since=after)[1]["deliveries"] == []
 
 
 def test_what_is_asked_for_wrongly_is_named(deployed):
-    for field, value in [("since", "yesterday"), ("continuationToken", "!"), ("status", "sent")]:
+    for field, value in [
+        ("since", "yesterday"),
+        ("continuationToken", "!"),
+        ("continuationToken", "bm9uc2Vuc2U="),
+        ("status", "sent"),
+    ]:
         status, problem = list_page(**{field: value})
         assert (status, problem["code"]) == (400, "InvalidRequest")
         assert [each["field"] for each in problem["errors"]] == [field]
+    for ask in (get, retry):
+        assert refusal(ask("order-8")) == (404, "UnknownDelivery")
+
+
+# Putting back
+
+
+def test_what_failed_is_put_back_whole_and_sent(failed, worker, deployed, connector):
+    response = retry(ID_IN_PATH)
+
+    status, body = answer_of(response)
+    assert (status, body["status"], body["id"]) == (202, "accepted", ID)
+    assert "code" not in body
+    assert response.headers["Location"] == "/api/deliveries/order%2F7%20%C3%BC"
+    # What is on its way already is not put back.
+    assert refusal(retry(ID_IN_PATH)) == (409, "DeliveryNotRetriable")
+    assert worker.waits() == 1
+    worker.run()
+
+    found = deployed.deliveries.find(ID)
+    assert (found.status, found.attempts, found.code) == (Status.SENT, 2, None)
+    assert found.created_at == failed.created_at
+    assert connector.requests[-1].json["text"] == "News"
+
+
+def test_what_failed_again_is_kept_again(failed, worker, deployed, connector):
+    connector.fail(413, "MessageSizeTooBig")
+    retry(ID_IN_PATH)
+    worker.run()
+
+    found = deployed.deliveries.find(ID)
+    assert (found.status, found.code) == (Status.PERMANENT_FAILURE, "MessageSizeTooBig")
+    assert found.attempts == 2
+    retry(ID_IN_PATH)
+    worker.run()
+    assert deployed.deliveries.find(ID).status is Status.SENT
+
+
+def test_a_message_that_failed_as_its_start_failed_is_put_back_with_it(
+    worker, deployed, message, connector
+):
+    connector.fail(400, "BadSyntax", when=is_start)
+    worker.send({**message, "recipient": {"channelId": "msteams", "userId": unique("29:sam")}})
+    assert len(worker.failures(START_CONVERSATION)) == 1
+
+    retry(ID_IN_PATH)
+    worker.run()
+
+    assert deployed.deliveries.find(ID).status is Status.SENT
+    assert connector.requests[-1].json["text"] == "News"
+
+
+def test_a_message_that_was_too_old_has_a_new_life(worker, deployed, message, connector):
+    connector.fail(503, "ServiceError")
+    worker.send(message, inserted_at=datetime.now(UTC) - timedelta(hours=25))
+    assert deployed.deliveries.find(ID).status is Status.TEMPORARY_FAILURE
+
+    retry(ID_IN_PATH)
+    connector.fail(503, "ServiceError", headers={"Retry-After": "0"})
+    worker.run()
+
+    assert deployed.deliveries.find(ID).status is Status.SENT
+
+
+@pytest.mark.parametrize("first", ["retry", "redrive"])
+def test_retried_and_redriven_too_it_is_sent_once(failed, worker, deployed, connector, first):
+    sent_before = len(connector.requests)
+    if first == "retry":
+        retry(ID_IN_PATH)
+    assert deployed.queues.redrive(SEND_ACTIVITY)
+    if first == "redrive":
+        retry(ID_IN_PATH)
+    worker.run()
+
+    assert len(connector.requests) == sent_before + 1
+    assert deployed.deliveries.find(ID).status is Status.SENT
+    assert worker.failures() == []
+
+
+def test_what_is_not_kept_any_more_is_gone(failed, deployed):
+    deployed.failures.forget(failed.id, failed.failed_on)
+
+    assert refusal(retry(ID_IN_PATH)) == (410, "ForgottenRecipient")
 
 
 def test_the_timer_leaves_what_is_young(failed, deployed):
     remove_old_records(TimerRequest())
 
     assert deployed.deliveries.find(failed.id).status is Status.PERMANENT_FAILURE
-    assert deployed.deliveries.find(failed.id).created_at <= datetime.now(UTC)

@@ -27,7 +27,7 @@ from shared.errors import (
     StorageUnavailableError,
     UnknownDeliveryError,
 )
-from shared.settings import Settings
+from shared.settings import Settings, StorageAccount
 from shared.storage.account import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKeys
@@ -237,18 +237,18 @@ def lossy(app_settings):
         yield lossy
 
 
-def through(lossy, services, app_settings, clock):
-    settings = Settings.from_environment({**app_settings, STORAGE: lossy.connection_string})
-    return build(services, clock, storage=Storage(settings.storage, threads=4))
+@pytest.fixture
+def through_lossy(lossy, services, clock):
+    """Deliveries in storage that does what it is asked, and may say that it did not."""
+    account = StorageAccount(lossy.connection_string)
+    return build(services, clock, storage=Storage(account, threads=4))
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_first_claim_whose_answer_was_lost_is_ours(
-    lossy, services, app_settings, clock, deliveries, is_new
-):
+def test_a_first_claim_whose_answer_was_lost_is_ours(lossy, through_lossy, deliveries, is_new):
     lossy.lose_answer(lambda request: request.method == "POST" and b"order-7" in request.body)
 
-    claimed = claim(through(lossy, services, app_settings, clock), is_new=is_new)
+    claimed = claim(through_lossy, is_new=is_new)
 
     assert deliveries.find("order-7") == claimed.delivery
     settle(deliveries, claimed, Status.SENT)
@@ -256,12 +256,12 @@ def test_a_first_claim_whose_answer_was_lost_is_ours(
 
 
 def test_a_later_claim_whose_answer_was_lost_is_ours_with_all_that_was_before(
-    lossy, services, app_settings, clock, deliveries
+    lossy, through_lossy, deliveries, services
 ):
     day = fail(deliveries, services)
     lossy.lose_answer(lambda request: request.method == "PUT")
 
-    claimed = claim(through(lossy, services, app_settings, clock), put_back())
+    claimed = claim(through_lossy, put_back())
 
     assert claimed.delivery.attempts == 2
     assert claimed.delivery.created_at == NOW
@@ -301,7 +301,7 @@ def test_a_result_that_is_late_leaves_it_to_whoever_has_the_claim_by_now(deliver
 
 
 @pytest.fixture
-def failing(lossy, services, app_settings, clock, monkeypatch):
+def failing(lossy, through_lossy, clock, monkeypatch):
     """Deliveries in storage that writes nothing until the clock says so; and when it was asked."""
     monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
     tries = []
@@ -314,7 +314,7 @@ def failing(lossy, services, app_settings, clock, monkeypatch):
             return clock.now < until
 
         lossy.answer(503, {}, times=math.inf, when=is_down)
-        return through(lossy, services, app_settings, clock), tries
+        return through_lossy, tries
 
     return fail
 
@@ -376,27 +376,24 @@ def test_a_record_of_what_failed_and_is_put_back_forgets_the_failure(deliveries,
     assert services.failures.find("order-7", day) is None
 
 
-def test_what_changes_all_the_time_is_left_to_the_host(
-    lossy, services, app_settings, clock, deliveries
-):
+def test_what_changes_all_the_time_is_left_to_the_host(lossy, through_lossy, deliveries, services):
     settle(deliveries, claim(deliveries), Status.RETRYING)
     changed = {"odata.error": {"code": "UpdateConditionNotSatisfied", "message": {"value": "x"}}}
     lossy.answer(412, changed, times=math.inf, when=lambda request: request.method == "PUT")
-    overtaken = through(lossy, services, app_settings, clock)
 
     with pytest.raises(StorageUnavailableError, match="too many at once"):
-        claim(overtaken)
+        claim(through_lossy)
     with pytest.raises(StorageUnavailableError, match="too many at once"):
-        overtaken.record(a_delivery(status=Status.RETRYING))
+        through_lossy.record(a_delivery(status=Status.RETRYING))
 
 
 def test_a_record_whose_answer_was_lost_forgets_the_failure_all_the_same(
-    lossy, services, app_settings, clock, deliveries
+    lossy, through_lossy, deliveries, services
 ):
     day = fail(deliveries, services)
     lossy.lose_answer(lambda request: request.method == "PUT")
 
-    through(lossy, services, app_settings, clock).record(put_back(status=Status.ACCEPTED))
+    through_lossy.record(put_back(status=Status.ACCEPTED))
 
     assert deliveries.find("order-7").status is Status.ACCEPTED
     assert services.failures.find("order-7", day) is None
@@ -633,12 +630,12 @@ def test_what_is_recorded_already_of_a_page_stays(deliveries):
 
 
 def test_a_page_that_is_recorded_though_storage_lost_the_answer_is_recorded_once(
-    lossy, services, app_settings, clock, deliveries
+    lossy, through_lossy, deliveries, services
 ):
     lossy.lose_answer(lambda request: "/$batch" in request.path)
     results = [of_alert(each, status=Status.SUPPRESSED) for each in members(3)]
 
-    through(lossy, services, app_settings, clock).record_all(results)
+    through_lossy.record_all(results)
 
     assert deliveries.page("alert-7", 0) == results
 
@@ -699,15 +696,11 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     assert deliveries.get("alert-7:0:r2") is None
 
 
-def test_a_note_is_made_though_storage_lost_the_answer(
-    lossy, services, app_settings, clock, deliveries
-):
+def test_a_note_is_made_though_storage_lost_the_answer(lossy, through_lossy, deliveries, services):
     settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
     lossy.lose_answer(lambda request: request.method == "PUT")
 
-    through(lossy, services, app_settings, clock).note_change(
-        "alert-7:0:r1", 2, "activity-8", recalled=False
-    )
+    through_lossy.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
 
     assert deliveries.find("alert-7:0:r1").alert_version == 2
 
