@@ -1,4 +1,4 @@
-"""Storage by the app's managed identity: what it is asked for, and whom its token is shown to."""
+"""Storage by the managed identity of the app: what it is asked for, and who sees its token."""
 
 import logging
 from collections.abc import Iterator
