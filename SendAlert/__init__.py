@@ -1,1 +1,1 @@
-"""Sends one alert to everybody whom it concerns; follows, edits and recalls it."""
+"""Sends one alert to its whole audience; follows, edits and recalls it."""

@@ -9,20 +9,19 @@ from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage, PageCounts
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
+from shared.sending.alert_lifecycle import QUIET_AFTER
 from shared.wiring import Services
 
 CURRENT = "current"
 RECALLED = "recalled"
-"""Of those that were sent: how many show the alert as it is now, or nothing of it any more."""
+"""Of the sent copies, those that show the alert as it is now, and those that were deleted."""
 
 _ON_THEIR_WAY = (Status.ACCEPTED, Status.SENDING, Status.RETRYING)
-QUIET_AFTER = timedelta(seconds=5)
-"""Who was about to send when an alert was stopped has come to an end by then."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an alert is; ``total`` is an estimate for as long as its audience is being read."""
+    """How far an alert is; ``total`` is an estimate while its audience is being read."""
 
     alert: Alert
     counts: Mapping[str, int]
@@ -31,7 +30,7 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        """How many deliveries have ended, in whatever way."""
+        """How many deliveries have ended, whether well or badly."""
         return sum(self.counts.get(each, 0) for each in Status if each not in _ON_THEIR_WAY)
 
     @property
@@ -41,24 +40,24 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """What part of it all has ended, from 0 to 1."""
+        """Which part of it all has ended, from 0 to 1."""
         if self.alert.ended_at is not None:
             return 1.0
         done, total = self.ended, self.total
         if self.alert.version > 1 and done >= total:
-            # All have ended; what is left is to bring them what was changed since.
+            # All deliveries have ended; what is left are the edits or recalls of their copies.
             done, total = self.counts.get(CURRENT, 0), self.counts.get(Status.SENT, 0)
             if self.alert.recalled_at is not None:
                 done = self.counts.get(RECALLED, 0)
-        # What has no end yet is never told to have one.
+        # An alert that has not ended is never shown as done.
         return min(done / total, 0.999) if total else 0.0
 
     @property
     def rate_per_second(self) -> float | None:
-        """How many deliveries ended each second, on the average.
+        """How many deliveries ended per second on average; None while that is not known.
 
-        None too for an alert that was changed, or of which something was put back: its deliveries
-        did not all end in one go.
+        It is not known either of an alert that was changed, or of which something was put back: its
+        deliveries did not all end in one go.
         """
         alert = self.alert
         is_one_go = alert.version == 1 and alert.reopenings == 0
@@ -69,7 +68,7 @@ class Progress:
 
     @property
     def estimated_end(self) -> datetime | None:
-        """When it will have ended, going on as before; None when that cannot be told."""
+        """When the alert will end at this rate; None when that is not known."""
         rate = self.rate_per_second
         if self.alert.ended_at is not None or self.alert.stopped_at is not None or not rate:
             return None
@@ -77,15 +76,15 @@ class Progress:
 
 
 def progress_of(alert: Alert, services: Services) -> Progress:
-    """Return how far an alert is; what is closed is not counted again."""
+    """Return how far an alert is; pages that are closed are not counted again."""
     counts = Counter(alert.counts)
     for page in services.audience_pages.counted_since(alert.id, alert.closed_pages):
-        counts.update(_known(page, alert) or _count(page, alert, services))
+        counts.update(_recorded_counts(page, alert) or _counts_so_far(page, alert, services))
     total = alert.found
     if alert.recipient_count is not None and alert.read_share < 1:
         total = max(alert.recipient_count, alert.found)
         if alert.stopped_at is not None:
-            # Of those whom nobody has got to it is known that nobody will.
+            # The recipients who were not read yet get nothing.
             counts[Status.CANCELLED] += total - alert.found
         elif alert.is_read:
             counts[Status.EXPIRED] += total - alert.found
@@ -97,9 +96,9 @@ def progress_of(alert: Alert, services: Services) -> Progress:
 
 
 def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[Delivery]:
-    """Return the deliveries to all members of a page, those too of which nothing is recorded yet.
+    """Return the deliveries to all members of a page, also those that are not recorded yet.
 
-    Of an alert that was stopped, what has not begun never will.
+    If the alert was stopped, the deliveries that have not begun are cancelled.
     """
     recorded = services.deliveries.page(alert.id, page.number)
     known = {member_of(each.id) for each in recorded}
@@ -114,14 +113,14 @@ def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[
         for member in page.members
         if member not in known
     ]
-    found = [*recorded, *waiting]
+    deliveries = [*recorded, *waiting]
     if alert.stopped_at is None:
-        return found
+        return deliveries
     return [
         replace(each, status=Status.CANCELLED, code=None, detail=None)
         if each.status in (Status.ACCEPTED, Status.RETRYING)
         else each
-        for each in found
+        for each in deliveries
     ]
 
 
@@ -129,62 +128,65 @@ def close_pages(
     alert: Alert,
     services: Services,
     *,
-    most: int,
+    limit: int,
     first: int = 0,
     read_before: datetime | None = None,
 ) -> Alert:
-    """Close the pages whose members have all ended, looking at so many; return the alert then.
+    """Close the pages whose members have all ended; return the alert with their counts.
 
-    The look begins at the page ``first`` and goes on with those before it, so that what waits for
-    long holds up no others. ``read_before`` leaves out those of which that cannot be yet.
+    At most ``limit`` pages are looked at: from the page ``first`` on, then the ones before it, so
+    that a page that is open for long holds up no others. Pages that were not ``read_before`` a
+    time are left out, as they cannot have ended yet.
     """
     pages = services.audience_pages.counted_since(alert.id, alert.closed_pages)
     still_open = [
-        each
-        for each in pages
-        if each.counted_version != alert.version
-        and (read_before is None or each.read_at < read_before)
+        page
+        for page in pages
+        if page.counted_version != alert.version
+        and (read_before is None or page.read_at < read_before)
     ]
-    still_open.sort(key=lambda each: (each.number < first, each.number))
-    closed = {}
-    for each in still_open[:most]:
-        page = services.audience_pages.find(alert.id, each.number)
-        if page is None:
-            continue
-        counts = _final_counts(page, alert, services)
-        if counts is not None and services.audience_pages.close(page, counts, alert.version):
-            closed[page.number] = counts
+    still_open.sort(key=lambda page: (page.number < first, page.number))
+    closed = {page.number: _close(page, alert, services) for page in still_open[:limit]}
     counted = Counter(alert.counts)
-    number = alert.closed_pages
-    for each in pages:
-        counts = closed.get(each.number)
-        if counts is None and each.counted_version == alert.version:
-            counts = Counter(each.counts)
+    closed_pages = alert.closed_pages
+    for page in pages:
+        counts = closed.get(page.number)
+        if page.counted_version == alert.version:
+            counts = Counter(page.counts)
         if counts is None:
             break
         counted.update(counts)
-        number = each.number + 1
-    if number == alert.closed_pages:
+        closed_pages = page.number + 1
+    if closed_pages == alert.closed_pages:
         return alert
 
     def with_counts(current: Alert) -> Alert:
-        # Whoever changed it meanwhile may have reopened some.
+        # Whoever changed the alert meanwhile may have reopened some pages.
         if current.updated_at != alert.updated_at:
             return current
-        return replace(current, closed_pages=number, counts=dict(counted))
+        return replace(current, closed_pages=closed_pages, counts=dict(counted))
 
     return services.alerts.change(alert.id, with_counts)
 
 
+def _close(each: PageCounts, alert: Alert, services: Services) -> Counter[str] | None:
+    """Close a page if its members have all ended, and return their counts."""
+    page = services.audience_pages.find(alert.id, each.number)
+    counts = _final_counts(page, alert, services) if page is not None else None
+    if page is None or counts is None:
+        return None
+    return counts if services.audience_pages.close(page, counts, alert.version) else None
+
+
 def change_id(delivery: Delivery, version: int) -> str:
-    """Return the id of the delivery of a change, which brings a person a version of the alert."""
+    """Return the id of the delivery that brings a person's copy to a version of the alert."""
     return f"{delivery.id}!{version}"
 
 
-def is_to_change(delivery: Delivery, alert: Alert) -> bool:
-    """Tell whether a person sees something else of an alert than they shall by now.
+def needs_change(delivery: Delivery, alert: Alert) -> bool:
+    """Tell whether the copy that a person has of an alert is out of date, and can be changed.
 
-    What the channel gave no id for cannot be changed.
+    A copy cannot be changed when the channel gave no id for it.
     """
     return (
         delivery.status is Status.SENT
@@ -202,7 +204,7 @@ def _final_counts(page: AudiencePage, alert: Alert, services: Services) -> Count
     deliveries = deliveries_of(page, alert, services)
     is_open = any(
         each.status in _ON_THEIR_WAY
-        or (is_to_change(each, alert) and not _has_ended(change_id(each, alert.version), services))
+        or (needs_change(each, alert) and not _has_ended(change_id(each, alert.version), services))
         for each in deliveries
     )
     return None if is_open else _counted(deliveries, alert)
@@ -224,13 +226,13 @@ def _has_ended(delivery_id: str, services: Services) -> bool:
     return delivery is not None and delivery.status.is_final
 
 
-def _count(each: PageCounts, alert: Alert, services: Services) -> Counter[str]:
+def _counts_so_far(each: PageCounts, alert: Alert, services: Services) -> Counter[str]:
     page = services.audience_pages.find(alert.id, each.number)
     return _counted(deliveries_of(page, alert, services) if page is not None else (), alert)
 
 
-def _known(page: PageCounts, alert: Alert) -> Counter[str] | None:
-    """Return the counts of a page, if it was counted; what is being changed since then is not."""
+def _recorded_counts(page: PageCounts, alert: Alert) -> Counter[str] | None:
+    """Return the counts of a closed page; copies of an older version are not current."""
     if page.counts is None:
         return None
     counts = Counter(page.counts)

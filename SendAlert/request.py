@@ -1,14 +1,15 @@
-"""What can be asked for: an alert, another text for it, and lists of alerts and deliveries."""
+"""Requests: an alert, an edit of it, and lists of alerts and of their deliveries."""
 
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from shared import json_text
-from shared.alerts.alert import Audience
+from shared.alerts.alert import Alert, Audience
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import place_in_alert
 from shared.errors import FieldError, InvalidRequestError
@@ -27,18 +28,18 @@ from shared.wire_models import (
     parse,
 )
 
-# A property of a row takes 32 K characters.
+# A property of a row holds 32 K characters.
 _LARGEST_AUDIENCE_BYTES = 32 * 1024
 _MOST_CHANNELS = 100
 _TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
-# Room for the page and the member, which make the id of a delivery of it.
+# The id of a delivery adds the page and the member to it.
 AlertId = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class AudienceBody(WireModel):
-    """Whom an alert is for: all whom everything that is given fits; an empty one is everybody."""
+    """The people an alert is for: those who match all that is given; an empty one is everybody."""
 
-    # None at all are everybody; so an empty list, of a sender who found none, is a mistake.
+    # An empty list is most likely the mistake of a sender who found no interests, so it is refused.
     interests: Annotated[list[Annotated[Name, Field(min_length=1)]], Field(min_length=1)] | None = (
         None
     )
@@ -47,11 +48,11 @@ class AudienceBody(WireModel):
     tenant_id: Identifier | None = None
 
     def to_audience(self) -> Audience:
-        """Return it as it is worked with."""
+        """Return the audience."""
         return Audience(tuple(self.interests or ()), self.channel_id, self.locale, self.tenant_id)
 
 
-class WhatIsSaid(WireModel):
+class ContentBody(WireModel):
     """One activity, or one in several languages by locale, and values for its placeholders."""
 
     activity: Activity | None = None
@@ -66,14 +67,14 @@ class WhatIsSaid(WireModel):
             )
 
     def content_json(self) -> dict[str, Any]:
-        """Return what is said, as it is kept."""
-        said = self.to_json()
-        # No languages at all may stand beside an activity.
+        """Return the content as it is kept."""
+        body = self.to_json()
+        # Empty activities may stand beside an activity.
         names = ("activity" if self.activity else "activities", "data")
-        return {name: said[name] for name in names if said.get(name) is not None}
+        return {name: body[name] for name in names if body.get(name) is not None}
 
 
-class AlertRequest(WhatIsSaid):
+class AlertRequest(ContentBody):
     """A request to send an alert: the body over HTTP and on the queue."""
 
     id: AlertId | None = None
@@ -87,7 +88,7 @@ class AlertRequest(WhatIsSaid):
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "AlertRequest":
-        """Return the request in ``body``; raise InvalidRequestError naming what is wrong."""
+        """Return the request in ``body``; raise InvalidRequestError naming each field at fault."""
         request = parse(cls, body)
         if (request.recipients is None) == (request.audience is None):
             raise InvalidRequestError(
@@ -99,8 +100,32 @@ class AlertRequest(WhatIsSaid):
             raise InvalidRequestError(FieldError("expiresAt", "must be after sendAt"))
         return request
 
+    def to_alert(self, alert_id: str, *, traceparent: str | None = None) -> Alert:
+        """Return the alert, whose content and recipients are not kept yet.
+
+        Raises InvalidRequestError if it has expired already.
+        """
+        now = datetime.now(UTC)
+        if self.expires_at is not None and self.expires_at <= now:
+            raise InvalidRequestError(FieldError("expiresAt", "is over already"))
+        return Alert(
+            id=alert_id,
+            created_at=now,
+            updated_at=now,
+            fingerprint=self.fingerprint,
+            content_key="",
+            channel_ids=self.channel_ids,
+            audience=self.audience.to_audience() if self.audience else Audience(),
+            recipient_count=len(self.named) if self.recipients is not None else None,
+            topic=self.topic,
+            topic_name=self.topic_name,
+            send_at=self.send_at,
+            expires_at=self.expires_at,
+            traceparent=traceparent,
+        )
+
     def _require_room(self) -> None:
-        """Raise InvalidRequestError for what is more than can be kept of an alert."""
+        """Raise InvalidRequestError for more than an alert's row can hold."""
         if self.id is not None and place_in_alert(self.id) is not None:
             raise InvalidRequestError(FieldError("id", "is as those of an alert's deliveries"))
         if self.audience is not None:
@@ -113,32 +138,32 @@ class AlertRequest(WhatIsSaid):
 
     @property
     def named(self) -> list[tuple[str, str]]:
-        """Whom it names, each once, by channel and user id."""
+        """The channel and user ids of the people whom it names, each once."""
         recipients = self.recipients or ()
         named = {(each.channel_id, canonical_id(each.user_id)): each for each in recipients}
         return [(each.channel_id, each.user_id) for each in named.values()]
 
     @property
     def fingerprint(self) -> str:
-        """What tells this request from another one with the same id."""
+        """A hash that tells this request from another one with the same id."""
         asked = {**self.to_json(), "id": None}
         return key_of(json.dumps(asked, sort_keys=True, default=str))
 
     @property
     def channel_ids(self) -> tuple[str, ...]:
-        """The channels that it may go to; none for any."""
+        """The channels that it may go to; empty for any."""
         if self.recipients is not None:
             return tuple(sorted({each.channel_id for each in self.recipients}))
         channel_id = self.audience.channel_id if self.audience else None
         return (channel_id,) if channel_id else ()
 
 
-class EditRequest(WhatIsSaid):
-    """What an alert shall say from now on; without ``data`` that of the alert stays."""
+class EditRequest(ContentBody):
+    """The new content of an alert; without ``data`` the alert's own stays."""
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "EditRequest":
-        """Return the request in ``body``, which is one, or the activity itself."""
+        """Return the request in ``body``, which may also be the activity itself."""
         wraps = not {"activity", "activities"}.isdisjoint(body)
         request = parse(cls, body) if wraps else cls(activity=parse(Activity, body))
         request.require_one()
@@ -153,7 +178,7 @@ class AlertQuery(WireModel):
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> Self:
-        """Return the query; raise InvalidRequestError naming what is wrong, or not known."""
+        """Return the query; raise InvalidRequestError naming each field at fault."""
         # The function's own key may come in the query, and so may the alert's id.
         known = {name: value for name, value in params.items() if name not in ("code", "id")}
         return parse(cls, known)
@@ -166,9 +191,9 @@ class AlertDeliveryQuery(AlertQuery):
 
     @property
     def place(self) -> tuple[int, str]:
-        """Where the page begins: at which page of the audience, and after which of its members.
+        """Where the list goes on: at which page of the audience, and after which of its members.
 
-        Raises InvalidRequestError for what is no token of this list.
+        Raises InvalidRequestError if the token is not one of this list.
         """
         if self.continuation_token is None:
             return 0, ""

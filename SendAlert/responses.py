@@ -1,4 +1,4 @@
-"""Alerts as they stand in answers."""
+"""Answers about alerts."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from shared.deliveries.delivery import Status
 
 
 def accepted_body(alert: Alert) -> dict[str, Any]:
-    """Return what whoever sends an alert gets: its id, how far it is, and where to ask for more."""
+    """Return the answer to an accepted alert: its id, its status, and where to follow it."""
     status = alert.status(datetime.now(UTC)).value
     return {"id": alert.id, "status": status, "links": links_of(alert)}
 
@@ -35,7 +35,7 @@ def progress_body(progress: Progress) -> dict[str, Any]:
 
 
 def alert_body(alert: Alert) -> dict[str, Any]:
-    """Return what is known of an alert without counting anything."""
+    """Return an alert without its counts."""
     audience = {
         "interests": list(alert.audience.interests) or None,
         "channelId": alert.audience.channel_id,
@@ -64,7 +64,7 @@ def alert_body(alert: Alert) -> dict[str, Any]:
 
 
 def reach_body(reach: Reach) -> dict[str, Any]:
-    """Return whom an alert would reach."""
+    """Return how many people an alert would reach."""
     return {
         "total": reach.total,
         "suppressed": reach.suppressed,
@@ -75,7 +75,7 @@ def reach_body(reach: Reach) -> dict[str, Any]:
 
 
 def links_of(alert: Alert) -> dict[str, str]:
-    """Return where an alert is followed and acted on."""
+    """Return the URLs to follow an alert and to act on it."""
     own = f"/api/alerts/{quote(alert.id, safe='')}"
     return {
         "self": own,

@@ -6,22 +6,22 @@ from http import HTTPStatus
 import azure.functions as func
 
 from SendAlert.fan_out import take_step
+from SendAlert.progress import progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
 from SendAlert.responses import accepted_body, alert_body, links_of, progress_body, reach_body
 from SendAlert.service import (
     accept_alert,
     accept_queued_alert,
-    cancel_alert,
-    edit_alert,
-    find_alert,
     list_alert_deliveries,
     list_alerts,
+    progress_when_quiet,
     reach_of,
-    recall_alert,
     retry_alert,
 )
+from shared.alerts.alert import Alert
 from shared.idempotency import Answer, id_for_key
 from shared.messages.envelope import SEND_ALERT, QueuedMessage
+from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, page_response, path_id, read_json
 from shared.triggers.queue import queue_function
@@ -34,7 +34,7 @@ send_alert_blueprint = func.Blueprint()
 @send_alert_blueprint.route("alerts", methods=["POST"])
 @http_function
 def send_alert_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Accept an alert; 202 at once, or with ``dryRun`` 200 and whom it would reach."""
+    """Accept an alert with 202; with ``dryRun`` answer 200 and how many people it would reach."""
     answer = services().idempotency_keys.once("SendAlert", request, _send)
     return json_response(answer.body, answer.status, **answer.headers)
 
@@ -74,7 +74,7 @@ def list_alerts_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def get_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return how far an alert is."""
-    return json_response(progress_body(find_alert(path_id(request, "id"), services())))
+    return _progress_response(services().alerts.find(path_id(request, "id")), HTTPStatus.OK)
 
 
 @send_alert_blueprint.function_name("ListAlertDeliveries")
@@ -91,33 +91,35 @@ def list_alert_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
 @send_alert_blueprint.route("alerts/{id}/cancel", methods=["POST"])
 @http_function
 def cancel_alert_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Have nothing more be sent of an alert; the answer says what went out."""
-    return json_response(progress_body(cancel_alert(path_id(request, "id"), services())))
+    """Send nothing more of an alert; the answer says what went out."""
+    cancelled = cancel_alert(path_id(request, "id"), services())
+    return json_response(progress_body(progress_when_quiet(cancelled, services())))
 
 
 @send_alert_blueprint.function_name("RetryAlert")
 @send_alert_blueprint.route("alerts/{id}/retry", methods=["POST"])
 @http_function
 def retry_alert_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Have what failed of an alert be put back."""
-    retried = retry_alert(path_id(request, "id"), services())
-    return json_response(progress_body(retried), HTTPStatus.ACCEPTED)
+    """Put back what failed of an alert."""
+    return _progress_response(retry_alert(path_id(request, "id"), services()))
 
 
 @send_alert_blueprint.function_name("EditAlert")
 @send_alert_blueprint.route("alerts/{id}/activity", methods=["PUT"])
 @http_function
 def edit_alert_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Have an alert say something else, also where it was delivered."""
+    """Edit an alert, also the copies that were sent."""
     edit = EditRequest.from_json(read_json(request))
-    edited = edit_alert(path_id(request, "id"), edit, services())
-    return json_response(progress_body(edited), HTTPStatus.ACCEPTED)
+    return _progress_response(edit_alert(path_id(request, "id"), edit.content_json(), services()))
 
 
 @send_alert_blueprint.function_name("RecallAlert")
 @send_alert_blueprint.route("alerts/{id}", methods=["DELETE"])
 @http_function
 def recall_alert_http(request: func.HttpRequest) -> func.HttpResponse:
-    """Have an alert be deleted where it was delivered, and sent nowhere else."""
-    recalled = recall_alert(path_id(request, "id"), services())
-    return json_response(progress_body(recalled), HTTPStatus.ACCEPTED)
+    """Delete the copies of an alert that were sent, and send nothing more of it."""
+    return _progress_response(recall_alert(path_id(request, "id"), services()))
+
+
+def _progress_response(alert: Alert, status: HTTPStatus = HTTPStatus.ACCEPTED) -> func.HttpResponse:
+    return json_response(progress_body(progress_of(alert, services())), status)

@@ -8,7 +8,7 @@ message is too large for the queue, it holds nothing but the key of what was kep
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
@@ -68,12 +68,12 @@ class AccountSnapshot(OpenModel):
 
 
 class Step(OpenModel):
-    """How far an alert is: what is next to be done about it, and at which of its pages.
+    """What is next to be done about an alert, and for which page of its audience.
 
-    ``after`` is where that page of the audience begins, ``version`` what a change is about. The
-    pages are gone through once more (``is_last``) for those who were being sent to meanwhile.
-    That begins at the page ``open_from``, the first of which not all had ended. ``looks`` is how
-    often it was looked whether all have.
+    ``after`` is where that page begins, ``version`` the version of the alert that a change brings.
+    A change may visit pages a second time (``is_last``), for members who were being sent to at the
+    first time: from ``first_open_page`` on, the first page of which not all members had ended.
+    ``checks`` is how often it was checked whether all have ended.
     """
 
     model_config = ConfigDict(validate_by_name=True)
@@ -83,8 +83,8 @@ class Step(OpenModel):
     after: str = ""
     version: NonNegativeInt = 0
     is_last: bool = False
-    looks: NonNegativeInt = 0
-    open_from: NonNegativeInt | None = None
+    checks: Annotated[NonNegativeInt, Field(alias="looks")] = 0
+    first_open_page: Annotated[NonNegativeInt | None, Field(alias="openFrom")] = None
 
 
 class AlertChange(OpenModel):

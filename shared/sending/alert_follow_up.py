@@ -1,5 +1,6 @@
-"""The steps of an alert: each is a message of the queue ``send-alert``, and leads to the next."""
+"""What is next to be done about an alert: steps, each a message of the queue ``send-alert``."""
 
+import math
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from shared.messages.envelope import SEND_ALERT, Envelope, Step
 from shared.wiring import Services
 
 
-def go_on(alert: Alert, step: Step, services: Services, *, delay_seconds: float = 0) -> None:
-    """Have a step of an alert be taken, after the delay."""
+def enqueue_step(alert: Alert, step: Step, services: Services, *, delay_seconds: float = 0) -> None:
+    """Enqueue a step of an alert, to be taken after the delay."""
     envelope = Envelope(
         id=alert.id,
         accepted_at=datetime.now(UTC),
@@ -24,12 +25,12 @@ def go_on(alert: Alert, step: Step, services: Services, *, delay_seconds: float 
     services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
 
 
-def reopen(page: AudiencePage, services: Services) -> Alert:
-    """Have the members of a page be counted anew, as not all of them have ended any more."""
+def reopen_page(page: AudiencePage, services: Services) -> Alert:
+    """Have a page counted anew, of which some members have not ended any more."""
     services.audience_pages.reopen(page)
 
     def reopened(current: Alert) -> Alert:
-        # Even where nothing else changes: whoever is adding up the counts right now begins anew.
+        # Written even where nothing else changes: whoever adds up counts right now starts again.
         again = replace(current, ended_at=None, reopenings=current.reopenings + 1)
         if current.closed_pages <= page.number:
             return again
@@ -39,12 +40,17 @@ def reopen(page: AudiencePage, services: Services) -> Alert:
 
 
 def recount(delivery_id: str, services: Services) -> None:
-    """Have a delivery of an alert be counted anew that ended otherwise than it had before."""
+    """Have an alert's delivery counted anew that ended otherwise than it had before."""
     place = place_in_alert(delivery_id)
     page = services.audience_pages.find(*place) if place is not None else None
     if page is None:
         return
     alert = services.alerts.find(page.alert_id)
-    # Where not all of the page had ended, it is counted anyway.
+    # A page that is still open is counted later anyway.
     if page.counts is not None or alert.closed_pages > page.number or alert.ended_at is not None:
-        go_on(reopen(page, services), Step(kind="close"), services)
+        enqueue_step(reopen_page(page, services), Step(kind="close"), services)
+
+
+def whole_seconds_until(time: datetime) -> int:
+    """Return the delay of a message that is due then: whole seconds, rounded down."""
+    return max(0, math.floor((time - datetime.now(UTC)).total_seconds()))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from SendAlert.enqueue import most_members
-from SendAlert.fan_out import begin, take_step
+from SendAlert.enqueue import page_size
+from SendAlert.fan_out import take_step
 from SendAlert.progress import progress_of
 from SendAlert.request import AlertRequest
 from SendAlert.service import accept_alert
@@ -20,6 +20,7 @@ from shared.accounts.rows import to_properties
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT, Envelope, Step
+from shared.sending.alert_lifecycle import begin_alert
 from shared.settings import Settings
 from shared.storage.encryption import new_key
 from shared.storage.personal_keys import PersonalKey
@@ -133,7 +134,7 @@ class Alerting:
         too_fast = next(
             rate
             for rate in itertools.count(1)
-            if most_members(replace(services, pacer=with_rate(rate))) > members
+            if page_size(replace(services, pacer=with_rate(rate))) > members
         )
         return with_rate(too_fast - 1)
 
@@ -171,7 +172,7 @@ class Alerting:
 
     def accept_again(self, alert: Alert) -> None:
         """Have the first step of an alert be on the queue once more."""
-        begin(alert, self.services)
+        begin_alert(alert, self.services)
 
     def take(
         self, alert: Alert, kind: str, *, services: Services | None = None, **at: Any

@@ -1,4 +1,4 @@
-"""Reading the audience of an alert, stretch by stretch."""
+"""Reading the audience of an alert, in batches."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from SendAlert.audience import Member, read_audience, stretches
+from SendAlert.audience import Member, batches, read_batch
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.audience_pages import AudiencePage
@@ -29,14 +29,14 @@ def to(**audience):
 
 
 def read(alert, services, recipients=(), *, after="", most=100):
-    return read_audience(alert, recipients, services, after=after, most=most)
+    return read_batch(alert, recipients, services, after=after, limit=most)
 
 
-def read_again(alert, services, stretch, recipients=(), *, after="", most=100):
-    """Read the page that a stretch became once more."""
-    members = tuple(each.id for each in stretch.members)
-    page = AudiencePage(alert.id, 0, after, stretch.up_to, NOW, members, {}, share=stretch.share)
-    return read_audience(alert, recipients, services, after=after, most=most, again=page)
+def read_again(alert, services, batch, recipients=(), *, after="", most=100):
+    """Read the page that a batch became once more."""
+    members = tuple(each.id for each in batch.members)
+    page = AudiencePage(alert.id, 0, after, batch.up_to, NOW, members, {}, share=batch.share)
+    return read_batch(alert, recipients, services, after=after, limit=most, page=page)
 
 
 def user_ids(members):
@@ -46,7 +46,7 @@ def user_ids(members):
 # By account
 
 
-def test_stretches_are_read_one_after_the_other_in_the_order_of_the_keys(alerting, services):
+def test_batches_are_read_one_after_the_other_in_the_order_of_the_keys(alerting, services):
     people = alerting.know(7)
 
     first = read(EVERYBODY, services, most=3)
@@ -66,10 +66,10 @@ def test_stretches_are_read_one_after_the_other_in_the_order_of_the_keys(alertin
 def test_what_part_is_behind_a_place_is_told_by_its_key(alerting, services):
     people = alerting.know(7)
 
-    stretch = read(EVERYBODY, services, most=4)
+    batch = read(EVERYBODY, services, most=4)
 
     part = int(key_in(services, people[3])[:8], 16) / 16**8
-    assert stretch.share == pytest.approx(part, abs=0.001)
+    assert batch.share == pytest.approx(part, abs=0.001)
 
 
 def test_a_page_that_is_read_again_has_those_of_then_who_are_still_there(alerting, services):
@@ -153,12 +153,12 @@ def test_of_thousands_no_more_are_read_than_are_wanted(alerting, services, stora
     alerting.know(THOUSANDS)
     storage_calls()
 
-    stretch = read(EVERYBODY, services, most=10)
+    batch = read(EVERYBODY, services, most=10)
 
-    assert len(stretch.members) == 10
+    assert len(batch.members) == 10
     # Some of the rows are other bots', but not so many that one look was not enough.
     assert len(storage_calls()) == 1
-    whole = [each for one in stretches(EVERYBODY, [], services) for each in one.members]
+    whole = [each for one in batches(EVERYBODY, [], services) for each in one.members]
     assert len({each.id for each in whole}) == len(whole) == THOUSANDS
 
 
@@ -209,9 +209,9 @@ def test_recipients_are_read_in_their_order_by_number(alerting, services):
 def test_a_recipient_of_whom_nothing_is_cached_is_told_by_their_number(services):
     recipients = named("29:a", "29:b", "29:c")
 
-    stretch = read(to_recipients(recipients), services, recipients, after="1")
+    batch = read(to_recipients(recipients), services, recipients, after="1")
 
-    assert stretch.members == [
+    assert batch.members == [
         Member("r1", "msteams", "29:b", None),
         Member("r2", "msteams", "29:c", None),
     ]
@@ -249,9 +249,9 @@ def test_who_is_named_by_both_ids_is_in_it_once(services, known_by_two_ids, most
     members = []
     after = ""
     while after != "3":
-        stretch = read(to_recipients(recipients), services, recipients, after=after, most=most)
-        members += stretch.members
-        after = stretch.up_to
+        batch = read(to_recipients(recipients), services, recipients, after=after, most=most)
+        members += batch.members
+        after = batch.up_to
 
     assert user_ids(members) == [user_id]
 

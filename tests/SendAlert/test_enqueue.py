@@ -8,21 +8,21 @@ import pytest
 
 from SendAlert.audience import Member
 from SendAlert.enqueue import (
-    AHEAD,
-    Shipment,
-    due_again,
-    end_of,
-    most_members,
+    LEAD_TIME,
+    DueMessage,
+    due_times,
+    enqueue,
+    last_due,
+    messages_to,
+    page_size,
     schedule,
-    sends,
-    ship,
-    whole_seconds_until,
 )
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.errors import HeldBackError
 from shared.messages.account_snapshot import snapshot_of
 from shared.messages.envelope import SEND_ACTIVITY, Envelope
+from shared.sending.alert_follow_up import whole_seconds_until
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import DISABLED, Pacer
 from tests.support.builders import unique
@@ -90,13 +90,13 @@ def seconds(due, start):
 def test_the_calls_of_a_page_take_half_of_the_time_ahead_at_most(paced, rate):
     services = paced(rate)
 
-    members = most_members(services)
+    members = page_size(services)
 
-    assert members == 1 or members * services.pacer.alert_interval <= AHEAD / 2
+    assert members == 1 or members * services.pacer.alert_interval <= LEAD_TIME / 2
 
 
 def test_a_page_has_only_so_many_members_however_fast_they_are_reached(paced):
-    assert most_members(paced(1000)) == most_members(paced(100_000)) < 1000
+    assert page_size(paced(1000)) == page_size(paced(100_000)) < 1000
 
 
 @pytest.mark.parametrize("rate", [1, 7, 10, 30, 40])
@@ -105,7 +105,7 @@ def test_a_page_of_strangers_fits_though_others_are_sent_to(paced, rate):
     # What is reserved for the others lies a little ahead.
     services.pacer.reserve(LANE)
 
-    due = schedule({LANE: 2 * most_members(services)}, services)
+    due = schedule({LANE: 2 * page_size(services)}, services)
 
     assert list(due) == [LANE]
 
@@ -121,12 +121,12 @@ def test_the_messages_of_a_lane_are_due_one_after_the_other(alerting, alert, ser
     lanes = Counter(each.lane(services) for each in members)
     due = dict.fromkeys(lanes, THEN)
 
-    shipments = sends(members, due, alert, page_of(alert), services)
+    messages = messages_to(members, due, alert, page_of(alert), services)
 
     interval = services.pacer.alert_interval.total_seconds()
     in_lane: dict[Lane, list[datetime]] = {}
-    for member, shipment in zip(members, shipments, strict=True):
-        in_lane.setdefault(member.lane(services), []).append(shipment.due_at)
+    for member, message in zip(members, messages, strict=True):
+        in_lane.setdefault(member.lane(services), []).append(message.due_at)
     assert [seconds(each, THEN) for each in in_lane.values()] == [
         pytest.approx([0, interval, 2 * interval]),
         # A stranger is started with first.
@@ -141,10 +141,12 @@ def test_after_who_takes_two_calls_there_is_room_for_both(alerting, alert, servi
     ]
     members = members_of(newcomers)
 
-    shipments = sends(members, {members[0].lane(services): THEN}, alert, page_of(alert), services)
+    messages = messages_to(
+        members, {members[0].lane(services): THEN}, alert, page_of(alert), services
+    )
 
     interval = services.pacer.alert_interval.total_seconds()
-    assert seconds([each.due_at for each in shipments], THEN) == pytest.approx(
+    assert seconds([each.due_at for each in messages], THEN) == pytest.approx(
         [0, 2 * interval, 4 * interval]
     )
 
@@ -152,7 +154,7 @@ def test_after_who_takes_two_calls_there_is_room_for_both(alerting, alert, servi
 def test_the_last_call_of_a_page_is_that_of_the_lane_with_most(services):
     due = {LANE: THEN, OTHER: THEN + timedelta(seconds=1)}
 
-    end = end_of(due, {LANE: 90, OTHER: 9}, services)
+    end = last_due(due, {LANE: 90, OTHER: 9}, services)
 
     assert end == THEN + 90 * services.pacer.alert_interval
 
@@ -171,17 +173,17 @@ def test_a_message_has_all_that_it_takes_but_what_is_said(alerting, alert, servi
     )
     [member] = members_of([person])
 
-    [shipment] = sends([member], {member.lane(services): THEN}, told, page_of(alert), services)
+    [message] = messages_to([member], {member.lane(services): THEN}, told, page_of(alert), services)
 
     delivery_id = f"{alert.id}:3:{person.key.id}"
-    assert (shipment.queue, shipment.due_at) == (SEND_ACTIVITY, THEN)
-    assert shipment.body == {
+    assert (message.queue, message.due_at) == (SEND_ACTIVITY, THEN)
+    assert message.body == {
         "id": delivery_id,
         "recipient": {"channelId": "msteams", "userId": person.user_id},
         "topic": "orders",
         "expiresAt": (THEN + timedelta(hours=1)).isoformat(),
     }
-    assert shipment.envelope == Envelope(
+    assert message.envelope == Envelope(
         id=delivery_id,
         accepted_at=THEN,
         posting=delivery_id,
@@ -197,24 +199,26 @@ def test_who_is_out_of_reach_or_not_started_with_is_looked_up_by_who_sends(
 ):
     [member] = members_of(alerting.know(1, **known))
 
-    [shipment] = sends([member], {member.lane(services): THEN}, alert, page_of(alert), services)
+    [message] = messages_to(
+        [member], {member.lane(services): THEN}, alert, page_of(alert), services
+    )
 
-    assert shipment.envelope.reference is None
-    assert shipment.body.keys() == {"id", "recipient"}
+    assert message.envelope.reference is None
+    assert message.body.keys() == {"id", "recipient"}
 
 
 def test_each_message_is_seen_when_it_is_due(services, queue_reader, storage_calls):
     reader = queue_reader(unique("queue"))
     name = reader._client.queue_name
     now = datetime.now(UTC)
-    shipments = [
-        Shipment(name, {"id": str(number)}, Envelope(id="x", accepted_at=now), due_at)
+    messages = [
+        DueMessage(name, {"id": str(number)}, Envelope(id="x", accepted_at=now), due_at)
         for number, due_at in enumerate(
             (now - timedelta(hours=1), now, now + timedelta(hours=1), now + timedelta(hours=2))
         )
     ]
 
-    ship(shipments, services)
+    enqueue(messages, services)
 
     assert reader.count() == 4
     assert sorted(each["id"] for each in reader.take()) == ["0", "1"]
@@ -232,12 +236,12 @@ def test_a_part_of_a_page_is_spread_over_its_lanes(paced, alert, clock):
     services = paced(10)
     page = page_of(alert, members=map(str, range(10)), lanes={("one.example.com", "tenant"): 10})
 
-    due = due_again(page, 4, services)
+    due = due_times(page, 4, services)
 
     interval = services.pacer.alert_interval.total_seconds()
     assert seconds(due, clock.now) == pytest.approx([n * interval for n in range(4)], abs=0.001)
     # The next ones come after these.
-    [following] = due_again(page, 1, services)
+    [following] = due_times(page, 1, services)
     assert seconds([following], clock.now) == pytest.approx([4 * interval], abs=0.001)
 
 
@@ -246,17 +250,17 @@ def test_nothing_once_more_takes_no_time(paced, alert, storage_calls):
     page = page_of(alert, members=["1"], lanes={("one.example.com", "tenant"): 1})
     storage_calls()
 
-    assert due_again(page, 0, services) == []
+    assert due_times(page, 0, services) == []
     assert storage_calls() == []
 
 
 def test_a_part_that_it_is_not_time_for_is_held_back(paced, alert):
     services = paced(1)
     page = page_of(alert, members=map(str, range(9)), lanes={("one.example.com", "tenant"): 9})
-    due_again(page, 9, services)
+    due_times(page, 9, services)
 
     with pytest.raises(HeldBackError):
-        due_again(page, 9, services)
+        due_times(page, 9, services)
 
 
 def test_a_lane_that_is_paused_does_not_stretch_the_others(paced, alert, clock):
@@ -265,14 +269,14 @@ def test_a_lane_that_is_paused_does_not_stretch_the_others(paced, alert, clock):
     lanes = {("one.example.com", "tenant"): 8, ("other.example.com", "tenant"): 2}
     page = page_of(alert, members=map(str, range(10)), lanes=lanes)
 
-    due = due_again(page, 10, services)
+    due = due_times(page, 10, services)
 
-    assert len([each for each in due if each < clock.now + AHEAD]) >= 8
+    assert len([each for each in due if each < clock.now + LEAD_TIME]) >= 8
 
 
 def test_who_is_in_no_lane_that_is_known_is_due_at_once(services, alert):
     before = datetime.now(UTC)
 
-    [due] = due_again(page_of(alert, members=["1"]), 1, services)
+    [due] = due_times(page_of(alert, members=["1"]), 1, services)
 
     assert before <= due <= datetime.now(UTC)

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from SendAlert.fan_out import take_step
-from SendAlert.request import EditRequest
-from SendAlert.service import edit_alert, recall_alert, retry_alert
+from SendAlert.service import retry_alert
 from shared.accounts.erasure import erase
 from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import UnknownAlertError
 from shared.messages.envelope import SEND_ACTIVITY, UPDATE_ACTIVITY, AlertChange, Step
+from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import DISABLED
 from shared.wiring import Services
@@ -31,7 +31,7 @@ from tests.support.builders import unique
 from tests.support.connector import is_send, is_start
 from tests.support.lossy_storage import LossyStorage
 
-NEW_TEXT = EditRequest.from_json({"text": "Edited"})
+NEW_TEXT = {"activity": {"text": "Edited"}}
 
 
 def recipients(*user_ids):
@@ -418,7 +418,7 @@ def test_whoever_closes_looks_again_after_ever_longer_and_no_more_in_the_end(
     storage_calls()
 
     for looks in range(10):
-        alerting.take(alert, "close", looks=looks)
+        alerting.take(alert, "close", checks=looks)
 
     assert delays(storage_calls()) == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
     alerting.finish(alert)
@@ -514,7 +514,7 @@ def test_who_was_being_sent_to_when_it_was_edited_is_found_the_second_time(alert
         sending.result()
     assert len(changes(alerting, UPDATE_ACTIVITY)) == 1
 
-    alerting.take(alert, "change", version=2, is_last=True, open_from=0)
+    alerting.take(alert, "change", version=2, is_last=True, first_open_page=0)
     alerting.finish(alert)
 
     assert {call.json["conversation"]["id"] for call in connector.requests[2:]} == {

@@ -11,15 +11,14 @@ from SendAlert.progress import (
     change_id,
     close_pages,
     deliveries_of,
-    is_to_change,
+    needs_change,
     progress_of,
 )
-from SendAlert.request import EditRequest
-from SendAlert.service import edit_alert
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
+from shared.sending.alert_lifecycle import edit_alert
 from tests.SendAlert.alerting import interrupted, writes
 from tests.support.builders import unique
 
@@ -67,7 +66,7 @@ def sent(services, alert, *numbers, version=1):
 
 
 def closed(services, alert, *, most=40, first=0):
-    return close_pages(services.alerts.find(alert.id), services, most=most, first=first)
+    return close_pages(services.alerts.find(alert.id), services, limit=most, first=first)
 
 
 def counts(services, alert):
@@ -253,7 +252,7 @@ def test_who_sees_something_else_than_they_shall_has_it_changed(alert, fields, i
         alert_version=1,
     )
 
-    assert is_to_change(replace(delivery, **fields), replace(alert, version=2)) is is_it
+    assert needs_change(replace(delivery, **fields), replace(alert, version=2)) is is_it
 
 
 def test_after_an_edit_everything_is_counted_once_more(services, alert):
@@ -301,10 +300,10 @@ def test_what_is_changed_while_pages_are_counted_has_none_of_these_counts(
     alerting.worker.run()
 
     def edit():
-        edit_alert(alert.id, EditRequest.from_json({"text": "Edited"}), alerting.services)
+        edit_alert(alert.id, {"activity": {"text": "Edited"}}, alerting.services)
 
     with interrupted(app_settings, alerting, writes("pages", alert.id), after=edit) as slow:
-        after = close_pages(services.alerts.find(alert.id), slow, most=40)
+        after = close_pages(services.alerts.find(alert.id), slow, limit=40)
 
     assert (after.version, after.closed_pages, after.counts) == (2, 0, {})
     assert counts(services, alert) == {"sent": 1}

@@ -7,18 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from SendAlert import service
+from SendAlert.progress import progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
 from SendAlert.service import (
     accept_alert,
     accept_queued_alert,
-    cancel_alert,
-    edit_alert,
-    find_alert,
     list_alert_deliveries,
     list_alerts,
+    progress_when_quiet,
     reach_of,
-    recall_alert,
-    retry_alert,
 )
 from shared.alerts.alert import AlertStatus
 from shared.connector.channel_features import KNOWN_CHANNELS
@@ -32,6 +30,7 @@ from shared.errors import (
     UnknownAlertError,
 )
 from shared.messages.envelope import SEND_ALERT, UPDATE_ACTIVITY, Envelope, QueuedMessage
+from shared.sending import alert_lifecycle
 from shared.settings import Settings
 from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, texts, through
@@ -68,6 +67,27 @@ def named(*user_ids, channel_id="msteams"):
 
 def writing(calls):
     return [call for call in calls if call.startswith(WRITES)]
+
+
+def find_alert(alert_id, services):
+    return progress_of(services.alerts.find(alert_id), services)
+
+
+def cancel_alert(alert_id, services):
+    return progress_when_quiet(alert_lifecycle.cancel_alert(alert_id, services), services)
+
+
+def recall_alert(alert_id, services):
+    return progress_of(alert_lifecycle.recall_alert(alert_id, services), services)
+
+
+def edit_alert(alert_id, edit, services):
+    edited = alert_lifecycle.edit_alert(alert_id, edit.content_json(), services)
+    return progress_of(edited, services)
+
+
+def retry_alert(alert_id, services):
+    return progress_of(service.retry_alert(alert_id, services), services)
 
 
 # Accepting

@@ -95,8 +95,8 @@ REFERENCE = AccountSnapshot(
     [
         {"reference": REFERENCE},
         {"step": Step(kind="read", page=7, after="f" * 64)},
-        {"step": Step(kind="close", looks=3)},
-        {"step": Step(kind="change", version=2, page=1, is_last=True, open_from=1)},
+        {"step": Step(kind="close", checks=3)},
+        {"step": Step(kind="change", version=2, page=1, is_last=True, first_open_page=1)},
         {"change": AlertChange(delivery_id="alert-7:0:r1", version=2)},
     ],
     ids=["reference", "read", "close", "change", "of a delivery"],

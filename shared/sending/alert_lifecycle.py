@@ -1,0 +1,159 @@
+"""Accepting, editing and stopping an alert."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.alerts.alert import Alert
+from shared.alerts.content import Content
+from shared.connector.channel_features import KNOWN_CHANNELS
+from shared.errors import AlertExistsError, AlertOverError
+from shared.messages.envelope import Step
+from shared.sending.alert_follow_up import enqueue_step, whole_seconds_until
+from shared.sending.outgoing_activity import require_size
+from shared.wiring import Services
+
+QUIET_AFTER = timedelta(seconds=5)
+"""This long after an alert was stopped, nobody sends anything of it any more."""
+
+# An alert that is due sooner than this may have begun.
+_NEARLY_DUE = timedelta(seconds=5)
+
+
+def create_alert(
+    alert: Alert,
+    content: Mapping[str, Any],
+    recipients: Sequence[tuple[str, str]],
+    services: Services,
+) -> Alert:
+    """Keep a new alert, whatever the size of its audience, and begin it.
+
+    ``content`` is the JSON of what it says; ``recipients`` are the channel and user ids of the
+    people whom it names, if it names any. The same alert with the same id is created once.
+
+    Raises InvalidRequestError when any activity of it cannot be sent, and AlertExistsError when
+    another alert has the id.
+    """
+    require_sendable(alert, content, services)
+    alerts = services.alerts
+    alert = replace(
+        alert,
+        content_key=alerts.keep(content, alert.send_at),
+        recipients_key=alerts.keep(recipients, alert.send_at) if recipients else None,
+    )
+    if not alerts.create(alert):
+        existing = alerts.find(alert.id)
+        # Storage may have written ours and lost the answer: then this is ours.
+        if existing.content_key != alert.content_key:
+            alerts.drop(alert.content_key)
+            alerts.drop(alert.recipients_key)
+        if existing.fingerprint != alert.fingerprint:
+            raise AlertExistsError("Another alert has this id")
+        alert = existing
+    if alert.next_page == 0 and not alert.is_read:
+        begin_alert(alert, services)
+    return alert
+
+
+def begin_alert(alert: Alert, services: Services) -> None:
+    """Enqueue the first step of an alert, to be taken when the alert is due."""
+    delay_seconds = whole_seconds_until(alert.send_at) if alert.send_at else 0
+    enqueue_step(alert, Step(kind="read"), services, delay_seconds=delay_seconds)
+
+
+def edit_alert(alert_id: str, content: dict[str, Any], services: Services) -> Alert:
+    """Make a new version of an alert, for the copies that were sent and for those still to come.
+
+    ``content`` is the JSON of what it says now; without ``data`` the alert's own stays. Raises
+    InvalidRequestError as ``create_alert`` does, and AlertOverError when the alert was recalled.
+    """
+    alert = services.alerts.find(alert_id)
+    if "data" not in content:
+        content = {**content, "data": dict(services.alerts.content(alert).data)}
+    require_sendable(alert, content, services)
+    content_key = services.alerts.keep(content, alert.send_at)
+    now = datetime.now(UTC)
+
+    def edited(current: Alert) -> Alert:
+        if current.recalled_at is not None:
+            raise AlertOverError("The alert was recalled, so there is nothing to edit any more")
+        require_records(current, now, services)
+        return replace(_next_version(current), content_key=content_key)
+
+    try:
+        alert = services.alerts.change(alert_id, edited)
+    except AlertOverError:
+        services.alerts.drop(content_key)
+        raise
+    enqueue_step(alert, Step(kind="change", version=alert.version), services)
+    return alert
+
+
+def cancel_alert(alert_id: str, services: Services) -> Alert:
+    """Stop an alert: nothing more is sent of it. An alert that has ended stays as it is.
+
+    Who is sending right now may not know of it yet, for QUIET_AFTER at most.
+    """
+    now = datetime.now(UTC)
+
+    def cancelled(current: Alert) -> Alert:
+        if current.ended_at is not None or current.stopped_at is not None:
+            return current
+        return _stopped(replace(current, cancelled_at=now), now)
+
+    alert = services.alerts.change(alert_id, cancelled)
+    if alert.ended_at is not None:
+        services.alerts.drop(alert.recipients_key)
+    else:
+        seconds = QUIET_AFTER.total_seconds()
+        enqueue_step(alert, Step(kind="close"), services, delay_seconds=seconds)
+    return alert
+
+
+def recall_alert(alert_id: str, services: Services) -> Alert:
+    """Stop an alert, and delete the copies that were sent."""
+    now = datetime.now(UTC)
+
+    def recalled(current: Alert) -> Alert:
+        if current.recalled_at is not None:
+            return current
+        require_records(current, now, services)
+        return _stopped(replace(_next_version(current), recalled_at=now), now)
+
+    alert = services.alerts.change(alert_id, recalled)
+    if alert.ended_at is not None:
+        services.alerts.drop(alert.recipients_key)
+    else:
+        enqueue_step(alert, Step(kind="change", version=alert.version), services)
+    return alert
+
+
+def require_sendable(alert: Alert, content: Mapping[str, Any], services: Services) -> None:
+    """Raise InvalidRequestError unless each activity fits every channel that it may go to."""
+    settings = services.settings
+    channels = alert.channel_ids or (*KNOWN_CHANNELS, *settings.largest_activity_kilobytes)
+    most_bytes = min(map(settings.largest_activity_bytes, channels))
+    activities = Content.from_json(content).each_activity(topic=alert.topic, most_bytes=most_bytes)
+    for field, activity in activities.items():
+        require_size(activity, most_bytes, field=field)
+
+
+def require_records(alert: Alert, now: datetime, services: Services) -> None:
+    """Raise AlertOverError when the records of an alert's deliveries are being removed."""
+    kept_for = timedelta(days=services.settings.delivery_retention_days)
+    if alert.started_at is not None and alert.started_at + kept_for <= now:
+        raise AlertOverError("The records of this alert are too old: they are being removed")
+
+
+def _next_version(alert: Alert) -> Alert:
+    """Return the alert in its next version, in which how its members have ended is counted anew."""
+    return replace(alert, version=alert.version + 1, ended_at=None, closed_pages=0, counts={})
+
+
+def _stopped(alert: Alert, now: datetime) -> Alert:
+    """Return a stopped alert; it has ended at once if it was to begin only long after."""
+    is_unbegun = alert.send_at is not None and alert.send_at - now > _NEARLY_DUE
+    if not is_unbegun or alert.next_page > 0:
+        return alert
+    return replace(alert, is_read=True, ended_at=now)
