@@ -10,7 +10,7 @@ from SendAlert.audience import batches
 from SendAlert.progress import Progress, deliveries_of, progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest
 from shared.alerts.alert import Alert
-from shared.alerts.store import KNOWLEDGE_HOLDS
+from shared.alerts.store import REMEMBERED_FOR
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import member_of
 from shared.errors import AlertOverError, FieldError, InvalidRequestError
@@ -148,7 +148,7 @@ def progress_when_quiet(alert: Alert, services: Services) -> Progress:
     deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
     if alert.ended_at is None:
         # Until then other instances may not know that it was stopped.
-        time.sleep(KNOWLEDGE_HOLDS.total_seconds())
+        time.sleep(REMEMBERED_FOR.total_seconds())
     progress = progress_of(alert, services)
     while progress.under_way and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)

@@ -1,1 +1,1 @@
-"""Alerts: what one is, for whom, how far it is, and what it says to each person."""
+"""Alerts: who they are for, what they say to each person, and how far they are."""

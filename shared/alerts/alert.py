@@ -23,9 +23,9 @@ class AlertStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Audience:
-    """Whom an alert is for: those whom all that is given fits; where nothing is, everybody.
+    """The people an alert is for: those who match all that is given; everybody if nothing is.
 
-    Of several interests one is enough, in whatever case.
+    One of several interests is enough, in upper or lower case.
     """
 
     interests: tuple[str, ...] = ()
@@ -52,15 +52,15 @@ class Audience:
 class Alert:
     """One message to many people, and how far it is.
 
-    What it says is kept under ``content_key``, the recipients under ``recipients_key``; an alert
-    that names none is for its ``audience``. It may go to the channels ``channel_ids``, where none
-    are named to any. ``fingerprint`` is that of the request that it came with. Each edit makes a
+    Its content is kept under ``content_key``, its recipients under ``recipients_key``; an alert
+    without recipients is for its ``audience``. It may go to the channels ``channel_ids``; to any
+    if there are none. ``fingerprint`` is a hash of the request that it came with. Each edit makes a
     new ``version``, and so does the recall.
 
-    Before ``next_page`` all pages of the audience were read: ``found`` are their members,
-    ``read_share`` is what part of all that is, and ``reader`` who read the last of them. Before
-    ``closed_pages`` all members have ended, with these ``counts``; ``reopenings`` is how often some
-    were found not to have.
+    All pages of the audience before ``next_page`` were read: ``found`` is how many members they
+    have, ``read_share`` the part of the whole, and ``reader`` the worker that read the last one.
+    The members of all pages before ``closed_pages`` have ended, with these ``counts``;
+    ``reopenings`` is how often a page was found not to have ended after all.
     """
 
     id: str
@@ -93,12 +93,12 @@ class Alert:
 
     @property
     def stopped_at(self) -> datetime | None:
-        """When it was decided that nothing more is sent of it; None while it is."""
+        """When it was cancelled or recalled, whichever was first; None if it was neither."""
         times = [time for time in (self.cancelled_at, self.recalled_at) if time is not None]
         return min(times) if times else None
 
     def is_expired(self, now: datetime) -> bool:
-        """Tell whether its time is over."""
+        """Tell whether it is too late to send it."""
         return self.expires_at is not None and self.expires_at <= now
 
     def status(self, now: datetime) -> AlertStatus:
@@ -111,5 +111,5 @@ class Alert:
             return AlertStatus.DONE if self.read_share >= 1 else AlertStatus.EXPIRED
         if self.started_at is not None:
             return AlertStatus.SENDING
-        is_to_come = self.send_at is not None and self.send_at > now
-        return AlertStatus.SCHEDULED if is_to_come else AlertStatus.ACCEPTED
+        is_later = self.send_at is not None and self.send_at > now
+        return AlertStatus.SCHEDULED if is_later else AlertStatus.ACCEPTED

@@ -1,9 +1,9 @@
 """The pages of an alert's audience.
 
 Table ``pages``, a row for each page of an alert's audience. PartitionKey: that of the alert;
-RowKey: the page's number. It names the members of the page, by the ids of their keys, before the
-first of them is sent anything: so a page that is read twice has the same members. When all of them
-have ended, it has their counts.
+RowKey: the page's number. The row lists the members of the page, by the ids of their keys, before
+the first of them is sent anything: so a page that is read twice has the same members. When all of
+them have ended, it has their counts.
 """
 
 import json
@@ -16,7 +16,7 @@ from shared import json_text
 from shared.storage.account import Storage
 from shared.storage.tables import Row, Table, key_of, version_of
 
-# So that the rows of the pages stand in the order of their numbers.
+# Keys of equal length keep the rows in the order of their numbers.
 _DIGITS = 9
 _LATEST_PAGE = "9" * _DIGITS
 _MOST_LANE_BYTES = 60 * 1024
@@ -26,10 +26,10 @@ _MOST_LANE_BYTES = 60 * 1024
 class AudiencePage:
     """A page of an alert's audience: the people between two places of the whole.
 
-    ``after`` is where it begins and ``up_to`` where it ends, with what ``share`` of all behind it.
-    ``lanes`` are how many of its calls go to which service host, for which tenant. ``counts`` are
-    how its members have ended, once all of them have; ``counted_version`` is that of the alert
-    then. ``version`` is that of the row.
+    It begins ``after`` a place and ends ``up_to`` one, where ``share`` of the whole is read.
+    ``lanes`` is how many of its calls go to each service host and tenant. ``counts`` is how its
+    members have ended, once all of them have; ``counted_version`` is the alert's version then.
+    ``version`` is the row's.
     """
 
     alert_id: str
@@ -47,7 +47,7 @@ class AudiencePage:
 
 @dataclass(frozen=True)
 class PageCounts:
-    """How the members of a page have ended, as in AlertPage; there may be thousands of these."""
+    """The counts of a page without its members: there may be thousands of these."""
 
     number: int
     read_at: datetime
@@ -59,12 +59,11 @@ class AudiencePages:
     """Keeps and finds the pages of alerts."""
 
     def __init__(self, storage: Storage, app_id: str) -> None:
-        """Take the storage, and the app id of the bot whose alerts these are."""
         self._table = Table(storage, "pages")
         self._app_id = app_id
 
     def open(self, page: AudiencePage) -> AudiencePage | None:
-        """Keep a page, and return it; None, keeping nothing, when it was read before."""
+        """Keep a new page, and return it; None if there is one of this number already."""
         version = self._table.insert(_to_row(page, self._key(page.alert_id)))
         return replace(page, version=version) if version is not None else None
 
@@ -74,7 +73,7 @@ class AudiencePages:
         return _from_row(row) if row is not None else None
 
     def counted_since(self, alert_id: str, number: int) -> list[PageCounts]:
-        """Return how far the pages from a number on are, in their order, without their members."""
+        """Return the counts of the pages from a number on, in their order."""
         pages: list[PageCounts] = []
         token: str | None = None
         while True:
@@ -90,14 +89,14 @@ class AudiencePages:
                 return pages
 
     def close(self, page: AudiencePage, counts: Mapping[str, int], alert_version: int) -> bool:
-        """Note how the members of a page have ended; False: it was changed since it was read."""
+        """Note how the members of a page have ended; False if it was changed since it was read."""
         closed = replace(page, counts=counts, counted_version=alert_version)
         return (
             self._table.replace(_to_row(closed, self._key(page.alert_id)), page.version) is not None
         )
 
     def reopen(self, page: AudiencePage) -> None:
-        """Note that members of a page are on their way again, whatever is being noted meanwhile."""
+        """Note that members of a page have not ended any more, over whatever else was noted."""
         reopened = replace(page, counts=None, counted_version=None)
         self._table.put(_to_row(reopened, self._key(page.alert_id)))
 
@@ -118,7 +117,7 @@ def _to_row(page: AudiencePage, key: str) -> dict[str, Any]:
         "upTo": page.up_to,
         "share": page.share,
         "readAt": page.read_at,
-        # Bytes, as a text takes twice the room in a row.
+        # Bytes, as text takes twice the room in a row.
         "members": ",".join(page.members).encode(),
         "lanes": _lanes(page.lanes),
     }
@@ -131,7 +130,7 @@ def _to_row(page: AudiencePage, key: str) -> dict[str, Any]:
 
 
 def _lanes(lanes: Mapping[tuple[str, str], int]) -> bytes:
-    """Return the lanes as a row takes them: as many as find room, those with most calls first."""
+    """Return the lanes with most calls, as many as fit into a row."""
     listed = [[*lane, count] for lane, count in sorted(lanes.items(), key=lambda each: -each[1])]
     while len(encoded := json_text.encode(listed)) > _MOST_LANE_BYTES:
         listed = listed[: len(listed) // 2]

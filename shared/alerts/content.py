@@ -1,4 +1,4 @@
-"""What an alert says: one activity or several by language, and filled in for each person."""
+"""The content of an alert: one activity, or several by language, filled in for each person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from shared.languages import best_match
 from shared.wire_models import Activity, parse
 
 _IN_ANY_LANGUAGE = ""
-# As long as few names are, to measure by.
-_SOME_NAME = "N" * 64
+# To measure by: few names are longer.
+_LONG_NAME = "N" * 64
 
 
 @dataclass(frozen=True)
 class Content:
-    """What an alert says; read once, and filled in for each person.
+    """The content of an alert; read once, and filled in for each person.
 
-    ``templates`` are the activities by locale, or the only one under the empty locale. ``data`` is
-    the alert's own object of values.
+    ``templates`` are the activities by locale; a single one is under the empty locale. ``data`` has
+    the alert's own values.
     """
 
     templates: Mapping[str, Template]
@@ -28,9 +28,9 @@ class Content:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Content":
-        """Return the content in an ``activity`` or ``activities``, with ``data``, if any.
+        """Return the content in an ``activity`` or in ``activities``, with its ``data`` if any.
 
-        Raises InvalidRequestError naming each placeholder that is none.
+        Raises InvalidRequestError naming the field of each ``${`` that begins no placeholder.
         """
         activities = value.get("activities")
         if activities is None:
@@ -51,23 +51,23 @@ class Content:
     def activity(
         self, *, topic: str | None, name: str | None, locale: str | None, default_locale: str
     ) -> Activity:
-        """Return what is said to a person of this name who reads this language.
+        """Return the activity for a person of this name and locale.
 
-        ``${name}`` is the person's, ``${topic}`` the alert's; all else leads into its ``data``,
-        which is there as ``${data.…}`` too. A message without a ``summary`` gets one, as channels
-        show nothing else in a notification of a card.
+        ``${name}`` is the person's, ``${topic}`` the alert's; any other path leads into its
+        ``data``, with or without ``data.`` before it. A message without a ``summary`` gets one, as
+        channels show nothing else in a notification of a card.
         """
         wanted = [locale] if locale else []
         chosen = best_match(self.templates, *wanted, default_locale)
         return self._filled(chosen, topic, name)
 
     def each_activity(self, *, topic: str | None, most_bytes: int) -> Mapping[str, Activity]:
-        """Return all that is said, by the name of its field in a request, to some name or other.
+        """Return all activities, filled in with a long name, by their fields in a request.
 
-        Raises InvalidRequestError naming each placeholder for which there is no value, and
-        RequestTooLargeError for what is more than so many bytes of UTF-16 when it is filled in.
+        Raises InvalidRequestError naming each placeholder without a value, and RequestTooLargeError
+        for an activity of more than ``most_bytes`` of UTF-16.
         """
-        scope = self._scope(topic, _SOME_NAME)
+        scope = self._scope(topic, _LONG_NAME)
         problems = [each for one in self.templates.values() for each in one.problems(scope)]
         if problems:
             raise InvalidRequestError(*problems)
@@ -80,7 +80,7 @@ class Content:
                 raise RequestTooLargeError(
                     FieldError(fields[locale], f"is too large when it is filled in: at most {size}")
                 )
-        return {field: self._filled(locale, topic, _SOME_NAME) for locale, field in fields.items()}
+        return {field: self._filled(locale, topic, _LONG_NAME) for locale, field in fields.items()}
 
     def _filled(self, locale: str, topic: str | None, name: str | None) -> Activity:
         filled = dict(self.templates[locale].fill(self._scope(topic, name)))
@@ -93,5 +93,5 @@ class Content:
         return parse(Activity, filled)
 
     def _scope(self, topic: str | None, name: str | None) -> Mapping[str, Any]:
-        told = {} if topic is None else {"topic": topic}
-        return {**self.data, **told, "name": name or "", "data": self.data}
+        own = {} if topic is None else {"topic": topic}
+        return {**self.data, **own, "name": name or "", "data": self.data}

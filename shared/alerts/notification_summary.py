@@ -1,7 +1,7 @@
 """Summaries: the line or two that a notification shows of a message.
 
-Where a message has no ``summary``, Teams says of a card only that there is one. The names of cards'
-parts are those of the Adaptive Cards schema and of the Bot Framework's card schema.
+Without a ``summary``, the notification of a card in Teams says only that there is a card. The names
+of cards' parts are those of the Adaptive Cards schema and of the Bot Framework's card schema.
 """
 
 import re
@@ -10,18 +10,18 @@ from html import unescape
 from typing import Any
 
 _ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
-# Microsoft Graph says of the preview text of its notifications that Teams shows 150 characters.
-_LONGEST = 150
-# No more of a text is looked at, so that one full of asterisks costs no more than others.
-_MOST_READ = 2000
+# Teams shows 150 characters of a notification, as Microsoft Graph says of its preview text.
+_LONGEST_SUMMARY = 150
+# Only the start of a text is read, so that one full of asterisks costs no more than others.
+_LONGEST_READ = 2000
 
 _BREAK = re.compile(r"</?(?:br|p|div|li|ul|ol|tr|td|h[1-6]|hr|blockquote)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][\w-]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _LINE_START = re.compile(r"^[ \t]*(?:(?:#{1,6}|[-*+])[ \t]+|>[ \t]?)+", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 _EMPHASIS = [
-    # Two asterisks stand within words too, as languages without spaces need it; one does not, nor
-    # does an underscore: 2*3*4 and snake_case_name are left alone.
+    # Two asterisks may stand within a word, for languages without spaces. A single one may not, nor
+    # may an underscore: 2*3*4 and snake_case_name stay as they are.
     *(re.compile(rf"(?<!\\){mark}(?=\S)(.+?)(?<=[^\s\\]){mark}") for mark in (r"\*\*", "~~", "`")),
     *(
         re.compile(rf"(?<![\w\\]){mark}(?=\S)(.+?)(?<=[^\s\\]){mark}(?!\w)")
@@ -32,10 +32,10 @@ _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+.!~>|-])")
 
 
 def summary_of(activity: Mapping[str, Any]) -> str | None:
-    """Return what a notification can say of a message that has no ``summary``; None if nothing.
+    """Return a summary for a message that has none; None if there is no text in it.
 
-    ``activity`` is the message as it is sent. Its text is taken, without markup, or else what its
-    first attachment that says anything says, cut to what a notification shows.
+    ``activity`` is the message as it is sent. The summary is its text without markup, or else that
+    of its first attachment with any, cut to what a notification shows.
     """
     for text in _texts(activity):
         if text:
@@ -44,7 +44,7 @@ def summary_of(activity: Mapping[str, Any]) -> str | None:
 
 
 def _texts(activity: Mapping[str, Any]) -> Iterator[str]:
-    """Yield all that could stand for the message as plain text, the best first."""
+    """Yield the texts that could be the summary, without markup, the best first."""
     yield _plain(activity.get("text"), activity.get("textFormat"))
     for attachment in _objects(activity.get("attachments")):
         content = attachment.get("content")
@@ -60,7 +60,7 @@ def _texts(activity: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _adaptive_texts(elements: object) -> Iterator[object]:
-    """Yield the texts of an Adaptive Card's elements that can be seen at once, from the top."""
+    """Yield the texts of an Adaptive Card's visible elements, from the top."""
     for element in _objects(elements):
         if element.get("isVisible") is False:
             continue
@@ -69,7 +69,7 @@ def _adaptive_texts(elements: object) -> Iterator[object]:
             yield element.get("text")
         elif kind == "RichTextBlock":
             yield _inline_text(element.get("inlines"))
-        # Of a Container or a Column, a ColumnSet, a Table and its rows, a Carousel.
+        # The parts of Container and Column, ColumnSet, Table, its rows, and Carousel.
         for name in ("items", "columns", "rows", "cells", "pages"):
             yield from _adaptive_texts(element.get(name))
 
@@ -87,14 +87,14 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _plain(text: object, text_format: object = "markdown") -> str:
-    """Return a text on one line, without markup; "" for what is no text.
+    """Return a text on one line, without markup; "" for anything but a text.
 
-    The format is the activity's ``textFormat``. Teams takes a text without one for Markdown, and
-    Markdown may hold tags.
+    The format is the activity's ``textFormat``. Teams reads a text without one as Markdown, which
+    may hold tags.
     """
     if not isinstance(text, str):
         return ""
-    text = text[:_MOST_READ]
+    text = text[:_LONGEST_READ]
     if text_format != "plain":
         text = _TAG.sub("", _BREAK.sub(" ", text))
         if text_format != "xml":
@@ -111,9 +111,9 @@ def _without_markdown(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return a text cut to the longest there may be, after a word unless that is far too early."""
-    if len(text) <= _LONGEST:
+    """Return a text cut to the longest summary, after a word unless that makes it too short."""
+    if len(text) <= _LONGEST_SUMMARY:
         return text
-    start = text[: _LONGEST - 1]
-    words = text[:_LONGEST].rpartition(" ")[0]
-    return f"{words if len(words) > _LONGEST // 2 else start}…"
+    start = text[: _LONGEST_SUMMARY - 1]
+    words = text[:_LONGEST_SUMMARY].rpartition(" ")[0]
+    return f"{words if len(words) > _LONGEST_SUMMARY // 2 else start}…"

@@ -1,13 +1,12 @@
 r"""Placeholders in what is sent: ``${data.amount}`` in a text becomes each person's own amount.
 
-The form is the one that the template language of Adaptive Cards made familiar, and only the path is
-taken of it: names of letters, digits, ``_`` and ``-``, with dots between them. A number counts the
-members of a list from 0: ``${data.items.0.title}``. There are no expressions and no functions.
+The form is known from the template language of Adaptive Cards. Only its paths are supported: names
+of letters, digits, ``_`` and ``-``, with dots between them. A number counts the members of a list
+from 0: ``${data.items.0.title}``. There are no expressions and no functions.
 
-A backslash right before ``${`` makes it text and goes away: ``\${name}`` comes out as ``${name}``.
-Only this one backslash counts, whatever stands before it; all others are text and stay, so
-``\\${name}`` comes out as ``\${name}``. A value is never anything but text: what looks like a
-placeholder in it stays as it is.
+A backslash right before ``${`` makes it text and is removed: ``\${name}`` comes out as ``${name}``.
+Only this one backslash counts; all others are text and stay, so ``\\${name}`` comes out as
+``\${name}``. A value is only ever text: what looks like a placeholder in it stays as it is.
 """
 
 import re
@@ -25,9 +24,9 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What is sent, with placeholders: read once, filled in for each person, in many threads.
+    """A JSON value with placeholders: read once, filled in for each person, in many threads.
 
-    It looks at the value that it was made of, which must not be changed from then on.
+    It refers to the value that it was made of, which must not be changed any more.
     """
 
     _value: Any
@@ -35,7 +34,7 @@ class Template:
     _placeholders: tuple["_Placeholder", ...]
 
     def problems(self, scope: Mapping[str, Any]) -> list[FieldError]:
-        """Return one error for each placeholder for which ``scope`` has no value.
+        """Return an error for each placeholder that has no value in ``scope``.
 
         Text, numbers, true and false are values; null, lists and objects are not.
         """
@@ -48,32 +47,32 @@ class Template:
         return found
 
     def characters(self, scope: Mapping[str, Any]) -> int:
-        """Return how many characters ``fill`` makes of the texts that have placeholders.
+        """Return how many characters the texts with placeholders have when they are filled in.
 
-        It makes none of them: a short value with a long one in it often enough would fill any
-        memory.
+        They are not filled in for it: a long value that is repeated often could take all memory.
         """
         return 0 if self._filler is None else self._filler.characters(scope)
 
     def fill(self, scope: Mapping[str, Any]) -> Any:
-        """Return the value with what ``scope`` has for its placeholders, as text within text.
+        """Return the value, with each placeholder replaced by its value in ``scope``.
 
-        Numbers, true and false are written as JSON writes them. Names of members are not filled
-        in. The parts without placeholders are those of the value itself, not copies of them. Raises
+        Numbers, true and false are written as in JSON. Names of members are not filled in. Parts
+        without placeholders are shared with the value itself, not copied. Raises
         InvalidRequestError for the first of the ``problems``.
         """
         return self._value if self._filler is None else self._filler.fill(scope)
 
 
 def template_of(value: Any, *, field: str = "activity") -> Template:
-    """Return the template that a JSON value is; ``field`` is its path in the request, for errors.
+    """Return the template of a JSON value; ``field`` is its path in the request, for errors.
 
-    The value is nested no deeper than ``json_text.require_depth`` allows. Raises
+    The value must not be nested deeper than ``json_text.require_depth`` allows. Raises
     InvalidRequestError naming each ``${`` that does not begin a placeholder.
     """
     reader = _Reader()
     template = reader.template_of(value, field)
-    _refuse(reader.problems)
+    if reader.problems:
+        raise InvalidRequestError(*reader.problems)
     return template
 
 
@@ -116,7 +115,7 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """An object or a list, and the fillers of those of its members that have placeholders."""
+    """An object or a list, and the fillers of its members that have placeholders."""
 
     value: Any
     fillers: tuple[tuple[Any, "_Filler"], ...]
@@ -135,7 +134,7 @@ _Filler = _Text | _Branch
 
 
 class _Reader:
-    """Reads one value; keeps the placeholders that it finds, and what is wrong with the others."""
+    """Reads one value, and keeps the placeholders and the problems that it finds."""
 
     def __init__(self) -> None:
         self.problems: list[FieldError] = []
@@ -174,7 +173,7 @@ class _Reader:
             placeholder = _Placeholder(field, path, tuple(path.split(".")))
             self._placeholders[placeholder] = None
             return placeholder
-        # What stands there is not repeated: it may be anything, also of the message.
+        # The text there is not repeated: it may be any part of the message.
         problem = "holds no path such as data.items.0.title" if mark["end"] else "is never closed"
         self.problems.append(
             FieldError(
@@ -193,8 +192,3 @@ def _member(value: Any, name: str) -> Any:
     if isinstance(value, list) and _INDEX.fullmatch(name):
         return value[int(name)]
     raise LookupError(name)
-
-
-def _refuse(problems: list[FieldError]) -> None:
-    if problems:
-        raise InvalidRequestError(*problems)

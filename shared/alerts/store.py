@@ -1,8 +1,8 @@
-"""Finding and changing alerts, and what they say.
+"""Finding and changing alerts, their content and their recipients.
 
 Table ``alerts``, a row for each alert. PartitionKey: the hash of the bot's app id and the alert's
-id; RowKey: ``alert``. The row says whom the alert is for and how far it is; what it says is kept
-aside (``bodies``), under another key after each edit, and so are the recipients, if it names any.
+id; RowKey: ``alert``. The row says who the alert is for and how far it is. Its content is kept
+aside (``bodies``), under another key after each edit; so are its recipients, if it names any.
 """
 
 import json
@@ -25,12 +25,12 @@ from shared.storage.tables import Row, Table, key_of, retry_until_written, versi
 
 _ROW_KEY = "alert"
 _A_DAY = timedelta(days=1)
-KNOWLEDGE_HOLDS = timedelta(seconds=1)
-"""For so long what was known of an alert is good enough to send by."""
+REMEMBERED_FOR = timedelta(seconds=1)
+"""How long an alert is sent by what was read of it, without reading it again."""
 
-_MOST_KNOWN = 100
-# Of all that alerts say, so many characters are remembered, or the latest one whatever its size.
-_MOST_CHARACTERS = 4 * 1024 * 1024
+_ALERTS_REMEMBERED = 100
+# At least the latest content is remembered, whatever its size.
+_CHARACTERS_REMEMBERED = 4 * 1024 * 1024
 
 
 class AlertStore:
@@ -45,18 +45,17 @@ class AlertStore:
         kept_days: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the storage, the bot's app id, where texts are kept, and for how many days."""
         self._table = Table(storage, "alerts")
         self._app_id = app_id
-        self._claim_checks = large_values
+        self._large_values = large_values
         self._kept_for = timedelta(days=kept_days)
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, tuple[float, Alert]] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[float, Alert]] = OrderedDict()
         self._contents: OrderedDict[str, tuple[int, Content]] = OrderedDict()
 
     def create(self, alert: Alert) -> bool:
-        """Keep a new alert; False, keeping nothing, when there is one of this id."""
+        """Keep a new alert; False if there is one of this id already."""
         return self._table.insert(self._to_row(alert)) is not None
 
     def find(self, alert_id: str) -> Alert:
@@ -64,33 +63,33 @@ class AlertStore:
         return _from_row(self._row(alert_id))
 
     def current(self, alert_id: str, *, version: int = 0) -> Alert:
-        """Return an alert as it was a second ago at most, and in no version before the given one.
+        """Return an alert as it was a second ago at most, in the given version or a later one.
 
-        For those who look at it again and again: most of them take no round trip.
+        Most calls take no round trip.
         """
         with self._lock:
-            read_at, alert = self._known.get(alert_id, (0.0, None))
-            is_good = self._clock() - read_at < KNOWLEDGE_HOLDS.total_seconds()
+            read_at, alert = self._remembered.get(alert_id, (0.0, None))
+            is_good = self._clock() - read_at < REMEMBERED_FOR.total_seconds()
             if alert is None or not is_good or alert.version < version:
                 read_at = self._clock()
                 alert = self.find(alert_id)
-                self._known[alert_id] = (read_at, alert)
-                self._known.move_to_end(alert_id)
-                if len(self._known) > _MOST_KNOWN:
-                    self._known.popitem(last=False)
+                self._remembered[alert_id] = (read_at, alert)
+                self._remembered.move_to_end(alert_id)
+                if len(self._remembered) > _ALERTS_REMEMBERED:
+                    self._remembered.popitem(last=False)
             return alert
 
     def under_way(self, alert_id: str) -> Alert:
-        """Return an alert as ``current`` does; raise CancelledError when nothing is sent of it."""
+        """Return an alert as ``current`` does; raise CancelledError when it was stopped."""
         alert = self.current(alert_id)
         if alert.stopped_at is not None:
             raise CancelledError("The alert was cancelled, or recalled, before this was sent")
         return alert
 
     def change(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
-        """Write what ``change`` makes of an alert, and return it as it is then.
+        """Write what ``change`` makes of an alert, and return it.
 
-        ``change`` is called again when somebody else was faster; what is equal is not written.
+        ``change`` is called again when somebody else was faster; an equal alert is not written.
         """
 
         def write() -> Alert | None:
@@ -108,8 +107,8 @@ class AlertStore:
     def page(self, size: int, token: str | None = None) -> tuple[list[Alert], str | None]:
         """Return a page of all alerts, and the token of the next page.
 
-        There is a next page for as long as there is a token, whatever this one holds. Raises
-        InvalidRequestError for a token that is none of ours.
+        A page may be empty: go on until there is no token. Raises InvalidRequestError for a token
+        that this list did not give.
         """
         rows, next_token = self._table.page(
             "appId eq @appId", {"appId": self._app_id}, size=size, token=token
@@ -117,40 +116,39 @@ class AlertStore:
         return [_from_row(row) for row in rows], next_token
 
     def keep(self, value: object, send_at: datetime | None) -> str:
-        """Keep what an alert says, or whom it names, at least for as long as its records."""
+        """Keep the content or the recipients of an alert, at least as long as its records."""
         begins_at = max(send_at or datetime.now(UTC), datetime.now(UTC))
-        return self._claim_checks.keep(json_text.to_text(value), until=begins_at + self._kept_for)
+        return self._large_values.keep(json_text.to_text(value), until=begins_at + self._kept_for)
 
     def content(self, alert: Alert) -> Content:
-        """Return what an alert says; raise UnknownAlertError when it is not kept any more."""
+        """Return the content of an alert; raise UnknownAlertError when it is not kept any more."""
         key = alert.content_key
         with self._lock:
             if key not in self._contents:
                 text = self._kept(key)
                 self._contents[key] = len(text), Content.from_json(json_text.parse_own_object(text))
             self._contents.move_to_end(key)
-            while len(self._contents) > 1 and self._remembered > _MOST_CHARACTERS:
+            while (
+                len(self._contents) > 1
+                and sum(size for size, _ in self._contents.values()) > _CHARACTERS_REMEMBERED
+            ):
                 self._contents.popitem(last=False)
             return self._contents[key][1]
 
-    @property
-    def _remembered(self) -> int:
-        return sum(size for size, _ in self._contents.values())
-
     def recipients(self, alert: Alert) -> list[tuple[str, str]]:
-        """Return whom an alert names, by channel and user id; nobody once it has ended."""
+        """Return the channel and user ids of an alert's recipients; none if it has an audience."""
         if alert.recipients_key is None:
             return []
         recipients = json_text.parse(self._kept(alert.recipients_key))
         return [(channel_id, user_id) for channel_id, user_id in recipients]
 
     def drop(self, key: str | None) -> None:
-        """Forget what was kept for an alert, where anything was."""
+        """Remove a content or recipients; without a key, nothing."""
         if key is not None:
-            self._claim_checks.drop(key)
+            self._large_values.drop(key)
 
     def _kept(self, key: str) -> str:
-        text = self._claim_checks.fetch(key)
+        text = self._large_values.fetch(key)
         if text is None:
             raise UnknownAlertError("What the alert says is not kept any more")
         return text
@@ -172,7 +170,7 @@ class AlertStore:
             "counts": json_text.to_text(dict(alert.counts)),
         }
         if alert.send_at is not None:
-            # What is to be sent some day is not old before.
+            # An alert is not old before it is due.
             row["until"] = alert.send_at + _A_DAY
         return row
 

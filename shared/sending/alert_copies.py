@@ -1,4 +1,4 @@
-"""What was delivered of an alert, and is to be edited or recalled: one change of it at a time."""
+"""The copies of an alert that were sent, each held while it is edited or recalled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ _MOMENT_SECONDS = 1.0
 
 @dataclass
 class Delivered:
-    """What was delivered of an alert: where, and its id there; and the alert as it is by now.
+    """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
-    Whoever changes it sets the id that it has then.
+    An edit sets the id that the copy has afterwards.
     """
 
     target: Target
@@ -28,7 +28,7 @@ class Delivered:
     account: Account
 
     def says(self, services: Services) -> Activity:
-        """Return what the person shall see from now on."""
+        """Return the activity that takes the copy's place."""
         return services.alerts.content(self.alert).activity(
             topic=self.alert.topic,
             name=self.account.name,
@@ -41,11 +41,11 @@ class Delivered:
 def changing(
     alert_id: str, change: AlertChange, services: Services, *, recalls: bool
 ) -> Iterator[Delivered]:
-    """Hold what was delivered of an alert while it is changed; note that it was, in the end.
+    """Hold a copy of an alert while it is edited or recalled, and record the change at the end.
 
-    However many changes there are, each brings the alert as it is by now, and what is not needed
-    any more is an AlreadyDoneError. Raises DeliveryUnderWayError while somebody else changes it,
-    and ForgottenRecipientError when the person was forgotten.
+    Each change brings the alert as it is now, so later ones may have nothing to do: these raise
+    AlreadyDoneError. Raises DeliveryUnderWayError while somebody else changes the copy, and
+    ForgottenRecipientError when the person was forgotten.
     """
     lease = services.leases.acquire(
         "change",
@@ -74,11 +74,11 @@ def _delivered(alert_id: str, change: AlertChange, services: Services) -> Delive
     alert = services.alerts.current(alert_id, version=change.version)
     delivery = services.deliveries.find(change.delivery_id)
     if delivery.recalled or (delivery.alert_version or 0) >= alert.version:
-        raise AlreadyDoneError("The person sees the alert as it is by now")
+        raise AlreadyDoneError("The person sees the alert as it is now")
     to = delivery.destination
     stored = services.accounts.get(to.channel_id, to.user_id) if to and to.user_id else None
     if to is None or to.conversation_id is None or stored is None or delivery.activity_id is None:
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
-    # It is in the conversation that it was sent into, whichever the person has by now.
+    # The copy is in the conversation that it was sent into, even if the person has another one now.
     target = target_account(stored.account, services, conversation_id=to.conversation_id)
     return Delivered(target, delivery.activity_id, alert, stored.account)
