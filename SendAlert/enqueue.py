@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from SendAlert.audience import Member
+from shared import json_text
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.rows import id_in_alert
@@ -104,8 +105,7 @@ def _message_to(member: Member, due_at: datetime, alert: Alert, page: AudiencePa
         reference=snapshot_of(account) if account and not account.is_out_of_reach else None,
         traceparent=alert.traceparent,
     )
-    known = {name: value for name, value in body.items() if value is not None}
-    return DueMessage(SEND_ACTIVITY, known, envelope, due_at)
+    return DueMessage(SEND_ACTIVITY, json_text.without_none(body), envelope, due_at)
 
 
 def due_times(page: AudiencePage, count: int, services: Services) -> list[datetime]:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from SendAlert.progress import CURRENT, RECALLED, Progress
 from SendAlert.service import Reach
+from shared import json_text
 from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Status
 
@@ -31,7 +32,7 @@ def progress_body(progress: Progress) -> dict[str, Any]:
         "estimatedEnd": end.isoformat() if end else None,
         "links": links_of(alert),
     }
-    return _known(body)
+    return json_text.without_none(body)
 
 
 def alert_body(alert: Alert) -> dict[str, Any]:
@@ -56,11 +57,11 @@ def alert_body(alert: Alert) -> dict[str, Any]:
         "version": alert.version,
         "topic": alert.topic,
         "topicName": alert.topic_name,
-        "audience": _known(audience) if alert.recipient_count is None else None,
+        "audience": json_text.without_none(audience) if alert.recipient_count is None else None,
         "recipients": alert.recipient_count,
         **{name: time.isoformat() if time else None for name, time in times.items()},
     }
-    return _known(body)
+    return json_text.without_none(body)
 
 
 def reach_body(reach: Reach) -> dict[str, Any]:
@@ -84,7 +85,3 @@ def links_of(alert: Alert) -> dict[str, str]:
         "retry": f"{own}/retry",
         "activity": f"{own}/activity",
     }
-
-
-def _known(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
