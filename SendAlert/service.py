@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -140,17 +140,23 @@ def retry_alert(alert_id: str, services: Services) -> Alert:
     return alert
 
 
-def progress_when_quiet(alert: Alert, services: Services) -> Progress:
+def progress_when_quiet(
+    alert: Alert,
+    services: Services,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Progress:
     """Return how far a stopped alert is, as soon as no call of it is being made any more.
 
-    Waits for that, but for some seconds at most.
+    Waits for that, but no longer than two seconds.
     """
-    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    deadline = clock() + _LONGEST_WAIT_SECONDS
     if alert.ended_at is None:
         # Until then other instances may not know that it was stopped.
-        time.sleep(REMEMBERED_FOR.total_seconds())
+        sleep(REMEMBERED_FOR.total_seconds())
     progress = progress_of(alert, services)
-    while progress.under_way and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
+    while progress.under_way and clock() < deadline:
+        sleep(_POLL_SECONDS)
         progress = progress_of(alert, services)
     return progress

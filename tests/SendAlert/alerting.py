@@ -38,11 +38,11 @@ BOT = ChannelAccount(id="28:bot", name="News")
 _THREADS = 16
 
 
-class PastClock:
-    """A clock of hours ago, by which all is due as soon as it is on a queue."""
+class Clock:
+    """A clock that a test moves on."""
 
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC) - timedelta(hours=6)
+    def __init__(self, now: datetime) -> None:
+        self.now = now
 
     def __call__(self) -> datetime:
         return self.now
@@ -108,7 +108,8 @@ class Alerting:
         *,
         members: int = 3,
     ) -> None:
-        self.clock = PastClock()
+        # By a clock of hours ago all is due as soon as it is on a queue.
+        self.clock = Clock(datetime.now(UTC) - timedelta(hours=6))
         self.connector_url = connector_url
         self.sending = services
         self.services = replace(services, pacer=self.pacer(services, members))
@@ -139,13 +140,13 @@ class Alerting:
         return with_rate(too_fast - 1)
 
     def know(self, count: int, **fields: Any) -> list[Account]:
-        """Have people be known who have a conversation each; in the order of their keys."""
+        """Cache people who have a conversation each; return them in the order of their keys."""
         people = [self.person(unique("29:user"), **fields) for _ in range(count)]
         make_known(self.services, people)
         return sorted(people, key=lambda each: key_in(self.services, each))
 
     def person(self, user_id: str, **fields: Any) -> Account:
-        told = {
+        known = {
             "channel_id": "msteams",
             "bot": BOT,
             "service_url": f"{self.connector_url}/teams/",
@@ -153,19 +154,19 @@ class Alerting:
             "conversation": OneToOne(f"a:{user_id}"),
             "key": PersonalKey(uuid4().hex, new_key()),
         }
-        return Account(user_id=user_id, **{**told, **fields})
+        return Account(user_id=user_id, **{**known, **fields})
 
     def change(self, person: Account, **fields: Any) -> None:
-        """Have something else be known of a person."""
+        """Change the account of a person."""
         make_known(self.services, [replace(person, **fields)])
 
     def accept(self, **alert: Any) -> Alert:
-        """Accept an alert, to everybody unless told; its first step is on the queue."""
+        """Accept an alert, by default to everybody; its first step is on the queue."""
         to: dict[str, Any] = (
             {} if "recipients" in alert or "audience" in alert else {"audience": {}}
         )
-        said = {} if "activities" in alert else {"activity": {"text": "News"}}
-        body = {**to, **said, **alert}
+        content = {} if "activities" in alert else {"activity": {"text": "News"}}
+        body = {**to, **content, **alert}
         return accept_alert(
             AlertRequest.from_json(body), body.get("id", unique("alert")), self.services
         )
@@ -183,29 +184,38 @@ class Alerting:
         take_step(alert.id, step, services or self.services)
         return self.services.alerts.find(alert.id)
 
-    def said(self) -> list[Step]:
-        """The steps that are to be taken by now, which nobody else takes then."""
-        return [step for step in (envelope.step for envelope in self._flows()) if step is not None]
+    def steps(self, kind: str = "") -> list[Step]:
+        """Take the steps that are due from the queue; return those of a kind, or all.
+
+        A test names the kind where a step of another one, which waits for a second, may be due.
+        """
+        envelopes = (Envelope.model_validate(message["_flow"]) for message in self.queue.take())
+        steps = [envelope.step for envelope in envelopes if envelope.step is not None]
+        return [step for step in steps if kind in ("", step.kind)]
+
+    def take_again(self, alert: Alert, step: Step, **other: Any) -> Alert:
+        """Take a step as it stood on the queue."""
+        return self.take(alert, **step.model_dump(exclude_unset=True), **other)
 
     def run(self, alert: Alert) -> Alert:
-        """Take all steps that are to be taken by now, and those that they lead to."""
-        while steps := self.said():
+        """Take all steps that are due, and those that they lead to."""
+        while steps := self.steps():
             for step in steps:
-                self.take(alert, **step.model_dump(exclude_unset=True))
+                self.take_again(alert, step)
         return self.services.alerts.find(alert.id)
 
     def send(self, **alert: Any) -> Alert:
-        """Send an alert to the end, as far as it comes to one."""
+        """Send an alert to everybody, and count how that ended."""
         return self.finish(self.accept(**alert))
 
     def finish(self, alert: Alert) -> Alert:
-        """Have all be done that is to be done by now, and counted."""
+        """Do all that is due, and count how it ended."""
         self.run(alert)
         self.worker.run()
         return self.take(alert, "close")
 
     def rest(self, alert: Alert) -> Alert:
-        """Have a stopped alert be stopped so long ago that nobody sends anything of it any more."""
+        """Have an alert been stopped so long ago that nobody sends anything of it any more."""
         long_ago = datetime.now(UTC) - timedelta(minutes=1)
 
         def rested(current: Alert) -> Alert:
@@ -231,10 +241,6 @@ class Alerting:
         """How many messages are on a queue."""
         return self.worker.waits(queue)
 
-    def _flows(self) -> Iterator[Envelope]:
-        for message in self.queue.take():
-            yield Envelope.model_validate(message["_flow"])
-
 
 @contextmanager
 def interrupted(
@@ -247,7 +253,7 @@ def interrupted(
 
 
 def make_known(services: Services, people: Iterable[Account]) -> None:
-    """Have people be in the cache, many at a time, and nothing else of them."""
+    """Cache people, many at a time."""
     accounts, keys = Table(services.storage, "accounts"), Table(services.storage, "keys")
 
     def put(person: Account) -> None:
@@ -258,6 +264,17 @@ def make_known(services: Services, people: Iterable[Account]) -> None:
 
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(put, people))
+
+
+def recipients(*user_ids: str, channel_id: str = "msteams") -> list[dict[str, str]]:
+    """People whom an alert names."""
+    return [{"channelId": channel_id, "userId": each} for each in user_ids]
+
+
+def delays(calls: Iterable[str], queue: str = SEND_ALERT) -> list[int]:
+    """For how many seconds messages were hidden when they were put on a queue."""
+    put = [call for call in calls if f"/{queue}/messages" in call and call.startswith("POST")]
+    return [int(call.partition("visibilitytimeout=")[2].partition("&")[0]) for call in put]
 
 
 def key_in(services: Services, person: Account) -> str:

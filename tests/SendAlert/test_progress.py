@@ -1,6 +1,5 @@
 """How far an alert is, page by page."""
 
-import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,49 +23,73 @@ from tests.support.builders import unique
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MEMBERS = ("a" * 32, "b" * 32)
-
-
-@pytest.fixture
-def alert(services):
-    """An alert of four pages of two members each, that were all read."""
-    alert = Alert(
-        unique("alert"),
-        NOW,
-        NOW,
-        fingerprint="",
-        content_key="",
-        next_page=4,
-        found=8,
-        read_share=1.0,
-        is_read=True,
-        started_at=NOW,
-    )
-    assert services.alerts.create(alert)
-    for number in range(4):
-        services.audience_pages.open(a_page(alert, number))
-    return services.alerts.find(alert.id)
+ALERT = Alert(
+    "order-7",
+    NOW,
+    NOW,
+    fingerprint="",
+    content_key="",
+    next_page=4,
+    found=8,
+    read_share=1.0,
+    is_read=True,
+    started_at=NOW,
+)
 
 
 def a_page(alert, number):
     return AudiencePage(alert.id, number, "", "", NOW, MEMBERS, {("host", "tenant"): 2}, share=1.0)
 
 
-def end(services, alert, number, *statuses, **fields):
-    """Have the members of a page be so far."""
-    for member, status in zip(MEMBERS, statuses, strict=False):
-        delivery_id = id_in_alert(alert.id, number, member)
-        services.deliveries.record(
-            Delivery(delivery_id, Status(status), NOW, NOW, alert_id=alert.id, **fields)
-        )
+@pytest.fixture
+def alert(services):
+    """An alert of four pages of two members each, all of which were read."""
+    alert = replace(ALERT, id=unique("alert"))
+    assert services.alerts.create(alert)
+    for number in range(4):
+        services.audience_pages.open(a_page(alert, number))
+    return services.alerts.find(alert.id)
 
 
-def sent(services, alert, *numbers, version=1):
-    for number in numbers:
-        end(services, alert, number, "sent", "sent", alert_version=version, activity_id="1")
+@pytest.fixture
+def change(services, alert):
+    """Changes the alert's row."""
+    return lambda **fields: services.alerts.change(alert.id, lambda now: replace(now, **fields))
 
 
-def closed(services, alert, *, most=40, first=0):
-    return close_pages(services.alerts.find(alert.id), services, limit=most, first=first)
+@pytest.fixture
+def end(services, alert):
+    """Records statuses of the members of a page."""
+
+    def record(number, *statuses, **fields):
+        for member, status in zip(MEMBERS, statuses, strict=False):
+            delivery_id = id_in_alert(alert.id, number, member)
+            services.deliveries.record(
+                Delivery(delivery_id, Status(status), NOW, NOW, alert_id=alert.id, **fields)
+            )
+
+    return record
+
+
+@pytest.fixture
+def sent(end):
+    """Records that the first version was sent to all members of pages."""
+
+    def record(*numbers):
+        for number in numbers:
+            end(number, "sent", "sent", alert_version=1, activity_id="1")
+
+    return record
+
+
+@pytest.fixture
+def closed(services, alert):
+    """Closes the pages that have ended."""
+
+    def close(limit=40, first=0):
+        return close_pages(services.alerts.find(alert.id), services, limit=limit, first=first)
+
+    return close
 
 
 def counts(services, alert):
@@ -74,224 +97,184 @@ def counts(services, alert):
     return {str(name): count for name, count in progress.counts.items() if count}
 
 
-def deliveries_read(calls):
-    return [call for call in calls if call.startswith("GET /deliveries(")]
+def counts_of_pages(services, alert):
+    return [page.counts for page in services.audience_pages.counted_since(alert.id, 0)]
 
 
-def test_what_is_not_recorded_yet_is_accepted(services, alert):
-    end(services, alert, 0, "retrying")
-    page = services.audience_pages.find(alert.id, 0)
+def page_of(services, alert, number=0):
+    page = services.audience_pages.find(alert.id, number)
     assert page is not None
+    return page
 
-    found = deliveries_of(page, alert, services)
 
-    assert {member_of(each.id): each.status for each in found} == {
-        MEMBERS[0]: Status.RETRYING,
-        MEMBERS[1]: Status.ACCEPTED,
+# Deliveries
+
+
+def test_a_member_of_whom_nothing_is_recorded_is_accepted(services, alert, end):
+    end(0, "retrying")
+
+    found = deliveries_of(page_of(services, alert), alert, services)
+
+    assert {each.id: each.status for each in found} == {
+        id_in_alert(alert.id, 0, MEMBERS[0]): Status.RETRYING,
+        id_in_alert(alert.id, 0, MEMBERS[1]): Status.ACCEPTED,
     }
-    assert {each.id for each in found} == {id_in_alert(alert.id, 0, each) for each in MEMBERS}
     assert counts(services, alert) == {"accepted": 7, "retrying": 1}
 
 
-@pytest.mark.parametrize(
-    ("status", "shown"),
-    [
-        ("retrying", "cancelled"),
-        ("accepted", "cancelled"),
-        ("sending", "sending"),
-        ("sent", "sent"),
-        ("permanent-failure", "permanent-failure"),
-        ("expired", "expired"),
-    ],
-)
-def test_what_has_not_begun_of_what_was_stopped_never_will(services, alert, status, shown):
-    end(services, alert, 0, status, status)
-    page = services.audience_pages.find(alert.id, 0)
-    assert page is not None
+def test_deliveries_of_a_stopped_alert_that_have_not_begun_are_cancelled(services, alert, end):
+    end(0, "accepted", "retrying", code="Throttled")
+    end(1, "sending", "sent")
+    end(2, "permanent-failure", "expired", code="BadSyntax")
     stopped = replace(alert, cancelled_at=NOW)
 
-    found = deliveries_of(page, stopped, services)
+    found = [
+        {member_of(each.id): (each.status.value, each.code) for each in deliveries}
+        for deliveries in (
+            deliveries_of(page_of(services, alert, number), stopped, services)
+            for number in range(4)
+        )
+    ]
 
-    assert [each.status for each in found] == [Status(shown)] * 2
+    assert [[page[member] for member in MEMBERS] for page in found] == [
+        [("cancelled", None), ("cancelled", None)],
+        [("sending", None), ("sent", None)],
+        [("permanent-failure", "BadSyntax"), ("expired", "BadSyntax")],
+        [("cancelled", None), ("cancelled", None)],
+    ]
 
 
 # Closing
 
 
-def test_a_page_is_closed_only_when_all_of_it_have_ended(services, alert):
-    sent(services, alert, 0)
-    end(services, alert, 1, "sent", alert_version=1)
-    end(services, alert, 2, "suppressed", "permanent-failure")
-    end(services, alert, 3, "sent", "retrying")
-
-    after = closed(services, alert)
-
-    pages = services.audience_pages.counted_since(alert.id, 0)
-    assert [page.counts for page in pages] == [
-        {"sent": 2, "current": 2},
-        None,
-        {"suppressed": 1, "permanent-failure": 1},
-        None,
-    ]
-    assert (after.closed_pages, after.counts) == (1, {"sent": 2, "current": 2})
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1), (1, 3, 0, 2)])
-def test_counts_add_up_in_whatever_order_pages_end(services, alert, order):
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_counts_add_up_in_whatever_order_pages_end(services, alert, end, closed, order):
     ends = {0: "sent", 1: "suppressed", 2: "expired", 3: "permanent-failure"}
     ended = set()
     for number in order:
-        end(services, alert, number, ends[number], ends[number])
+        end(number, ends[number], "retrying")
+        assert counts_of_pages(services, alert)[number] is None
+        end(number, ends[number], ends[number], posting="again")
         ended.add(number)
 
-        after = closed(services, alert)
+        after = closed()
 
         whole = next(n for n in range(5) if n not in ended)
         assert after.closed_pages == whole
         assert after.counts == {ends[n]: 2 for n in range(whole)}
+        assert counts_of_pages(services, alert)[number] == {ends[number]: 2}
         assert sum(counts(services, alert).values()) == 8
 
     assert counts(services, alert) == dict.fromkeys(ends.values(), 2)
 
 
-def test_counts_add_up_in_any_order_with_any_number_looked_at(services, alert):
-    seed = random.randrange(2**32)
-    dice = random.Random(seed)
-    numbers = [0, 1, 2, 3]
-    dice.shuffle(numbers)
-    for number in numbers:
-        end(services, alert, number, "sent", "suppressed", alert_version=1)
-        closed(services, alert, most=dice.choice([1, 2, 3]))
-    for _ in numbers:
-        after = closed(services, alert, most=1)
-
-    assert (after.closed_pages, after.counts) == (
-        4,
-        {"sent": 4, "suppressed": 4, "current": 4},
-    ), f"seed {seed}"
-
-
-def test_one_that_waits_for_long_holds_up_no_others(services, alert):
-    sent(services, alert, 1, 2, 3)
+def test_a_page_that_is_open_for_long_holds_up_no_others(services, alert, sent, closed):
+    sent(1, 2, 3)
 
     for first in (0, 1, 2, 3):
-        closed(services, alert, most=1, first=first)
+        closed(limit=1, first=first)
 
-    pages = services.audience_pages.counted_since(alert.id, 0)
-    assert [page.counts is not None for page in pages] == [False, True, True, True]
+    assert [each is not None for each in counts_of_pages(services, alert)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
     assert services.alerts.find(alert.id).closed_pages == 0
+    sent(0)
+    assert closed(limit=1).closed_pages == 4
 
 
-def test_what_is_closed_is_not_read_again(services, alert, storage_calls):
-    sent(services, alert, 0, 1, 3)
-    closed(services, alert)
+def test_a_closed_page_is_not_read_again(services, alert, sent, closed, storage_calls):
+    sent(0, 1, 3)
+    closed()
+    services.deliveries.note_change(
+        id_in_alert(alert.id, 0, MEMBERS[0]), 1, "activity-7", recalled=True
+    )
     storage_calls()
 
     assert counts(services, alert) == {"sent": 6, "current": 6, "accepted": 2}
     # Of the page that is still open.
-    assert len(deliveries_read(storage_calls())) == 1
-    closed(services, alert)
-    assert len(deliveries_read(storage_calls())) == 1
+    assert len([call for call in storage_calls() if call.startswith("GET /deliveries(")]) == 1
+    closed()
+    assert len([call for call in storage_calls() if call.startswith("GET /deliveries(")]) == 1
 
 
-def test_what_is_closed_is_frozen(services, alert):
-    sent(services, alert, 0)
-    closed(services, alert)
-
-    services.deliveries.note_change(
-        id_in_alert(alert.id, 0, MEMBERS[0]), 1, "activity-7", recalled=True
-    )
-
-    assert counts(services, alert) == {"sent": 2, "current": 2, "accepted": 6}
-
-
-def test_an_empty_page_is_closed_at_once(services, alert):
+def test_a_page_without_members_is_closed_at_once(services, alert, sent, closed, change):
     services.audience_pages.open(replace(a_page(alert, 4), members=()))
-    services.alerts.change(alert.id, lambda current: replace(current, next_page=5))
-    sent(services, alert, 0, 1, 2, 3)
+    change(next_page=5)
+    sent(0, 1, 2, 3)
 
-    assert closed(services, alert).closed_pages == 5
-
-
-def test_what_has_to_be_changed_is_open_until_the_change_has_ended(services, alert):
-    sent(services, alert, 0, version=1)
-    edited = services.alerts.change(alert.id, lambda current: replace(current, version=2))
-    page = services.audience_pages.find(alert.id, 0)
-    assert page is not None
-    deliveries = deliveries_of(page, edited, services)
-
-    assert closed(services, alert).closed_pages == 0
-    services.deliveries.note_change(deliveries[0].id, 2, "activity-7", recalled=False)
-    assert closed(services, alert).closed_pages == 0
-    # The other change can never be made.
-    changing = Delivery(change_id(deliveries[1], 2), Status.PERMANENT_FAILURE, NOW, NOW)
-    services.deliveries.record(changing)
-
-    assert closed(services, alert).counts == {"sent": 2, "current": 1}
+    assert closed().closed_pages == 5
 
 
-@pytest.mark.parametrize(
-    ("fields", "is_it"),
-    [
-        ({}, True),
-        ({"alert_version": 2}, False),
-        ({"alert_version": None}, True),
-        ({"recalled": True}, False),
-        ({"activity_id": None}, False),
-        ({"status": Status.SENDING}, False),
-        ({"status": Status.CANCELLED}, False),
-    ],
-)
-def test_who_sees_something_else_than_they_shall_has_it_changed(alert, fields, is_it):
-    delivery = Delivery(
-        id_in_alert(alert.id, 0, MEMBERS[0]),
-        Status.SENT,
-        NOW,
-        NOW,
-        activity_id="1",
-        alert_version=1,
-    )
+def test_a_page_is_open_until_the_edits_of_its_copies_have_ended(
+    services, alert, sent, closed, change
+):
+    sent(0, 1)
+    edited = change(version=2)
+    first, second = deliveries_of(page_of(services, alert), edited, services)
 
-    assert needs_change(replace(delivery, **fields), replace(alert, version=2)) is is_it
+    def ends(status):
+        services.deliveries.record(Delivery(change_id(second, 2), status, NOW, NOW, posting=status))
+
+    assert closed().closed_pages == 0
+    services.deliveries.note_change(first.id, 2, "activity-7", recalled=False)
+    ends(Status.RETRYING)
+    assert closed().closed_pages == 0
+    # The other edit can never be made.
+    ends(Status.PERMANENT_FAILURE)
+
+    after = closed()
+    assert (after.closed_pages, after.counts) == (1, {"sent": 2, "current": 1})
 
 
-def test_after_an_edit_everything_is_counted_once_more(services, alert):
-    sent(services, alert, 0, 1, 2, 3)
-    assert closed(services, alert).closed_pages == 4
-    services.alerts.change(
-        alert.id,
-        lambda current: replace(current, version=2, closed_pages=0, counts={}),
-    )
+def test_a_copy_needs_a_change_when_it_can_be_changed_and_is_out_of_date():
+    edited = replace(ALERT, version=2)
+    copy = Delivery("1", Status.SENT, NOW, NOW, activity_id="1", alert_version=1)
 
-    # Nobody sees the new version yet.
+    assert needs_change(copy, edited)
+    assert needs_change(replace(copy, alert_version=None), edited)
+    for fields in (
+        {"alert_version": 2},
+        {"recalled": True},
+        {"activity_id": None},
+        {"status": Status.SENDING},
+    ):
+        assert not needs_change(replace(copy, **fields), edited)
+
+
+def test_after_an_edit_all_is_counted_once_more(services, alert, sent, closed, change):
+    sent(0, 1, 2, 3)
+    assert closed().closed_pages == 4
+    change(version=2, closed_pages=0, counts={})
+
+    # Nobody has the new version yet.
     assert counts(services, alert) == {"sent": 8}
-    assert closed(services, alert).closed_pages == 0
+    assert closed().closed_pages == 0
     for number in range(4):
         for member in MEMBERS:
-            services.deliveries.note_change(
-                id_in_alert(alert.id, number, member), 2, "activity-7", recalled=False
-            )
-    after = closed(services, alert)
+            delivery_id = id_in_alert(alert.id, number, member)
+            services.deliveries.note_change(delivery_id, 2, "activity-7", recalled=False)
+    after = closed()
     assert (after.closed_pages, after.counts) == (4, {"sent": 8, "current": 8})
 
 
-def test_a_page_that_is_reopened_is_counted_once_more(services, alert):
+def test_a_page_that_is_reopened_is_counted_once_more(services, alert, end, closed, change):
     for number in range(4):
-        end(services, alert, number, "permanent-failure", "suppressed", posting="first")
-    closed(services, alert)
-    page = services.audience_pages.find(alert.id, 0)
-    assert page is not None
+        end(number, "permanent-failure", "suppressed", posting="first")
+    closed()
 
-    services.audience_pages.reopen(page)
-    services.alerts.change(alert.id, lambda current: replace(current, closed_pages=0, counts={}))
-    end(services, alert, 0, "sent", posting="again", alert_version=1)
+    services.audience_pages.reopen(page_of(services, alert))
+    change(closed_pages=0, counts={})
+    end(0, "sent", posting="again", alert_version=1)
 
-    after = closed(services, alert)
+    after = closed()
     assert after.closed_pages == 4
     assert after.counts == {"sent": 1, "current": 1, "suppressed": 4, "permanent-failure": 3}
 
 
-def test_what_is_changed_while_pages_are_counted_has_none_of_these_counts(
+def test_counts_are_not_noted_on_an_alert_that_was_changed_meanwhile(
     alerting, app_settings, services
 ):
     alerting.know(1)
@@ -312,44 +295,51 @@ def test_what_is_changed_while_pages_are_counted_has_none_of_these_counts(
 # How far it is
 
 
-def progress(*, at=NOW, total=10, **counted):
+def progress(alert=ALERT, *, seconds=2, total=10, **counted):
     statuses = {name.replace("_", "-"): count for name, count in counted.items()}
-    return lambda alert: Progress(alert, statuses, total, at)
+    return Progress(alert, statuses, total, NOW + timedelta(seconds=seconds))
 
 
-def test_how_much_has_ended_and_how_fast(alert):
-    told = progress(at=NOW + timedelta(seconds=2), sent=3, suppressed=1, sending=2, accepted=4)(
-        alert
-    )
+def test_how_much_has_ended_and_how_fast():
+    shown = progress(sent=3, suppressed=1, sending=2, accepted=4)
 
-    assert (told.ended, told.under_way, told.share, told.rate_per_second) == (4, 2, 0.4, 2.0)
-    assert told.estimated_end == NOW + timedelta(seconds=5)
+    assert (shown.ended, shown.under_way, shown.share, shown.rate_per_second) == (4, 2, 0.4, 2.0)
+    assert shown.estimated_end == NOW + timedelta(seconds=2 + 3)
 
 
-def test_what_has_not_ended_is_never_told_to_have(alert):
-    told = progress(sent=10)(alert)
+def test_an_alert_that_has_not_ended_is_not_shown_as_done():
+    assert progress(sent=10).share == 0.999
+    assert progress(replace(ALERT, ended_at=NOW), sent=3).share == 1.0
+    assert progress(total=0).share == 0.0
 
-    assert told.share == 0.999
-    assert replace(told, alert=replace(alert, ended_at=NOW)).share == 1.0
-    assert progress(total=0)(alert).share == 0.0
+
+def test_after_an_edit_or_a_recall_the_share_is_that_of_the_changed_copies():
+    edited = replace(ALERT, version=2)
+
+    assert progress(edited, sent=6, accepted=4).share == 0.6
+    assert progress(edited, sent=10, current=5).share == 0.5
+    assert progress(replace(edited, recalled_at=NOW), sent=10, recalled=2).share == 0.2
+
+
+def test_the_rate_is_that_of_one_go_up_to_its_end():
+    ended = replace(ALERT, ended_at=NOW + timedelta(seconds=1))
+
+    assert progress(ended, sent=3).rate_per_second == 3.0
+    for not_one_go in ({"version": 2}, {"reopenings": 1}, {"started_at": None}):
+        assert progress(replace(ALERT, **not_one_go), sent=3).rate_per_second is None
+    assert progress(accepted=10).rate_per_second is None
+    assert progress(seconds=0, sent=1).rate_per_second is None
 
 
 @pytest.mark.parametrize(
     "change",
     [{"started_at": None}, {"ended_at": NOW + timedelta(seconds=1)}, {"cancelled_at": NOW}],
 )
-def test_when_it_will_have_ended_is_not_told_of_what_is_not_going_on(alert, change):
-    told = progress(at=NOW + timedelta(seconds=2), sent=3)(replace(alert, **change))
-
-    assert told.estimated_end is None
+def test_only_of_an_alert_that_is_being_sent_the_end_is_estimated(change):
+    assert progress(replace(ALERT, **change), sent=3).estimated_end is None
 
 
-def test_of_what_has_just_begun_nothing_is_guessed(alert):
-    assert progress(accepted=10)(alert).rate_per_second is None
-    assert progress(sent=1)(alert).rate_per_second is None
-
-
-def test_how_many_there_are_is_guessed_while_they_are_read(services, alert):
+def test_the_total_is_estimated_while_the_audience_is_read(services, alert):
     half = replace(alert, is_read=False, read_share=0.5)
 
     assert progress_of(half, services).total == 16
@@ -359,16 +349,16 @@ def test_how_many_there_are_is_guessed_while_they_are_read(services, alert):
 
 
 @pytest.mark.parametrize(
-    ("change", "status"),
-    [({}, "accepted"), ({"cancelled_at": NOW}, "cancelled"), ({"is_read": True}, "expired")],
+    ("change", "expected"),
+    [
+        ({}, {"accepted": 20}),
+        ({"cancelled_at": NOW}, {"cancelled": 20}),
+        ({"is_read": True}, {"accepted": 8, "expired": 12}),
+    ],
 )
-def test_recipients_whom_nobody_has_got_to_are_counted_all_the_same(
-    services, alert, change, status
-):
-    named = replace(alert, **{"is_read": False, "read_share": 0.5, "recipient_count": 20, **change})
+def test_recipients_that_were_not_read_are_counted_all_the_same(services, alert, change, expected):
+    half = replace(alert, **{"is_read": False, "read_share": 0.5, "recipient_count": 20, **change})
 
-    told = progress_of(named, services)
+    shown = progress_of(half, services)
 
-    assert told.total == 20
-    # The members of the pages are accepted, and with the alert cancelled.
-    assert told.counts[status] == 12 + (0 if status == "expired" else 8)
+    assert (shown.total, shown.counts) == (20, expected)

@@ -14,23 +14,14 @@ from SendAlert.triggers import (
     send_alert_from_queue,
     send_alert_http,
 )
-from shared.messages.envelope import SEND_ALERT
+from shared.accounts.account import Account
+from shared.deliveries.delivery import Status
+from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT
+from tests.SendAlert.alerting import recipients
 from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
 
 NEWS = {"audience": {}, "activity": {"text": "News"}}
 LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-STATUSES = (
-    "accepted",
-    "sending",
-    "retrying",
-    "sent",
-    "permanent-failure",
-    "temporary-failure",
-    "technical-failure",
-    "suppressed",
-    "expired",
-    "cancelled",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +35,18 @@ def send(body, **headers):
     return send_alert_http(http_request("POST", body, headers=headers))
 
 
+def send_later():
+    """Send an alert that is due tomorrow; return its id."""
+    return answer_of(send({**NEWS, "sendAt": LATER}))[1]["id"]
+
+
 def ask(function, alert_id, body=b"", **params):
     route = {"id": alert_id}
     return answer_of(function(http_request("GET", body, route=route, params=params)))
+
+
+def listed(**params):
+    return answer_of(list_alerts_http(http_request("GET", params=params)))
 
 
 def test_an_alert_is_accepted_and_says_where_it_is_followed():
@@ -75,9 +75,10 @@ def test_an_alert_is_accepted_and_says_where_it_is_followed():
 
 
 def test_an_alert_without_an_id_gets_one_of_its_own():
-    ids = [answer_of(send(NEWS))[1]["id"] for _ in range(2)]
+    ids = {answer_of(send(NEWS))[1]["id"] for _ in range(2)}
 
-    assert len(set(ids)) == 2
+    assert len(ids) == 2
+    assert {each["id"] for each in listed()[1]["alerts"]} == ids
 
 
 def test_an_idempotency_key_gives_the_id_though_the_answer_was_lost(app):
@@ -92,13 +93,12 @@ def test_an_idempotency_key_gives_the_id_though_the_answer_was_lost(app):
 
     assert first == again == afresh
     assert key not in first[1]["id"]
-    assert len(answer_of(list_alerts_http(http_request("GET")))[1]["alerts"]) == 1
+    assert len(listed()[1]["alerts"]) == 1
 
 
 def test_how_far_an_alert_is_says_all_of_it():
-    recipients = [{"channelId": "slack", "userId": "U1"}, {"channelId": "slack", "userId": "U2"}]
     alert = {
-        "recipients": recipients,
+        "recipients": recipients("U1", "U2", channel_id="slack"),
         "activity": {"text": "News"},
         "topic": "orders",
         "topicName": "Orders",
@@ -106,12 +106,12 @@ def test_how_far_an_alert_is_says_all_of_it():
     }
     accepted = answer_of(send(alert))[1]
 
-    status, told = ask(get_alert_http, accepted["id"])
+    status, shown = ask(get_alert_http, accepted["id"])
 
     assert status == 200
     for time in ("createdAt", "updatedAt"):
-        datetime.fromisoformat(told.pop(time))
-    assert told == {
+        datetime.fromisoformat(shown.pop(time))
+    assert shown == {
         **accepted,
         "status": "scheduled",
         "version": 1,
@@ -119,24 +119,25 @@ def test_how_far_an_alert_is_says_all_of_it():
         "topicName": "Orders",
         "recipients": 2,
         "sendAt": LATER,
-        "counts": {**dict.fromkeys(STATUSES, 0), "accepted": 2},
+        "counts": {**{status.value: 0 for status in Status}, "accepted": 2},
         "total": 2,
         "isEstimate": True,
         "progress": 0.0,
     }
 
 
-def test_whom_an_alert_is_for_is_told():
-    audience = {"interests": ["news"], "channelId": "slack", "locale": "de", "tenantId": "t"}
+@pytest.mark.parametrize(
+    "audience",
+    [{}, {"interests": ["news"], "channelId": "slack", "locale": "de", "tenantId": "t"}],
+)
+def test_the_audience_of_an_alert_is_shown(audience):
     alert_id = answer_of(send({**NEWS, "audience": audience}))[1]["id"]
-    to_all = answer_of(send(NEWS))[1]["id"]
 
     assert ask(get_alert_http, alert_id)[1]["audience"] == audience
-    assert ask(get_alert_http, to_all)[1]["audience"] == {}
 
 
-def test_a_dry_run_is_answered_with_whom_it_would_reach(app):
-    app.accounts.change("slack", "U1", lambda _stored: known("slack", "U1", locale="de"))
+def test_a_dry_run_is_answered_with_how_many_it_would_reach(app):
+    app.accounts.change("slack", "U1", lambda _stored: Account("slack", "U1", locale="de"))
 
     answer = answer_of(send({**NEWS, "dryRun": True}))
 
@@ -148,38 +149,28 @@ def test_a_dry_run_is_answered_with_whom_it_would_reach(app):
         "byLocale": {"de": 1},
     }
     assert answer == (200, reach)
-    assert answer_of(list_alerts_http(http_request("GET"))) == (200, {"alerts": []})
-
-
-def known(channel_id, user_id, **fields):
-    from shared.accounts.account import Account
-
-    return Account(channel_id, user_id, **fields)
+    assert listed() == (200, {"alerts": []})
 
 
 @pytest.mark.parametrize(
     ("body", "status", "fields"),
     [
         (b"not json", 400, ["(body)"]),
-        (b"[]", 400, ["(body)"]),
-        ({}, 400, ["audience"]),
-        ({"audience": {}}, 400, ["activity"]),
         ({**NEWS, "activity": {"text": "${nothing}"}}, 400, ["activity.text"]),
         ({**NEWS, "activity": {"text": "x" * 60_000}}, 413, ["activity.text"]),
         ({**NEWS, "nobody": True}, 400, ["nobody"]),
-        (b" " * 5_000_000, 413, ["(body)"]),
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=["JSON", "placeholder", "size", "field"],
 )
-def test_what_is_wrong_is_named_and_nothing_accepted(body, status, fields):
+def test_an_alert_that_is_wrong_is_refused_and_not_kept(body, status, fields):
     got, problem = answer_of(send(body))
 
     assert (got, problem["code"]) == (status, "InvalidRequest")
     assert [each["field"] for each in problem["errors"]] == fields
-    assert answer_of(list_alerts_http(http_request("GET"))) == (200, {"alerts": []})
+    assert listed() == (200, {"alerts": []})
 
 
-def test_another_alert_with_its_id_is_refused():
+def test_another_alert_with_the_same_id_is_refused():
     alert_id = unique("alert")
     send({**NEWS, "id": alert_id})
 
@@ -188,61 +179,38 @@ def test_another_alert_with_its_id_is_refused():
     assert (status, problem["code"]) == (409, "AlertExists")
 
 
-def test_alerts_are_listed_in_pages():
-    ids = {answer_of(send(NEWS))[1]["id"] for _ in range(3)}
-
-    def page(**params):
-        return answer_of(list_alerts_http(http_request("GET", params=params)))[1]
-
-    found, token = [], None
-    while True:
-        listed = page(pageSize="2", **({"continuationToken": token} if token else {}))
-        found += [each["id"] for each in listed["alerts"]]
-        token = listed.get("continuationToken")
-        if token is None:
-            break
-    assert sorted(found) == sorted(ids)
-    status, problem = answer_of(list_alerts_http(http_request("GET", params={"pageSize": "x"})))
-    assert (status, problem["errors"][0]["field"]) == (400, "pageSize")
-
-
 def test_an_alert_is_edited_cancelled_and_recalled():
-    alert_id = answer_of(send({**NEWS, "sendAt": LATER}))[1]["id"]
+    alert_id = send_later()
 
-    edited = ask(edit_alert_http, alert_id, {"text": "Edited"})
-    retried = ask(retry_alert_http, alert_id)
-    cancelled = ask(cancel_alert_http, alert_id)
-    recalled = ask(recall_alert_http, alert_id)
-
-    assert [status for status, _ in (edited, retried, cancelled, recalled)] == [202, 202, 200, 202]
-    assert [body["status"] for _, body in (edited, retried, cancelled, recalled)] == [
-        "scheduled",
-        "scheduled",
-        "cancelled",
-        "recalled",
+    answers = [
+        ask(edit_alert_http, alert_id, {"text": "Edited"}),
+        ask(retry_alert_http, alert_id),
+        ask(cancel_alert_http, alert_id),
+        ask(recall_alert_http, alert_id),
     ]
-    assert [body["version"] for _, body in (edited, recalled)] == [2, 3]
-    assert edited[1]["current"] == 0
-    assert recalled[1]["recalled"] == 0
-    assert (recalled[1]["progress"], recalled[1]["isEstimate"]) == (1.0, False)
+
+    assert [(status, body["status"], body["version"]) for status, body in answers] == [
+        (202, "scheduled", 2),
+        (202, "scheduled", 2),
+        (200, "cancelled", 2),
+        (202, "recalled", 3),
+    ]
+    edited, recalled = answers[0][1], answers[3][1]
+    assert (edited["current"], recalled["recalled"]) == (0, 0)
+    assert (recalled["progress"], recalled["isEstimate"]) == (1.0, False)
     status, problem = ask(edit_alert_http, alert_id, {"text": "Late"})
     assert (status, problem["code"]) == (409, "AlertOver")
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "(body)"),
+def test_an_edit_that_is_wrong_is_refused():
+    alert_id = send_later()
+
+    for body, field in (
         ({"activity": {"text": 5}}, "activity.text"),
         ({"text": "${nothing}"}, "activity.text"),
-    ],
-)
-def test_what_is_wrong_with_an_edit_is_named(body, field):
-    alert_id = answer_of(send({**NEWS, "sendAt": LATER}))[1]["id"]
-
-    status, problem = ask(edit_alert_http, alert_id, body)
-
-    assert (status, [each["field"] for each in problem["errors"]]) == (400, [field])
+    ):
+        status, problem = ask(edit_alert_http, alert_id, body)
+        assert (status, [each["field"] for each in problem["errors"]]) == (400, [field])
     assert ask(get_alert_http, alert_id)[1]["version"] == 1
 
 
@@ -256,26 +224,36 @@ def test_what_is_wrong_with_an_edit_is_named(body, field):
         recall_alert_http,
     ],
 )
-def test_an_alert_that_nobody_knows_is_not_found(function):
+def test_an_unknown_alert_is_not_found(function):
     status, problem = ask(function, "nothing")
 
     assert (status, problem["code"]) == (404, "UnknownAlert")
-    status, problem = ask(function, "x" * 1025)
-    assert (status, problem["errors"][0]["field"]) == (400, "id")
 
 
-def test_deliveries_are_asked_for_page_by_page():
-    alert_id = answer_of(send({**NEWS, "sendAt": LATER}))[1]["id"]
+def test_an_edit_of_an_unknown_alert_keeps_nothing(storage_calls):
+    storage_calls()
+
+    assert ask(edit_alert_http, "nothing", {"text": "Edited"})[0] == 404
+    assert [call for call in storage_calls() if not call.startswith("GET")] == []
+
+
+def test_lists_name_what_is_wrong_with_their_parameters():
+    alert_id = send_later()
 
     assert ask(list_alert_deliveries_http, alert_id, status="sent") == (200, {"deliveries": []})
-    for params in ({"status": "lost"}, {"continuationToken": "x"}):
-        status, problem = ask(list_alert_deliveries_http, alert_id, **params)
-        assert (status, problem["errors"][0]["field"]) == (400, next(iter(params)))
+    for answer, field in (
+        (ask(list_alert_deliveries_http, alert_id, status="lost"), "status"),
+        (ask(list_alert_deliveries_http, alert_id, continuationToken="x"), "continuationToken"),
+        (listed(pageSize="x"), "pageSize"),
+        (listed(continuationToken="!"), "continuationToken"),
+    ):
+        status, problem = answer
+        assert (status, problem["errors"][0]["field"]) == (400, field)
 
 
 def test_an_alert_from_the_queue_is_accepted_and_then_read_step_by_step(app, queue_reader):
-    app.accounts.change("msteams", "29:alex", lambda _stored: known("msteams", "29:alex"))
-    steps, sends = queue_reader(SEND_ALERT), queue_reader("send-activity")
+    app.accounts.change("msteams", "29:alex", lambda _stored: Account("msteams", "29:alex"))
+    steps, sends = queue_reader(SEND_ALERT), queue_reader(SEND_ACTIVITY)
     steps.clear()
     sends.clear()
 
@@ -290,7 +268,7 @@ def test_an_alert_from_the_queue_is_accepted_and_then_read_step_by_step(app, que
     assert step["_flow"]["step"]["kind"] == "close"
 
 
-def test_an_alert_that_is_wrong_is_poison_with_the_reason(queue_reader):
+def test_an_alert_from_the_queue_that_is_wrong_is_poison_with_the_reason(queue_reader):
     poison = queue_reader(f"{SEND_ALERT}-poison")
     body = {**NEWS, "activity": {"text": "${nothing}"}}
 

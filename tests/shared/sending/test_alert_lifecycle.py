@@ -1,0 +1,438 @@
+"""Accepting, editing and stopping an alert."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.alerts.alert import AlertStatus
+from shared.deliveries.delivery import Status
+from shared.errors import (
+    AlertExistsError,
+    AlertOverError,
+    InvalidRequestError,
+    RequestTooLargeError,
+)
+from shared.messages.envelope import SEND_ACTIVITY, UPDATE_ACTIVITY
+from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
+from shared.settings import Settings
+from shared.wiring import Services
+from tests.SendAlert.alerting import STORAGE, Alerting, recipients, texts, through
+from tests.support.lossy_storage import LossyStorage
+
+NEW_TEXT = {"activity": {"text": "Edited"}}
+LARGE = {"activity": {"text": "x" * 60_000}}
+
+
+@pytest.fixture
+def alerting(services, queue_reader, connector):
+    """Sends alerts whose audience is read in pages of three."""
+    return Alerting(services, queue_reader, connector.url)
+
+
+def later(**time):
+    return (datetime.now(UTC) + timedelta(**time)).isoformat()
+
+
+def status_of(alert):
+    return alert.status(datetime.now(UTC))
+
+
+def is_kept(alerting, key):
+    return alerting.services.queues.large_values.fetch(key) is not None
+
+
+def rows(calls, table, method):
+    return [call for call in calls if call.startswith(f"{method} /{table}")]
+
+
+def send_one_of_two(alerting):
+    """Send an alert to one of two people; return it, and the message to the other."""
+    alerting.know(2)
+    alert = alerting.accept()
+    alerting.run(alert)
+    first, second = alerting.worker.waiting[SEND_ACTIVITY].take()
+    alerting.worker.handle(first)
+    return alert, second
+
+
+# Accepting
+
+
+def test_an_alert_is_accepted_with_all_that_was_asked_for(alerting):
+    alert = alerting.accept(
+        audience={"interests": ["news"], "channelId": "msteams", "locale": "de"},
+        topic="orders",
+        topicName="Orders",
+        sendAt=later(hours=1),
+        expiresAt=later(hours=2),
+        data={"amount": 7},
+        activity={"text": "${name} ${topic} ${amount}"},
+    )
+
+    found = alerting.services.alerts.find(alert.id)
+    assert found == alert
+    assert (found.version, found.next_page, found.recipient_count) == (1, 0, None)
+    assert (found.topic, found.topic_name, found.channel_ids) == ("orders", "Orders", ("msteams",))
+    assert found.audience.interests == ("news",)
+    assert status_of(found) is AlertStatus.SCHEDULED
+    assert alerting.services.alerts.content(found).data == {"amount": 7}
+
+
+def test_accepting_an_alert_reads_nothing_of_its_audience(alerting, storage_calls):
+    alerting.accept()
+    storage_calls()
+
+    alerting.accept()
+
+    calls = storage_calls()
+    assert len(calls) == 3
+    assert not [call for call in calls if "/accounts" in call]
+
+
+@pytest.mark.parametrize(
+    ("alert", "fields"),
+    [
+        ({"activity": {"text": "${topic}"}}, ["activity.text"]),
+        ({"activities": {"en": {"text": "x"}, "de": {"text": "${b}"}}}, ["activities.de.text"]),
+        ({"activities": {"en": {"text": "x"}, "de": LARGE["activity"]}}, ["activities.de.text"]),
+    ],
+)
+def test_an_alert_that_cannot_be_sent_is_refused_and_not_kept(
+    alerting, storage_calls, alert, fields
+):
+    storage_calls()
+
+    with pytest.raises(InvalidRequestError) as caught:
+        alerting.accept(**alert)
+
+    assert [each.field for each in caught.value.field_errors] == fields
+    assert storage_calls() == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "target", "fits"),
+    [
+        ("", {"audience": {}}, False),
+        ("", {"audience": {"channelId": "slack"}}, True),
+        ("", {"recipients": [*recipients("U1", channel_id="slack"), *recipients("29:a")]}, False),
+        ("msteams=300", {"audience": {"channelId": "msteams"}}, True),
+        ("slack=10", {"audience": {"channelId": "slack"}}, False),
+        ("msteams=300,my-own=10", {"audience": {}}, False),
+    ],
+)
+def test_an_activity_has_to_fit_each_channel_that_it_may_go_to(
+    alerting, app_settings, limits, target, fits
+):
+    settings = Settings.from_environment({**app_settings, "LargestActivityKilobytes": limits})
+    alerting.services = replace(alerting.services, settings=settings)
+
+    if fits:
+        alerting.accept(**target, **LARGE)
+    else:
+        with pytest.raises(RequestTooLargeError):
+            alerting.accept(**target, **LARGE)
+
+
+def test_a_topic_that_storage_cannot_hold_is_refused(alerting):
+    with pytest.raises(InvalidRequestError):
+        alerting.accept(topic="\ud83d")
+
+
+def test_an_alert_is_accepted_once(alerting, storage_calls):
+    first = alerting.accept(id="order-7", recipients=recipients("29:alex"))
+    storage_calls()
+
+    assert alerting.accept(id="order-7", recipients=recipients("29:alex")) == first
+
+    # What was kept for the second one.
+    assert len(rows(storage_calls(), "bodies", "DELETE")) == 2
+    with pytest.raises(AlertExistsError):
+        alerting.accept(id="order-7", recipients=recipients("29:mia"))
+    assert len(rows(storage_calls(), "bodies", "DELETE")) == 2
+    assert alerting.services.alerts.find("order-7") == first
+    assert is_kept(alerting, first.content_key)
+    assert is_kept(alerting, first.recipients_key)
+
+
+def test_of_many_who_send_the_same_alert_at_once_one_is_accepted(alerting, connector):
+    people = alerting.know(2)
+    with ThreadPoolExecutor(8) as pool:
+        alerts = list(pool.map(lambda _: alerting.accept(id="order-7"), range(8)))
+
+    assert len({alert.content_key for alert in alerts}) == 1
+    alerting.finish(alerts[0])
+    assert texts(connector) == {(f"a:{each.user_id}", "News"): 1 for each in people}
+
+
+def test_an_alert_is_sent_though_storage_lost_the_answer(alerting, app_settings, connector):
+    [person] = alerting.know(1)
+    services = alerting.services
+    with LossyStorage(app_settings[STORAGE]) as lossy:
+        lossy.lose_answer(lambda call: call.method == "POST" and "/alerts" in call.path)
+        alerting.services = through(lossy, app_settings, services)
+        alert = alerting.accept()
+
+    alerting.services = services
+    alerting.finish(alert)
+
+    assert texts(connector) == {(f"a:{person.user_id}", "News"): 1}
+
+
+def test_an_alert_that_did_not_begin_begins_when_it_is_sent_again(alerting):
+    alert = alerting.accept(id="order-7")
+    alerting.queue.clear()
+
+    alerting.accept(id="order-7")
+    assert [step.kind for step in alerting.steps()] == ["read"]
+
+    alerting.take(alert, "read")
+    alerting.steps()
+    alerting.accept(id="order-7")
+    assert alerting.steps("read") == []
+
+
+# Cancelling
+
+
+def test_a_scheduled_alert_is_cancelled_and_over_at_once(alerting):
+    alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a", "29:b"))
+
+    cancelled = cancel_alert(alert.id, alerting.services)
+
+    assert status_of(cancelled) is AlertStatus.CANCELLED
+    assert cancelled.ended_at == cancelled.cancelled_at
+    assert alerting.counts(alert) == {"cancelled": 2}
+    assert not is_kept(alerting, alert.recipients_key)
+
+
+def test_nothing_more_is_sent_of_a_cancelled_alert(alerting, connector):
+    alert, message = send_one_of_two(alerting)
+
+    cancelled = cancel_alert(alert.id, alerting.services)
+
+    assert alerting.counts(alert) == {"sent": 1, "current": 1, "cancelled": 1}
+    # Somebody may be sending still, who does not know of it.
+    assert alerting.take(alert, "close").ended_at is None
+    alerting.rest(alert)
+    ended = alerting.take(alert, "close")
+    assert ended.counts == {"sent": 1, "current": 1, "cancelled": 1}
+    assert ended.ended_at is not None
+    assert cancelled.ended_at is None
+    fresh = replace(alerting.sending, alerts=Services.of(alerting.sending.settings).alerts)
+    alerting.worker.handle(message, services=fresh)
+    assert len(connector.requests) == 1
+    found = alerting.services.deliveries.page(alert.id, 0)
+    assert {each.status for each in found} == {Status.SENT, Status.CANCELLED}
+
+
+def test_a_cancelled_alert_ends_by_itself(alerting, storage_calls):
+    alerting.know(1)
+    alert = alerting.accept()
+    alerting.run(alert)
+    storage_calls()
+
+    cancel_alert(alert.id, alerting.services)
+
+    [close] = [call for call in storage_calls() if "/send-alert/messages" in call]
+    assert "visibilitytimeout=5" in close
+
+
+def test_an_alert_that_has_ended_is_not_cancelled(alerting):
+    alerting.know(1)
+    alert = alerting.send()
+
+    assert cancel_alert(alert.id, alerting.services) == alert
+    assert status_of(alert) is AlertStatus.DONE
+
+
+# Recalling
+
+
+def test_a_scheduled_alert_is_recalled_and_over_at_once(alerting):
+    alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a"))
+    alerting.queue.clear()
+
+    recalled = recall_alert(alert.id, alerting.services)
+
+    assert status_of(recalled) is AlertStatus.RECALLED
+    assert recalled.ended_at == recalled.recalled_at
+    assert alerting.counts(alert) == {"cancelled": 1}
+    assert alerting.queue.count() == 0
+    assert not is_kept(alerting, alert.recipients_key)
+
+
+def test_a_recall_deletes_the_copies_and_stops_the_rest(alerting, connector):
+    alert, message = send_one_of_two(alerting)
+
+    recalled = recall_alert(alert.id, alerting.services)
+
+    assert (recalled.version, recalled.closed_pages, recalled.ended_at) == (2, 0, None)
+    alerting.run(alert)
+    # What this process knows of the alert may be a second old.
+    fresh = replace(alerting.sending, alerts=Services.of(alerting.sending.settings).alerts)
+    alerting.worker.handle(message, services=fresh)
+    alerting.worker.run()
+    assert [call.method for call in connector.requests] == ["POST", "DELETE"]
+    assert alerting.counts(alert) == {"sent": 1, "cancelled": 1, "recalled": 1}
+
+
+def test_an_alert_is_recalled_once_however_often_that_is_asked_for(alerting, connector):
+    alerting.know(2)
+    alert = alerting.send()
+
+    recalls = [recall_alert(alert.id, alerting.services) for _ in range(2)]
+
+    assert {each.version for each in recalls} == {2}
+    alerting.rest(alert)
+    ended = alerting.finish(alert)
+    assert [call.method for call in connector.requests].count("DELETE") == 2
+    assert ended.ended_at is not None
+    assert alerting.counts(alert) == {"sent": 2, "recalled": 2}
+
+
+# Editing
+
+
+def test_an_edit_is_a_new_version_whose_ends_are_counted_anew(alerting):
+    alerting.know(2)
+    alert = alerting.send()
+
+    edited = edit_alert(alert.id, NEW_TEXT, alerting.services)
+
+    assert (edited.version, edited.ended_at, edited.closed_pages) == (2, None, 0)
+    assert edited.counts == {}
+    assert edited.content_key != alert.content_key
+    assert alerting.counts(alert) == {"sent": 2}
+    ended = alerting.finish(alert)
+    assert ended.counts == {"sent": 2, "current": 2}
+    assert ended.ended_at is not None
+
+
+def test_of_two_edits_the_last_one_holds(alerting, connector):
+    [person] = alerting.know(1)
+    alert = alerting.send()
+
+    for text in ("First", "Second"):
+        edit_alert(alert.id, {"activity": {"text": text}}, alerting.services)
+    ended = alerting.finish(alert)
+
+    assert ended.version == 3
+    edits = [call.json for call in connector.requests if call.method == "PUT"]
+    assert edits[-1]["text"] == "Second"
+    assert edits[-1]["conversation"]["id"] == f"a:{person.user_id}"
+    assert alerting.counts(alert) == {"sent": 1, "current": 1}
+
+
+def test_a_copy_that_is_sent_after_an_edit_is_the_edited_one(alerting, connector):
+    alerting.know(1)
+    alert = alerting.accept()
+    edit_alert(alert.id, NEW_TEXT, alerting.services)
+
+    alerting.run(alert)
+    alerting.worker.run()
+
+    assert [call.json["text"] for call in connector.requests] == ["Edited"]
+    assert alerting.counts(alert) == {"sent": 1, "current": 1}
+
+
+def test_an_edit_without_data_keeps_the_alerts_own(alerting):
+    alert = alerting.accept(activity={"text": "${amount}"}, data={"amount": 7})
+
+    def data_after(edit):
+        edited = edit_alert(alert.id, {"activity": {"text": "${amount}"}, **edit}, services)
+        return services.alerts.content(edited).data
+
+    services = alerting.services
+    assert data_after({}) == {"amount": 7}
+    assert data_after({"data": {"amount": 8}}) == {"amount": 8}
+    assert data_after({}) == {"amount": 8}
+
+
+@pytest.mark.parametrize("edit", [{"activity": {"text": "${amount}"}, "data": {}}, LARGE])
+def test_an_edit_that_cannot_be_sent_changes_nothing(alerting, storage_calls, edit):
+    alert = alerting.accept(
+        recipients=recipients("29:alex"), activity={"text": "${amount}"}, data={"amount": 7}
+    )
+    storage_calls()
+
+    with pytest.raises(InvalidRequestError):
+        edit_alert(alert.id, edit, alerting.services)
+
+    assert [call for call in storage_calls() if not call.startswith("GET")] == []
+    assert alerting.services.alerts.find(alert.id) == alert
+
+
+def test_the_copies_of_a_cancelled_alert_are_edited(alerting, connector):
+    alert, _ = send_one_of_two(alerting)
+    cancel_alert(alert.id, alerting.services)
+    alerting.rest(alert)
+
+    edited = edit_alert(alert.id, NEW_TEXT, alerting.services)
+    assert status_of(edited) is AlertStatus.CANCELLED
+    alerting.finish(alert)
+
+    assert [call.method for call in connector.requests] == ["POST", "PUT"]
+    assert alerting.counts(alert) == {"sent": 1, "cancelled": 1, "current": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [("edit", AlertStatus.CANCELLED), ("recall", AlertStatus.RECALLED)]
+)
+def test_an_alert_that_was_cancelled_before_it_began_stays_over(alerting, change, status):
+    alert = alerting.accept(sendAt=later(days=1))
+    cancel_alert(alert.id, alerting.services)
+
+    if change == "edit":
+        edit_alert(alert.id, NEW_TEXT, alerting.services)
+    else:
+        recall_alert(alert.id, alerting.services)
+    alerting.run(alert)
+
+    ended = alerting.services.alerts.find(alert.id)
+    assert status_of(ended) is status
+    assert ended.ended_at is not None
+
+
+def test_an_edit_of_an_alert_that_has_not_begun_enqueues_no_checks_for_its_end(alerting):
+    alert = alerting.accept(sendAt=later(days=1))
+    edit_alert(alert.id, NEW_TEXT, alerting.services)
+    alerting.run(alert)
+    alerting.queue.clear()
+
+    alerting.take(alert, "change", version=2, is_last=True)
+    alerting.run(alert)
+
+    assert alerting.queue.count() == 0
+
+
+def test_a_recalled_alert_is_not_edited(alerting, storage_calls):
+    alerting.know(1)
+    alert = alerting.send()
+    recalled = recall_alert(alert.id, alerting.services)
+    alerting.run(alert)
+    storage_calls()
+
+    with pytest.raises(AlertOverError):
+        edit_alert(alert.id, NEW_TEXT, alerting.services)
+
+    assert alerting.services.alerts.find(alert.id) == recalled
+    assert alerting.messages(UPDATE_ACTIVITY) == 0
+    assert len(rows(storage_calls(), "bodies", "DELETE")) == 1
+
+
+def test_an_alert_whose_records_are_being_removed_is_not_changed(alerting):
+    alert = alerting.accept()
+    kept_for = timedelta(days=alerting.services.settings.delivery_retention_days)
+    long_ago = datetime.now(UTC) - kept_for
+    alerting.services.alerts.change(
+        alert.id, lambda current: replace(current, started_at=long_ago, is_read=True)
+    )
+
+    with pytest.raises(AlertOverError):
+        edit_alert(alert.id, NEW_TEXT, alerting.services)
+    with pytest.raises(AlertOverError):
+        recall_alert(alert.id, alerting.services)
+
+    assert alerting.services.alerts.find(alert.id).version == 1
