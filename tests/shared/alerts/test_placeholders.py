@@ -1,6 +1,5 @@
 import json
 from collections import ChainMap
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
@@ -61,20 +60,15 @@ def problems_of(value, scope=SCOPE):
 @pytest.mark.parametrize(
     ("text", "filled"),
     [
-        ("${name}", "Alex"),
         ("Hello ${name}!", "Hello Alex!"),
-        ("${name}${name}", "AlexAlex"),
         ("${name}, ${topic}: ${data.amount}", "Alex, orders: 3"),
-        ("${data.order.id}", "A-1"),
         ("${order.id}", "A-1"),
         ("${data.order.2026}", "a year"),
         ("${data.items.0.title}, ${items.1.title}", "First, Second"),
         ("${data.größe_in-cm}", "180"),
         ("[${data.empty}]", "[]"),
         ("$${data.price}", "$1.5"),
-        ("{${name}}", "{Alex}"),
-        ("${name}}", "Alex}"),
-        ("${name}\n${topic}", "Alex\norders"),
+        ("{${name}}\n${topic}}", "{Alex}\norders}"),
     ],
 )
 def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
@@ -86,14 +80,10 @@ def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        (3, "3"),
         (-0.0, "-0.0"),
-        (1.5, "1.5"),
         (1e-7, "1e-07"),
         (123456789012345678901234567890, "123456789012345678901234567890"),
         (True, "true"),
-        (False, "false"),
-        ("3", "3"),
     ],
 )
 def test_a_value_is_written_as_in_json_and_is_text_then(value, written):
@@ -106,7 +96,6 @@ def test_a_value_is_written_as_in_json_and_is_text_then(value, written):
     ("text", "filled"),
     [
         (r"\${name}", "${name}"),
-        (r"\${", "${"),
         (r"\${not a path", "${not a path"),
         (r"\${${name}}", "${Alex}"),
         (r"${name}\${name}${name}", "Alex${name}Alex"),
@@ -121,13 +110,12 @@ def test_one_backslash_makes_a_placeholder_text_and_all_others_stay(text, filled
     assert fill(text) == filled
 
 
-@pytest.mark.parametrize(
-    "text", ["", "$5", "$name", "{name}", "$ {name}", "$\\{name}", r"C:\$", "$"]
-)
-def test_all_else_is_text(text):
-    require_fillable(text, {})
+def test_all_else_is_text_and_not_copied():
+    values: list[Any] = ["", "$5", "{name}", "$ {name}", "$\\{name}", r"C:\$", "$"]
+    for value in (*values, None, True, 5, 1.5, [], {}, [[{"a": ["b"]}]]):
+        require_fillable(value, {})
 
-    assert fill(text) is text
+        assert fill(value, {}) is value
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
@@ -159,13 +147,6 @@ def test_only_strings_are_filled_in_and_never_names():
     }
 
 
-@pytest.mark.parametrize("value", [None, True, 5, 1.5, "text", [], {}, [[{"a": ["b"]}]]])
-def test_what_has_no_placeholders_is_not_copied(value):
-    require_fillable(value, {})
-
-    assert fill(value, {}) is value
-
-
 def test_only_what_leads_to_a_placeholder_is_copied_and_the_rest_shared():
     value: Any = {"before": {"a": [1]}, "list": [{"b": "c"}, {"text": "${name}"}], "after": ["$5"]}
     original = json.loads(json.dumps(value))
@@ -189,20 +170,6 @@ def test_each_filling_is_its_own():
     assert template.fill({"name": "Kim"}) == {"list": ["Kim"]}
 
 
-def test_many_threads_can_fill_one_template():
-    template = template_of({"text": "${name} ${name}", "list": [{"text": "${data.amount}"}]})
-
-    def filled(number):
-        return template.fill({"name": f"n{number}", "data": {"amount": number}})
-
-    with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(filled, range(500)))
-
-    assert results == [
-        {"text": f"n{number} n{number}", "list": [{"text": str(number)}]} for number in range(500)
-    ]
-
-
 def test_nesting_goes_as_deep_as_a_request_may():
     value: Any = "${deep.value}"
     for level in range(99):
@@ -224,91 +191,49 @@ def test_a_path_goes_as_deep_as_a_request_may():
     assert fill("${" + ".".join("a" * 99) + "}", value) == "found"
 
 
-def test_who_calls_decides_what_a_name_means():
-    data = {"name": "of the data"}
-    scope = {**data, "name": "", "data": data}
-
-    assert fill("[${name}] [${data.name}]", scope) == "[] [of the data]"
-
-
-@pytest.mark.parametrize("kind", [dict, MappingProxyType, ChainMap])
-def test_a_scope_is_any_mapping(kind):
-    assert fill("${data.amount}", kind({"data": {"amount": 3}})) == "3"
+def test_a_scope_is_any_mapping():
+    for kind in (MappingProxyType, ChainMap):
+        assert fill("${data.amount}", kind({"data": {"amount": 3}})) == "3"
 
 
 @pytest.mark.parametrize(
     "inside",
-    [
-        "",
-        " ",
-        " name",
-        "name ",
-        "name\n",
-        ".name",
-        "name.",
-        "a..b",
-        "items[0]",
-        "name + 'x'",
-        "toUpper(name)",
-        "json('{}",
-        "$root",
-        "@name",
-        "a/b",
-        "a:b",
-        "{name",
-        "${name",
-        "\ud83d",
-        "🙂",
-    ],
+    ["", " name", "name\n", ".name", "name.", "a..b", "items[0]", "f(name)", "a/b", "{name", "🙂"],
 )
 def test_what_is_no_path_is_refused_and_not_repeated(inside):
-    text = f"ab ${{{inside}}}"
-
-    [(field, message)] = problems_of({"text": text})
-
-    assert field == "activity.text"
-    assert message == (
+    problem = (
         "has a ${ at character 4 that holds no path such as data.items.0.title; "
         "write \\${ where it is to be text"
     )
-    with pytest.raises(InvalidRequestError, match="holds no path"):
-        template_of(text)
+
+    assert problems_of({"text": f"ab ${{{inside}}}"}) == [("activity.text", problem)]
 
 
-@pytest.mark.parametrize("text", ["${", "${name", "${name ${topic", "${name\\"])
-def test_what_is_not_closed_is_refused(text):
-    [(_, message)] = problems_of(text)
+def test_what_is_not_closed_is_refused():
+    for text in ("${", "${name", "${name ${topic", "${name\\"):
+        [(_, message)] = problems_of(text)
 
-    assert message == (
-        "has a ${ at character 1 that is never closed; write \\${ where it is to be text"
-    )
+        assert message == (
+            "has a ${ at character 1 that is never closed; write \\${ where it is to be text"
+        )
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "unknown",
-        "data.unknown",
         "Name",
-        "data.name",
         "name.length",
-        "name.0",
         "amount.real",
         "nothing.more",
         "__class__",
-        "data.__class__",
-        "data.__class__.__init__",
-        "name.__class__",
         "items.__len__",
-        "keys",
         "data.items.2",
         "data.items.-1",
         "data.items.00",
         "data.items.1_0",
         "data.items.\u0660",
-        "data.items.first",
         "data.items." + "9" * 5000,
-        "0",
     ],
     ids=lambda path: path[:24],
 )
@@ -323,13 +248,7 @@ def test_an_unknown_path_is_refused_by_name(path):
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [
-        ("nothing", "null"),
-        ("data.nothing", "null"),
-        ("data.items", "a list"),
-        ("data.items.0", "an object"),
-        ("data", "an object"),
-    ],
+    [("nothing", "null"), ("data.items", "a list"), ("data.items.0", "an object")],
 )
 def test_what_cannot_stand_within_text_is_refused(path, kind):
     message = f"has ${{{path}}}, which is {kind}, not text, a number, true or false"
