@@ -74,7 +74,7 @@ def read_batch(
 ) -> Batch:
     """Return the next members of an alert's audience after a place, at most ``limit``.
 
-    ``recipients`` are the channel and user ids of the people whom the alert names, if it names any.
+    ``recipients`` are the channel and user ids of the people that the alert names, if any.
     A ``page`` that was recorded before is read again: those of its members who are still there.
     """
     if alert.recipient_count is not None:

@@ -138,7 +138,7 @@ class AlertRequest(ContentBody):
 
     @property
     def named(self) -> list[tuple[str, str]]:
-        """The channel and user ids of the people whom it names, each once."""
+        """The channel and user ids of the people that it names, each once."""
         recipients = self.recipients or ()
         named = {(each.channel_id, canonical_id(each.user_id)): each for each in recipients}
         return [(each.channel_id, each.user_id) for each in named.values()]

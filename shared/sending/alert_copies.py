@@ -16,7 +16,7 @@ _MOMENT_SECONDS = 1.0
 
 
 @dataclass
-class Delivered:
+class AlertCopy:
     """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
     An edit sets the id that the copy has afterwards.
@@ -40,7 +40,7 @@ class Delivered:
 @contextmanager
 def changing(
     alert_id: str, change: AlertChange, services: Services, *, recalls: bool
-) -> Iterator[Delivered]:
+) -> Iterator[AlertCopy]:
     """Hold a copy of an alert while it is edited or recalled, and record the change at the end.
 
     Each change brings the alert as it is now, so later ones may have nothing to do: these raise
@@ -58,19 +58,18 @@ def changing(
         underway.retry_after_seconds = _MOMENT_SECONDS
         raise underway
     try:
-        delivered = _delivered(alert_id, change, services)
-        if recalls != (delivered.alert.recalled_at is not None):
+        copy = _outdated_copy(alert_id, change, services)
+        if recalls != (copy.alert.recalled_at is not None):
             raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
-        yield delivered
-        version = delivered.alert.version
+        yield copy
         services.deliveries.note_change(
-            change.delivery_id, version, delivered.activity_id, recalled=recalls
+            change.delivery_id, copy.alert.version, copy.activity_id, recalled=recalls
         )
     finally:
         services.leases.release(lease)
 
 
-def _delivered(alert_id: str, change: AlertChange, services: Services) -> Delivered:
+def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> AlertCopy:
     alert = services.alerts.current(alert_id, version=change.version)
     delivery = services.deliveries.find(change.delivery_id)
     if delivery.recalled or (delivery.alert_version or 0) >= alert.version:
@@ -81,4 +80,4 @@ def _delivered(alert_id: str, change: AlertChange, services: Services) -> Delive
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
     # The copy is in the conversation that it was sent into, even if the person has another one now.
     target = target_account(stored.account, services, conversation_id=to.conversation_id)
-    return Delivered(target, delivery.activity_id, alert, stored.account)
+    return AlertCopy(target, delivery.activity_id, alert, stored.account)

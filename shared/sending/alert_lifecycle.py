@@ -30,7 +30,7 @@ def create_alert(
     """Keep a new alert, whatever the size of its audience, and begin it.
 
     ``content`` is the JSON of what it says; ``recipients`` are the channel and user ids of the
-    people whom it names, if it names any. The same alert with the same id is created once.
+    people that it names, if any. The same alert with the same id is created once.
 
     Raises InvalidRequestError when any activity of it cannot be sent, and AlertExistsError when
     another alert has the id.

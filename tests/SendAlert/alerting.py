@@ -1,4 +1,4 @@
-"""Alerts, step by step, and the people whom they are for."""
+"""Alerts, step by step, and the people that they are for."""
 
 import itertools
 from collections import Counter
@@ -267,7 +267,7 @@ def make_known(services: Services, people: Iterable[Account]) -> None:
 
 
 def recipients(*user_ids: str, channel_id: str = "msteams") -> list[dict[str, str]]:
-    """People whom an alert names."""
+    """People that an alert names."""
     return [{"channelId": channel_id, "userId": each} for each in user_ids]
 
 

@@ -110,7 +110,7 @@ def page_of(services, alert, number=0):
 # Deliveries
 
 
-def test_a_member_of_whom_nothing_is_recorded_is_accepted(services, alert, end):
+def test_a_member_without_a_record_is_accepted(services, alert, end):
     end(0, "retrying")
 
     found = deliveries_of(page_of(services, alert), alert, services)

@@ -1,4 +1,4 @@
-"""What was delivered of an alert, held while it is edited or recalled."""
+"""The copies of an alert, held while they are edited or recalled."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,6 @@ from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
     ForgottenRecipientError,
-    OnQueue,
     UnknownAlertError,
     UnknownDeliveryError,
 )
@@ -24,19 +23,18 @@ from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-BOT = ChannelAccount(id="28:bot")
 
 
 @pytest.fixture
 def person(services):
-    """Somebody who has told their name and language, and has a conversation."""
+    """Somebody whose name and language are known, and who has a conversation."""
     user_id = unique("29:alex")
     account = Account(
         "msteams",
         user_id,
         name="Alex",
         locale="de-AT",
-        bot=BOT,
+        bot=ChannelAccount(id="28:bot"),
         service_url="https://smba.example.com/teams/",
         tenant_id="tenant",
         conversation=OneToOne("a:1"),
@@ -47,10 +45,10 @@ def person(services):
 @pytest.fixture
 def alert(services):
     """An alert that was edited once, in two languages."""
-    said = {
+    content = {
         "activities": {"en": {"text": "Hello ${name}"}, "de": {"text": "Hallo ${name}, ${topic}"}}
     }
-    content_key = services.alerts.keep(said, None)
+    content_key = services.alerts.keep(content, None)
     alert = Alert(
         unique("alert"), NOW, NOW, fingerprint="", content_key=content_key, topic="t", version=2
     )
@@ -60,7 +58,7 @@ def alert(services):
 
 @pytest.fixture
 def deliver(services, alert, person):
-    """Records what was delivered to the person, in the first version unless told."""
+    """Records a copy that was sent to the person, by default in the first version."""
 
     def record(**fields):
         to = Destination("msteams", "", None, "a:1", person.user_id, person.key)
@@ -83,15 +81,27 @@ def deliver(services, alert, person):
     return record
 
 
-def change_of(delivery, version=2):
-    return AlertChange(delivery_id=delivery.id, version=version)
+@pytest.fixture
+def change(services, alert):
+    """Edits or recalls the copy of a delivery, for the second version unless told."""
+
+    def begin(delivery, version=2, *, recalls=False):
+        asked = AlertChange(delivery_id=delivery.id, version=version)
+        return changing(alert.id, asked, services, recalls=recalls)
+
+    return begin
 
 
-def refused(alert, change, services, error):
-    """The error of a change that never comes to what it would do."""
-    with pytest.raises(error) as caught, changing(alert.id, change, services, recalls=False):
-        raise AssertionError("nothing is to be changed")
-    return caught.value
+@pytest.fixture
+def refused(change):
+    """Checks that a change ends with an error before anything is changed; returns the error."""
+
+    def check(error, *which, **how):
+        with pytest.raises(error) as caught, change(*which, **how):
+            raise AssertionError("nothing is to be changed")
+        return caught.value
+
+    return check
 
 
 def new_version(services, alert, **fields):
@@ -101,123 +111,117 @@ def new_version(services, alert, **fields):
     return services.alerts.change(alert.id, changed)
 
 
-def test_where_it_is_and_what_it_is_to_say_is_handed_out(services, alert, deliver, person):
+def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
+    services, deliver, person, change
+):
     delivery = deliver()
 
-    with changing(alert.id, change_of(delivery), services, recalls=False) as delivered:
-        says = delivered.says(services)
-
-    assert delivered.activity_id == "activity-1"
-    assert delivered.account == person
-    conversation = delivered.target.conversation
-    assert conversation is not None
-    assert conversation.id == "a:1"
-    assert conversation.service_url == "https://smba.example.com/teams/"
-    assert (says.text, says.locale) == ("Hallo Alex, t", "de")
-
-
-def test_in_the_end_it_is_noted_what_the_person_sees(services, alert, deliver):
-    delivery = deliver()
-
-    with changing(alert.id, change_of(delivery), services, recalls=False):
+    with change(delivery) as copy:
+        says = copy.says(services)
         assert services.deliveries.find(delivery.id).alert_version == 1
 
+    assert (copy.activity_id, copy.account) == ("activity-1", person)
+    assert copy.target.conversation is not None
+    assert copy.target.conversation.id == "a:1"
+    assert copy.target.conversation.service_url == "https://smba.example.com/teams/"
+    assert (says.text, says.locale) == ("Hallo Alex, t", "de")
     noted = services.deliveries.find(delivery.id)
     assert (noted.alert_version, noted.recalled, noted.status) == (2, False, Status.SENT)
-    assert noted.destination.user_id == delivery.destination.user_id
+    assert noted.destination.user_id == person.user_id
 
 
-def test_of_what_was_recalled_the_person_sees_nothing(services, alert, deliver):
+def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, refused):
     delivery = deliver()
+    refused(AlreadyDoneError, delivery, recalls=True)
     new_version(services, alert, recalled_at=NOW)
 
-    with changing(alert.id, change_of(delivery, 3), services, recalls=True):
+    with change(delivery, 3, recalls=True):
         pass
 
     noted = services.deliveries.find(delivery.id)
     assert (noted.alert_version, noted.recalled) == (3, True)
 
 
-def test_what_was_not_changed_in_the_end_is_not_noted(services, alert, deliver):
+def test_an_edit_of_a_recalled_alert_is_left_to_the_recall(services, alert, deliver, refused):
+    delivery = deliver()
+    new_version(services, alert, recalled_at=NOW)
+
+    refused(AlreadyDoneError, delivery, 3)
+
+
+def test_a_change_that_failed_is_not_recorded_and_holds_up_nobody(services, deliver, change):
     delivery = deliver()
 
-    with (
-        pytest.raises(ZeroDivisionError),
-        changing(alert.id, change_of(delivery), services, recalls=False),
-    ):
+    with pytest.raises(ZeroDivisionError), change(delivery):
         raise ZeroDivisionError
 
     assert services.deliveries.find(delivery.id).alert_version == 1
-    # And nobody waits for who failed.
-    with changing(alert.id, change_of(delivery), services, recalls=False):
+    with change(delivery):
         pass
 
 
-def test_the_newest_version_is_brought_and_what_comes_after_it_is_done_already(
-    services, alert, deliver
+def test_a_change_brings_the_newest_version_and_earlier_ones_are_done_then(
+    services, alert, deliver, change, refused
 ):
     delivery = deliver()
     services.alerts.current(alert.id)
     content_key = services.alerts.keep({"activity": {"text": "Newest"}}, None)
     new_version(services, alert, content_key=content_key)
 
-    # It knows of version 3, which this process has not heard of yet.
-    with changing(alert.id, change_of(delivery, 3), services, recalls=False) as delivered:
-        assert delivered.says(services).text == "Newest"
+    # The change is for version 3, which this process does not know yet.
+    with change(delivery, 3) as copy:
+        assert copy.says(services).text == "Newest"
 
     assert services.deliveries.find(delivery.id).alert_version == 3
-    for version in (2, 3):
-        error = refused(alert, change_of(delivery, version), services, AlreadyDoneError)
-        assert error.on_queue is OnQueue.DONE
+    refused(AlreadyDoneError, delivery, 2)
+    refused(AlreadyDoneError, delivery, 3)
 
 
-@pytest.mark.parametrize(
-    "seen", [{"alert_version": 2}, {"alert_version": 7}, {"recalled": True}], ids=str
-)
-def test_who_sees_what_they_shall_has_nothing_changed(services, alert, deliver, seen):
-    delivery = deliver(**seen)
-
-    refused(alert, change_of(delivery), services, AlreadyDoneError)
+@pytest.mark.parametrize("seen", [{"alert_version": 7}, {"recalled": True}], ids=str)
+def test_a_copy_that_is_not_out_of_date_is_not_changed(deliver, refused, seen):
+    refused(AlreadyDoneError, deliver(**seen))
 
 
-def test_while_somebody_changes_it_nobody_else_does(services, alert, deliver):
-    delivery = deliver()
+def test_one_change_of_a_copy_is_made_at_a_time(services, deliver, change, refused):
+    one, other = deliver(), deliver(id=id_in_alert("another", 0, "b" * 32))
 
-    with changing(alert.id, change_of(delivery), services, recalls=False):
-        error = refused(alert, change_of(delivery), services, DeliveryUnderWayError)
+    with change(one), change(other):
+        error = refused(DeliveryUnderWayError, one)
 
-    assert error.on_queue is OnQueue.WAIT
     assert error.retry_after_seconds == 1.0
-    refused(alert, change_of(delivery), services, AlreadyDoneError)
-
-
-def test_one_persons_change_does_not_wait_for_another_ones(services, alert, deliver):
-    one, other = deliver(), deliver(id=id_in_alert(alert.id, 0, "b" * 32))
-
-    with (
-        changing(alert.id, change_of(one), services, recalls=False),
-        changing(alert.id, change_of(other), services, recalls=False),
-    ):
-        pass
-
     assert services.deliveries.find(other.id).alert_version == 2
 
 
-def test_who_was_forgotten_has_nothing_changed(services, alert, deliver, person):
+def test_who_died_while_changing_a_copy_holds_up_nobody_for_long(
+    services, deliver, change, refused
+):
+    delivery = deliver()
+    app_id = services.settings.app_id
+    held = services.leases.acquire("change", app_id, delivery.id, seconds=60)
+
+    refused(DeliveryUnderWayError, delivery)
+    row = services.storage.table("leases").get_entity(held.key, "lease")
+    row["until"] = datetime.now(UTC) - timedelta(seconds=1)
+    services.storage.table("leases").update_entity(row)
+
+    with change(delivery):
+        pass
+    assert services.deliveries.find(delivery.id).alert_version == 2
+
+
+def test_the_copy_of_a_forgotten_person_is_not_changed(services, deliver, person, refused):
     delivery = deliver()
     erase("msteams", person.user_id, services.accounts, services.conversations)
 
-    error = refused(alert, change_of(delivery), services, ForgottenRecipientError)
-
-    assert error.on_queue is not OnQueue.COUNT
+    refused(ForgottenRecipientError, delivery)
 
 
-@pytest.mark.parametrize("lacks", [{"destination": None}, {"activity_id": None}])
-def test_what_nobody_can_find_is_not_changed(services, alert, deliver, lacks):
-    refused(alert, change_of(deliver(**lacks)), services, ForgottenRecipientError)
+@pytest.mark.parametrize("lacks", ["destination", "activity_id"])
+def test_a_copy_that_nobody_can_find_is_not_changed(deliver, refused, lacks):
+    refused(ForgottenRecipientError, deliver(**{lacks: None}))
 
 
-def test_it_stays_in_the_conversation_that_it_was_sent_into(services, alert, deliver, person):
+def test_a_copy_stays_in_the_conversation_that_it_was_sent_into(services, deliver, person, change):
     delivery = deliver()
     services.accounts.change(
         "msteams",
@@ -225,28 +229,15 @@ def test_it_stays_in_the_conversation_that_it_was_sent_into(services, alert, del
         lambda stored: stored.account.with_conversation(OneToOne("a:2")),
     )
 
-    with changing(alert.id, change_of(delivery), services, recalls=False) as delivered:
-        assert delivered.target.destination.conversation_id == "a:1"
+    with change(delivery) as copy:
+        assert copy.target.destination.conversation_id == "a:1"
 
 
-def test_a_delivery_or_an_alert_that_nobody_knows_is_unknown(services, alert, deliver):
-    delivery = deliver()
-
-    refused(alert, AlertChange(delivery_id="nothing", version=2), services, UnknownDeliveryError)
-    nothing = replace(alert, id="nothing")
-    refused(nothing, change_of(delivery), services, UnknownAlertError)
-
-
-def test_who_died_while_changing_it_holds_up_nobody_for_long(services, alert, deliver):
-    delivery = deliver()
-    app_id = services.settings.app_id
-    held = services.leases.acquire("change", app_id, delivery.id, seconds=60)
-
-    refused(alert, change_of(delivery), services, DeliveryUnderWayError)
-    row = services.storage.table("leases").get_entity(held.key, "lease")
-    row["until"] = datetime.now(UTC) - timedelta(seconds=1)
-    services.storage.table("leases").update_entity(row)
-
-    with changing(alert.id, change_of(delivery), services, recalls=False):
-        pass
-    assert services.deliveries.find(delivery.id).alert_version == 2
+def test_an_unknown_delivery_or_alert_is_told_as_such(services, deliver, refused):
+    refused(UnknownDeliveryError, replace(deliver(), id="nothing"))
+    change = AlertChange(delivery_id=deliver().id, version=2)
+    with (
+        pytest.raises(UnknownAlertError),
+        changing("nothing", change, services, recalls=False),
+    ):
+        raise AssertionError("nothing is to be changed")
