@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from local import alert, host, openapi, redrive, run, send
+from local import alert, host, redrive, run, send
 
-COMMANDS = (alert, host, openapi, redrive, run, send)
+COMMANDS = (alert, host, redrive, run, send)
 
 
 def main() -> int:
