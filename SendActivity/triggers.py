@@ -7,7 +7,8 @@ import azure.functions as func
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
 from shared.idempotency import Answer
-from shared.messages.envelope import SEND_ACTIVITY, Handled, QueuedMessage
+from shared.messages.envelope import SEND_ACTIVITY
+from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json
 from shared.triggers.queue import queue_function
@@ -35,9 +36,9 @@ def _send(request: func.HttpRequest) -> Answer:
         }
     )
     sent = send_activity(asked, services())
-    if sent.id is None:
+    if sent.activity_id is None:
         return Answer({}, HTTPStatus.ACCEPTED)
-    return Answer({"id": sent.id}, HTTPStatus.CREATED)
+    return Answer({"id": sent.activity_id}, HTTPStatus.CREATED)
 
 
 @send_activity_blueprint.function_name("SendActivityFromQueue")

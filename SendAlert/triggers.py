@@ -20,7 +20,8 @@ from SendAlert.service import (
 )
 from shared.alerts.alert import Alert
 from shared.idempotency import Answer, id_for_key
-from shared.messages.envelope import SEND_ALERT, QueuedMessage
+from shared.messages.envelope import SEND_ALERT
+from shared.messages.queued_message import QueuedMessage
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, page_response, path_id, read_json

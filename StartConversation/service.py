@@ -2,32 +2,31 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from shared import json_text
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.accounts.store import StoredAccount
 from shared.connector.channel_features import TEAMS, require_start_supported
-from shared.connector.errors import ConnectorError, unsupported
 from shared.deliveries.delivery import Destination
 from shared.errors import (
-    ConversationNotSupportedError,
     ConversationStartingError,
     FieldError,
-    GroupConversationNotSupportedError,
     InvalidRequestError,
     StorageRefusedError,
     StorageUnavailableError,
 )
-from shared.messages.envelope import QueuedMessage, Sent
+from shared.messages.queued_message import QueuedMessage, Sent, UnsentError, addressed
 from shared.sending.connector_call import Turn, take_turn
 from shared.sending.outgoing_activity import outgoing, require_size
-from shared.sending.welcome import require_welcome
-from shared.wire_models import ChannelAccount
+from shared.sending.recipient import FoundRecipient, require_wanted
+from shared.storage.leases import Lease
 from shared.wiring import Services
 from StartConversation.request import StartRequest
+from StartConversation.start import Start, completed
 
 _logger = logging.getLogger(__name__)
 
@@ -41,41 +40,14 @@ _LONGEST_POLL_SECONDS = 1.0
 class StartedConversation:
     """A conversation, and the activity that it was started with or that was sent into it.
 
-    ``from_cache`` tells that nothing was sent: the conversation was there already.
+    ``from_cache`` tells that nothing was sent: the conversation was there already. ``message`` is
+    the queue's message as it is now.
     """
 
     conversation: Conversation
     activity_id: str | None
     from_cache: bool = False
-
-
-@dataclass(frozen=True)
-class _Start:
-    """A request with what the cached account and the settings add to it."""
-
-    request: StartRequest
-    channel_id: str
-    service_url: str
-    bot: ChannelAccount | None
-    tenant_id: str | None
-    account: Account | None
-
-    @property
-    def destination(self) -> Destination:
-        """Where the call of the start goes."""
-        is_group = self.request.is_group
-        return Destination(
-            channel_id=self.channel_id,
-            service_url=self.service_url,
-            tenant_id=self.tenant_id,
-            user_id=None if is_group else self.request.members[0].id,
-            key=self.account.key if self.account and not is_group else None,
-        )
-
-    @property
-    def existing(self) -> OneToOne | None:
-        """The one-to-one conversation that the bot already has with this member."""
-        return self.account.conversation if self.account else None
+    message: QueuedMessage | None = None
 
 
 def start_conversation(
@@ -93,17 +65,25 @@ def start_conversation(
     """
     channel_id = request.channel_id or services.settings.default_channel_id
     _require_possible(request, channel_id, services)
-    if request.is_group or request.start_new:
-        start = _completed(request, channel_id, services)
-        return _start(start, services, _turn(start.destination, start, services, message), message)
-    return _start_once(request, channel_id, services, wait_seconds, message)
+    start = completed(request, channel_id, services)
+    with addressed(message, start.destination) as message:
+        if start.existing is not None:
+            return _continue(start, start.existing, services, message)
+        # The lease covers the call alone, not the wait for a turn or a slow token before it.
+        turn = _turn(start, start.destination, services, message)
+        if not start.is_once:
+            return _start(start, turn, services)
+        with _leased(start, services, wait_seconds) as start:
+            if start.existing is not None:
+                return _continue(start, start.existing, services, turn.message)
+            return _start(start, turn, services)
 
 
 def start_queued_conversation(message: QueuedMessage, services: Services) -> Sent:
     """Start the conversation that a queue's message asks for."""
     request = StartRequest.from_json(message.request)
     started = start_conversation(request, services, wait_seconds=0, message=message)
-    return Sent(started.activity_id)
+    return Sent(started.activity_id, started.message)
 
 
 def _require_possible(request: StartRequest, channel_id: str, services: Services) -> None:
@@ -124,56 +104,20 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
     json_text.require_size(request.to_json(), most_bytes)
 
 
-def _completed(request: StartRequest, channel_id: str, services: Services) -> _Start:
-    settings = services.settings
-    stored = services.accounts.get(channel_id, request.members[0].id) if request.members else None
-    account = stored.account if stored else None
-    default_bot_id = settings.bot_id(channel_id)
-    bot = account.bot if account and account.bot else None
-    if bot is None and default_bot_id:
-        bot = ChannelAccount(id=default_bot_id)
-    if request.bot is not None:
-        bot = _named(request.bot, bot)
-    tenant_id = request.tenant_id or (account.tenant_id if account else None)
-    if tenant_id is None and channel_id == TEAMS:
-        tenant_id = settings.tenant_id or None
-    return _Start(
-        request=request,
-        channel_id=channel_id,
-        service_url=request.service_url
-        or (account.service_url if account and account.service_url else "")
-        or settings.service_url(channel_id),
-        bot=bot,
-        tenant_id=tenant_id,
-        account=account,
-    )
+@contextmanager
+def _leased(start: Start, services: Services, wait_seconds: float) -> Iterator[Start]:
+    """Hold the lease on starting a conversation, or wait for whoever holds it.
 
-
-def _start_once(
-    request: StartRequest,
-    channel_id: str,
-    services: Services,
-    wait_seconds: float,
-    message: QueuedMessage | None,
-) -> StartedConversation:
+    Yields the start as it is then: somebody else may have started the conversation. Raises
+    ConversationStartingError after ``wait_seconds``.
+    """
     deadline = time.monotonic() + wait_seconds
     poll_seconds = _FIRST_POLL_SECONDS
-    turn: Turn | None = None
-    while True:
-        start = _completed(request, channel_id, services)
-        if start.existing:
-            return _continue(start, start.existing, services, message)
-        # The lease shall cover the call alone, not the wait for a turn or a slow token before it.
-        turn = turn or _turn(start.destination, start, services, message)
-        lease = services.leases.acquire(
-            "start",
-            services.settings.app_id,
-            channel_id,
-            start.account.user_id if start.account else request.members[0].id,
-            seconds=services.settings.lease_seconds,
-        )
-        if lease is not None:
-            break
+    while (lease := _acquire_lease(start, services)) is None:
+        start = completed(start.request, start.channel_id, services)
+        if start.existing is not None:
+            yield start
+            return
         if time.monotonic() >= deadline:
             raise ConversationStartingError(
                 "Somebody else is starting this conversation right now; ask again in a moment"
@@ -182,34 +126,36 @@ def _start_once(
         poll_seconds = min(poll_seconds * 1.5, _LONGEST_POLL_SECONDS)
     try:
         # Who held the lease before may have finished after we looked.
-        start = _completed(request, channel_id, services)
-        if start.existing:
-            return _continue(start, start.existing, services, message)
-        return _start(start, services, turn, message)
+        yield completed(start.request, start.channel_id, services)
     finally:
         services.leases.release(lease)
 
 
+def _acquire_lease(start: Start, services: Services) -> Lease | None:
+    return services.leases.acquire(
+        "start",
+        services.settings.app_id,
+        start.channel_id,
+        start.account.user_id if start.account else start.request.members[0].id,
+        seconds=services.settings.lease_seconds,
+    )
+
+
 def _turn(
-    destination: Destination,
-    start: _Start,
-    services: Services,
-    message: QueuedMessage | None,
+    start: Start, destination: Destination, services: Services, message: QueuedMessage | None
 ) -> Turn:
-    """Take the turn of a call, if the person wants to hear what is to be said with it."""
-    request = start.request
-    if message is not None:
-        message.destination = destination
-    if request.activity and not request.is_group:
-        require_welcome(
-            start.channel_id, request.members[0].id, start.account, services, message=message
-        )
-    return take_turn(destination, services, message)
+    """Take the turn of a call; raise SuppressedError where the person does not want it."""
+    is_probe = False
+    if start.request.activity and destination.user_id is not None:
+        recipient = FoundRecipient(start.channel_id, destination.user_id, start.account, None)
+        is_probe = require_wanted(recipient, None, services, message)
+    return take_turn(destination, services, message, is_probe=is_probe)
 
 
 def _continue(
-    start: _Start, existing: OneToOne, services: Services, message: QueuedMessage | None
+    start: Start, existing: OneToOne, services: Services, message: QueuedMessage | None
 ) -> StartedConversation:
+    """Send the activity of a start, if it has one, into the conversation that there is."""
     conversation = Conversation(
         id=existing.id,
         channel_id=start.channel_id,
@@ -224,63 +170,56 @@ def _continue(
         start.destination, service_url=conversation.service_url, conversation_id=conversation.id
     )
     activity = start.request.activity
-    if activity is None:
-        if message is not None:
-            message.destination = destination
-        return StartedConversation(conversation, existing.activity_id, from_cache=True)
-    turn = _turn(destination, start, services, message)
-    activity_id = turn.call(
-        lambda: services.connector.send_activity(
-            conversation.service_url, conversation.id, outgoing(activity, conversation)
-        )
-    )
-    return StartedConversation(conversation, activity_id)
+    with addressed(message, destination) as message:
+        if activity is None:
+            return StartedConversation(
+                conversation, existing.activity_id, from_cache=True, message=message
+            )
+        with _turn(start, destination, services, message).call() as call:
+            activity_id = call.connector.send_activity(
+                conversation.id, outgoing(activity, conversation)
+            )
+        return StartedConversation(conversation, activity_id, message=call.message)
 
 
-def _start(
-    start: _Start, services: Services, turn: Turn, message: QueuedMessage | None
-) -> StartedConversation:
-    request = start.request
-    try:
-        created = turn.call(
-            lambda: services.connector.create_conversation(start.service_url, _parameters(start))
-        )
-    except ConnectorError as error:
-        refusal = (
-            GroupConversationNotSupportedError
-            if request.is_group
-            else ConversationNotSupportedError
-        )
-        raise unsupported(error, start.channel_id, refusal) from error
+def _start(start: Start, turn: Turn, services: Services) -> StartedConversation:
+    """Make the call, and cache the conversation that it started."""
+    with turn.call() as call:
+        if call.message is not None and call.message.envelope.alert is not None:
+            # What waits for this start would not be sent any more.
+            services.alerts.under_way(call.message.envelope.alert)
+        created = call.connector.create_conversation(start.parameters())
     conversation = Conversation(
         id=created.id,
         channel_id=start.channel_id,
         service_url=created.service_url or start.service_url,
-        is_group=request.is_group,
+        is_group=start.request.is_group,
         activity_id=created.activity_id,
         bot=start.bot,
         tenant_id=start.tenant_id,
-        user_id=None if request.is_group else request.members[0].id,
+        user_id=start.destination.user_id,
     )
+    account = start.account
     try:
         account = _remember(start, conversation, services)
     except (StorageUnavailableError, StorageRefusedError) as error:
-        if message is not None:
+        if call.message is not None:
             # It was started, but there is no trace of it: what comes next may start another one.
-            error.is_ambiguous = True
-            raise
+            error.is_ambiguous = error.was_attempt = True
+            raise UnsentError(call.message, error) from error
         _logger.warning("A conversation was started but could not be cached: %s", error)
-        account = start.account
-    if message is not None:
-        message.destination = replace(
-            start.destination,
-            conversation_id=conversation.id,
-            key=account.key if account else None,
-        )
-    return StartedConversation(conversation, created.activity_id)
+    started = StartedConversation(conversation, created.activity_id)
+    if call.message is None:
+        return started
+    destination = replace(
+        start.destination,
+        conversation_id=conversation.id,
+        key=account.key if account else None,
+    )
+    return replace(started, message=replace(call.message, destination=destination))
 
 
-def _remember(start: _Start, conversation: Conversation, services: Services) -> Account | None:
+def _remember(start: Start, conversation: Conversation, services: Services) -> Account | None:
     """Cache a conversation, and with whom it is, if it is with one person."""
     # Whoever learns of a conversation from the account must find the conversation.
     services.conversations.put(conversation)
@@ -301,35 +240,3 @@ def _remember(start: _Start, conversation: Conversation, services: Services) -> 
         return account.with_conversation(started)
 
     return services.accounts.change(start.channel_id, user_id, with_conversation).account
-
-
-def _parameters(start: _Start) -> dict[str, Any]:
-    """Return the ConversationParameters of the Connector's swagger, and nothing else."""
-    request = start.request
-    cached_user = (
-        ChannelAccount(id=start.account.user_id, name=start.account.name) if start.account else None
-    )
-    members = [_named(member, cached_user) for member in request.members]
-    channel_data = dict(request.channel_data or {})
-    if start.channel_id == TEAMS and start.tenant_id:
-        # Teams takes the tenant from either place, depending on where the request lands.
-        channel_data.setdefault("tenant", {"id": start.tenant_id})
-    parameters = {
-        "isGroup": request.is_group,
-        "bot": start.bot.to_json() if start.bot else None,
-        "members": [member.to_json() for member in members] or None,
-        "topicName": request.topic_name,
-        "tenantId": start.tenant_id,
-        "activity": {"type": request.activity.type, **request.activity.to_json()}
-        if request.activity
-        else None,
-        "channelData": channel_data or None,
-    }
-    return {name: value for name, value in parameters.items() if value is not None}
-
-
-def _named(account: ChannelAccount, known: ChannelAccount | None) -> ChannelAccount:
-    """Return the account with the name that is known of the same one, where it has none."""
-    if account.name is not None or known is None or known.name is None or known.id != account.id:
-        return account
-    return account.model_copy(update={"name": known.name})

@@ -1,12 +1,10 @@
 """Editing what was sent: another activity in its place, with the same id."""
 
-from collections.abc import Callable
-
-from shared.messages.envelope import QueuedMessage, Sent
-from shared.sending.activity_changes import Change
+from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import changing
+from shared.sending.connector_call import connector_call
 from shared.sending.outgoing_activity import outgoing, require_size
-from shared.sending.recipient import Target
+from shared.sending.recipient import FoundRecipient
 from shared.wire_models import Activity, parse
 from shared.wiring import Services
 from UpdateActivity.request import UpdateRequest
@@ -14,48 +12,38 @@ from UpdateActivity.request import UpdateRequest
 
 def update_activity(
     request: UpdateRequest, services: Services, message: QueuedMessage | None = None
-) -> str:
+) -> Sent:
     """Edit what is asked for with one Connector call; return the id that the activity has now."""
-    target = request.target(services)
-    return update_at(target, request.activity_id, lambda: request.activity, services, message)
-
-
-def update_at(
-    target: Target,
-    activity_id: str,
-    say: Callable[[], Activity],
-    services: Services,
-    message: QueuedMessage | None = None,
-) -> str:
-    """Edit an activity of the target's conversation; return the id that it has now.
-
-    What it is to say is asked for once more when the call is made.
-    """
-    change = Change(target, services, message)
-    conversation = change.conversation
-    require_size(say(), services.settings.largest_activity_bytes(conversation.channel_id))
-    answered_id = change.call(
-        lambda: services.connector.update_activity(
-            conversation.service_url,
-            conversation.id,
-            activity_id,
-            {**outgoing(say(), conversation), "id": activity_id},
-        )
-    )
-    return answered_id or activity_id
+    recipient = request.find_recipient(services)
+    return _update(recipient, request.activity_id, request.activity, services, message)
 
 
 def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
-    """Edit what a queue's message asks for, or what was delivered of an alert."""
-    envelope = message.envelope
-    if envelope.change is not None and envelope.alert is not None:
-        with changing(envelope.alert, envelope.change, services, recalls=False) as delivered:
-            delivered.activity_id = update_at(
-                delivered.target,
-                delivered.activity_id,
-                lambda: delivered.says(services),
-                services,
-                message,
+    """Edit what a queue's message asks for, or a person's copy of an alert."""
+    change, alert_id = message.envelope.change, message.envelope.alert
+    if change is None or alert_id is None:
+        return update_activity(parse(UpdateRequest, message.body), services, message)
+    with changing(alert_id, change, services, recalls=False) as copy:
+        activity = copy.activity(services)
+        sent = _update(copy.recipient, copy.activity_id, activity, services, message)
+        copy.activity_id = sent.activity_id or copy.activity_id
+        return sent
+
+
+def _update(
+    recipient: FoundRecipient,
+    activity_id: str,
+    activity: Activity,
+    services: Services,
+    message: QueuedMessage | None,
+) -> Sent:
+    with addressed(message, recipient.destination) as message:
+        conversation = recipient.conversation
+        require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
+        with connector_call(recipient.destination, services, message) as call:
+            updated_id = call.connector.update_activity(
+                conversation.id,
+                activity_id,
+                {**outgoing(activity, conversation), "id": activity_id},
             )
-            return Sent(delivered.activity_id)
-    return Sent(update_activity(parse(UpdateRequest, message.body), services, message))
+        return Sent(updated_id or activity_id, call.message)

@@ -2,7 +2,8 @@
 
 import azure.functions as func
 
-from shared.messages.envelope import UPDATE_ACTIVITY, Handled, QueuedMessage
+from shared.messages.envelope import UPDATE_ACTIVITY
+from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json
 from shared.triggers.queue import queue_function
@@ -30,7 +31,7 @@ def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
             "activity": parse(Activity, read_json(request)),
         },
     )
-    return json_response({"id": update_activity(asked, services())})
+    return json_response({"id": update_activity(asked, services()).activity_id})
 
 
 @update_activity_blueprint.function_name("UpdateActivityFromQueue")

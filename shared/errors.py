@@ -19,7 +19,6 @@
       ExpiredError                     410  its time is over
       AccountChangedError              412
       ConversationNotSupportedError    422  GroupConversationNotSupportedError likewise
-      ActivityChangeNotSupportedError  422
       ConversationStartingError        409  again soon
       HeldBackError                    429  the Connector is left alone for now; again later
       IdempotencyKeyInUseError         409  again soon
@@ -54,17 +53,11 @@ class OnQueue(Enum):
     """What a queue does with a message that met an error."""
 
     FAIL = "fails: to the poison queue, with the reason"
-    COUNT = "back, for six calls at most"
+    RETRY = "back, for six calls at most"
     WAIT = "back, for as long as the message lives"
-    START_AGAIN = "the conversation is started again, once; else fails"
-    MARK_NOT_INSTALLED = "fails; the account is marked as not installed"
-    MARK_BLOCKED = "fails; the account is marked as blocked"
-    CHANGE_HOST = "back, once, by the service URL of the government community cloud; else fails"
-    PAUSE = "fails; all to this service host and tenant pauses, but for a probe an hour"
-    PAUSE_EVERYTHING = "back; everything pauses, but for a probe a minute"
-    DROP = "done with: it shall not be sent"
+    DROP = "done with: it is not sent"
     DONE = "done with: it was done before"
-    HOST = "left to the Functions host, which tries again by its own rule"
+    LEAVE_TO_HOST = "left to the Functions host, which tries again by its own rule"
 
 
 @dataclass(frozen=True)
@@ -130,7 +123,7 @@ class UntrustedServiceUrlError(InvalidRequestError):
 
 
 class UnauthorizedCallerError(AppError):
-    """Whoever called the messaging endpoint is not the Connector; the log says why not."""
+    """The caller of the messaging endpoint is not the Connector; the log says why."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "Unauthorized"
@@ -250,13 +243,6 @@ class GroupConversationNotSupportedError(AppError):
     code = "GroupConversationNotSupported"
 
 
-class ActivityChangeNotSupportedError(AppError):
-    """The channel does not let bots edit, or recall, what they sent."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "ActivityChangeNotSupported"
-
-
 class ConversationStartingError(AppError):
     """Somebody else is starting this very conversation."""
 
@@ -267,7 +253,7 @@ class ConversationStartingError(AppError):
 
 
 class HeldBackError(AppError):
-    """The call is not made now, as the Connector would be called too often, or in vain."""
+    """The call is not made now: the Connector would be called too often, or would refuse it."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "Throttled"
@@ -329,7 +315,7 @@ class InvalidSettingError(AppError):
     """A setting is missing or wrong; the deployment must be mended, not the message."""
 
     code = "InvalidSetting"
-    on_queue = OnQueue.HOST
+    on_queue = OnQueue.LEAVE_TO_HOST
     is_technical = True
 
     def __init__(self, setting: str, expected: str) -> None:
@@ -342,7 +328,7 @@ class BotCredentialError(AppError):
     """The bot got no token, or the Connector did not accept it; the log says why."""
 
     code = "BotCredentialError"
-    on_queue = OnQueue.PAUSE_EVERYTHING
+    on_queue = OnQueue.WAIT
 
     def __init__(self) -> None:
         """Say only that it failed: the reason is for the log, not for the caller."""
@@ -354,7 +340,7 @@ class StorageUnavailableError(AppError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "StorageUnavailable"
-    on_queue = OnQueue.HOST
+    on_queue = OnQueue.LEAVE_TO_HOST
     is_technical = True
     http_retry_after_seconds = 5.0
 
@@ -398,7 +384,7 @@ class OutcomeUnknownError(AppError):
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     code = "OutcomeUnknown"
-    on_queue = OnQueue.COUNT
+    on_queue = OnQueue.RETRY
     is_ambiguous = True
 
 

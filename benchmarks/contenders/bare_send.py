@@ -17,7 +17,7 @@ def _bare_send() -> Send:
                 "activity": activity(batch, user),
             }
         )
-        assert send_activity(request, services()).id
+        assert send_activity(request, services()).activity_id
 
     return send
 

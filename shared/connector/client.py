@@ -22,10 +22,21 @@ import urllib3
 from shared import json_text
 from shared.auth.service_urls import TrustedServiceUrls
 from shared.auth.tokens import TokenSource
-from shared.connector.errors import ConnectorAnswer, ConnectorError, NoAnswer, connector_error
+from shared.connector.errors import (
+    ConnectorAnswer,
+    NoAnswer,
+    connector_error,
+    failed_call,
+    unsupported,
+)
 from shared.connector.session import BoundedAdapter, PlainSession
 from shared.connector.user_agent import USER_AGENT
-from shared.errors import FieldError, InvalidRequestError
+from shared.errors import (
+    ConversationNotSupportedError,
+    FieldError,
+    GroupConversationNotSupportedError,
+    InvalidRequestError,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +50,9 @@ _CONNECT_SECONDS = 5
 _LONGEST_ANSWER_BYTES = 1024 * 1024
 _LONGEST_ID = 1024
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
+# "Web Chat does not support" it.
+_NO_SUCH_OPERATION = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+_CHANGE_REFUSED = "ActivityChangeNotSupported"
 # A code goes into answers and logs; what does not look like one is not repeated there.
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
 
@@ -53,11 +67,10 @@ class CreatedConversation:
 
 
 class ConnectorClient:
-    """Calls the Bot Connector; one for the whole process, for all its threads.
+    """Reaches the Bot Connector; one for the whole process, for all its threads.
 
-    Every method makes exactly one call, in ``timeout_seconds`` at most. Each checks that the
-    service URL is trusted before it asks for the token, and raises UntrustedServiceUrlError,
-    BotCredentialError, or a ConnectorError that says what the Connector did.
+    ``timeout_seconds`` bounds each call as a whole, ``connections`` those to one host.
+    ``use_proxy`` lets ``requests`` take a proxy from the environment.
     """
 
     def __init__(
@@ -69,10 +82,6 @@ class ConnectorClient:
         connections: int,
         use_proxy: bool,
     ) -> None:
-        """Take where tokens come from and may go to, and the most connections to hold a host.
-
-        ``use_proxy`` lets ``requests`` take a proxy from the environment.
-        """
         self._tokens = tokens
         self._trusted = trusted_service_urls
         self._timeout_seconds = timeout_seconds
@@ -82,60 +91,80 @@ class ConnectorClient:
         self._session = PlainSession(adapter)
         self._session.trust_env = use_proxy
 
-    def prepare(self, service_url: str) -> None:
-        """Do everything that comes before a call: check the URL, have the token in hand."""
-        self._trusted.require(service_url)
+    def at(self, service_url: str) -> "Connector":
+        """Return the Connector at a trusted service URL; raise UntrustedServiceUrlError otherwise.
+
+        This is the one way to a call, so the bot's token goes to trusted service URLs only.
+        """
+        base = self._trusted.require(service_url)
+        return Connector(base, self._tokens, self._trusted, self._session, self._timeout_seconds)
+
+
+@dataclass(frozen=True)
+class Connector:
+    """The Bot Connector at a trusted service URL.
+
+    Every method makes exactly one call, and raises BotCredentialError, or a ConnectorError that
+    says what the Connector did.
+    """
+
+    _base: str
+    _tokens: TokenSource
+    _trusted: TrustedServiceUrls
+    _session: PlainSession
+    _timeout_seconds: float
+
+    def have_token(self) -> None:
+        """Get the bot's token before it is needed; raise BotCredentialError where there is none."""
         self._tokens.token()
 
-    def create_conversation(
-        self, service_url: str, parameters: Mapping[str, Any]
-    ) -> CreatedConversation:
+    def create_conversation(self, parameters: Mapping[str, Any]) -> CreatedConversation:
         """Start a conversation with the ConversationParameters of the swagger."""
-        answer = self._call("POST", service_url, (), parameters)
+        refused = (
+            GroupConversationNotSupportedError
+            if parameters.get("isGroup")
+            else ConversationNotSupportedError
+        )
+        answer = self._call("POST", (), parameters, refused.code)
         conversation_id = _id(answer)
         if conversation_id is None:
             # Not tried again: each further try could open one more conversation.
-            missing = ConnectorError(
+            raise failed_call(
                 "The Connector accepted the conversation but gave no id for it",
-                ConnectorAnswer(code="ConversationIdMissing"),
+                "ConversationIdMissing",
+                is_ambiguous=True,
             )
-            missing.is_ambiguous = True
-            raise missing
         new_url = _text(answer, "serviceUrl")
         if new_url is not None and not self._trusted.accepts(new_url):
             new_url = None
         return CreatedConversation(conversation_id, _text(answer, "activityId"), new_url)
 
-    def send_activity(
-        self, service_url: str, conversation_id: str, activity: Mapping[str, Any]
-    ) -> str | None:
+    def send_activity(self, conversation_id: str, activity: Mapping[str, Any]) -> str | None:
         """Send an activity; return its id, None where the channel gives none."""
-        return _id(self._call("POST", service_url, _activities(conversation_id), activity))
+        return _id(self._call("POST", _activities(conversation_id), activity))
 
     def update_activity(
-        self,
-        service_url: str,
-        conversation_id: str,
-        activity_id: str,
-        activity: Mapping[str, Any],
+        self, conversation_id: str, activity_id: str, activity: Mapping[str, Any]
     ) -> str | None:
         """Put an activity in the place of one that was sent; return the id it has now, if told."""
         path = _activity(conversation_id, activity_id)
-        return _id(self._call("PUT", service_url, path, activity))
+        return _id(self._call("PUT", path, activity, _CHANGE_REFUSED))
 
-    def delete_activity(self, service_url: str, conversation_id: str, activity_id: str) -> None:
+    def delete_activity(self, conversation_id: str, activity_id: str) -> None:
         """Delete an activity that was sent."""
-        self._call("DELETE", service_url, _activity(conversation_id, activity_id))
+        self._call("DELETE", _activity(conversation_id, activity_id), None, _CHANGE_REFUSED)
 
     def _call(
         self,
         method: str,
-        service_url: str,
         path: tuple[str, ...],
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None,
+        refusal: str | None = None,
     ) -> Mapping[str, Any]:
-        """Make a call; each part of the path below the conversations is encoded already."""
-        base = self._trusted.require(service_url)
+        """Make a call; each part of the path below the conversations is encoded already.
+
+        ``refusal`` is our code where the channel answers that it has no such operation.
+        """
         token = self._tokens.token()
         headers = _HEADERS if body is None else _HEADERS | _JSON
         # requests hands urllib3's own Timeout through; its type does not say so.
@@ -143,18 +172,18 @@ class ConnectorClient:
         try:
             response = self._session.request(
                 method,
-                "/".join((base, "v3", "conversations", *path)),
+                "/".join((self._base, "v3", "conversations", *path)),
                 headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
                 data=None if body is None else json_text.encode(body),
                 stream=True,
                 timeout=timeout,
             )
         except requests.ConnectionError as error:
-            raise connector_error(_silence(error)) from error
+            raise connector_error(_no_answer(error)) from error
         except requests.Timeout as error:
             raise connector_error(NoAnswer.TIMED_OUT) from error
         except requests.RequestException as error:
-            raise ConnectorError("The service URL leads nowhere") from error
+            raise failed_call("The service URL leads nowhere") from error
         with response:
             answer = _read_object(response)
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
@@ -164,6 +193,8 @@ class ConnectorClient:
         described = _described(response, answer)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             _logger.error("The Connector does not accept the bot's token: %s", described.code)
+        if refusal is not None and response.status_code in _NO_SUCH_OPERATION:
+            raise unsupported(described, refusal)
         raise connector_error(response.status_code, described)
 
 
@@ -224,7 +255,7 @@ def _described(response: requests.Response, body: Mapping[str, Any]) -> Connecto
     )
 
 
-def _silence(error: requests.ConnectionError) -> NoAnswer:
+def _no_answer(error: requests.ConnectionError) -> NoAnswer:
     """Tell how a connection failed: what was never sent cannot have been done."""
     if isinstance(error, requests.ConnectTimeout):
         return NoAnswer.UNREACHABLE

@@ -7,7 +7,7 @@ taken for "blocked": outages were seen to answer so.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 
@@ -38,202 +38,126 @@ class ConnectorAnswer:
     retry_after_seconds: float | None = None
 
 
-class ConnectorError(AppError):
-    """The Connector answered with an error, or not at all; ``code`` is its own if it gave one."""
+class Remedy(Enum):
+    """What can be mended, or is to be noted, once the Connector has refused a message."""
 
-    status = HTTPStatus.BAD_GATEWAY
-    code = "ConnectorError"
-    was_attempt = True
-
-    def __init__(self, detail: str, answer: ConnectorAnswer | None = None) -> None:
-        """Take what happened in our words, and what is known of the answer."""
-        super().__init__(detail)
-        self.answer = answer or ConnectorAnswer()
-        self.code = self.answer.code or type(self).code
-        self.correlation_id = self.answer.correlation_id
-        if self.answer.retry_after_seconds is not None:
-            self.retry_after_seconds = self.answer.retry_after_seconds
-
-
-class ConnectorRejectedError(ConnectorError):
-    """The Connector refused this request, and would again; its status is passed on."""
-
-    code = "ConnectorRejected"
-
-
-class ConversationNotFoundError(ConnectorRejectedError):
-    """The Connector knows no such conversation, or no more."""
-
-    code = "ConversationNotFound"
-
-
-class NotInstalledError(ConnectorRejectedError):
-    """The bot is no member of the conversation: it was not installed there, or is no more."""
-
-    code = "BotNotInConversationRoster"
-
-
-class BlockedError(ConnectorRejectedError):
-    """The person has blocked the bot, or cannot be reached by it."""
-
-    code = "ConversationBlockedByUser"
-
-
-class BotDisabledError(ConnectorRejectedError):
-    """An administrator has disabled the bot."""
-
-    code = "BotDisabledByAdmin"
-
-
-class WrongServiceUrlError(ConnectorRejectedError):
-    """The tenant is in the government community cloud, which has a service URL of its own."""
-
-    code = "InvalidBotApiHost"
-
-
-class ConnectorRedirectedError(ConnectorError):
-    """The Connector sent us elsewhere, where the bot's token does not go."""
-
-    code = "ConnectorRedirected"
-
-
-class ConnectorThrottledError(ConnectorError):
-    """The Connector wants fewer requests."""
-
-    code = "Throttled"
-    was_attempt = False
-    http_retry_after_seconds = 10.0
-
-
-class ConnectorBusyError(ConnectorError):
-    """Another operation on the conversation was under way."""
-
-    code = "PreconditionFailed"
-    http_retry_after_seconds = 1.0
-
-
-class ConnectorUnavailableError(ConnectorError):
-    """The Connector could not be reached, or failed for a moment."""
-
-    code = "ConnectorUnavailable"
-    http_retry_after_seconds = 5.0
-
-
-class ConnectorTimeoutError(ConnectorError):
-    """The Connector did not answer in time."""
-
-    code = "ConnectorTimeout"
-    http_retry_after_seconds = 5.0
+    START_AGAIN = "the conversation is forgotten and started again, once"
+    CHANGE_HOST = "the service URL of the government community cloud is used, once"
+    MARK_NOT_INSTALLED = "the account is marked as not installed"
+    MARK_BLOCKED = "the account is marked as blocked"
+    PAUSE = "all to this service host and tenant pauses, but for a probe an hour"
 
 
 @dataclass(frozen=True)
 class Row:
     """A row of the table: what the Connector said, and what becomes of the call.
 
-    ``codes`` are those that the row is for, all others where there are none. ``http`` is what an
-    HTTP caller is answered, None for the Connector's own status. ``is_ambiguous`` tells that what
-    was asked for may have been done all the same.
+    ``codes`` are those that the row is for, all others where there are none; ``code`` is ours,
+    where the Connector gives none. ``http`` is what an HTTP caller is answered, None for the
+    Connector's own status. ``is_ambiguous`` tells that what was asked for may have been done all
+    the same.
     """
 
     said: tuple[int | NoAnswer, ...]
     codes: tuple[str, ...]
-    error: type[ConnectorError] | type[BotCredentialError]
+    code: str
     http: HTTPStatus | None
     on_queue: OnQueue
+    remedy: Remedy | None = None
     is_ambiguous: bool = False
+    http_retry_after_seconds: float | None = None
 
 
-_AS_IT_IS = None
+class ConnectorError(AppError):
+    """The Connector answered with an error, or not at all.
+
+    ``code`` is the Connector's own if it gave one, ``remedy`` what the refusal teaches.
+    """
+
+    def __init__(self, detail: str, code: str | None, row: Row, answer: ConnectorAnswer) -> None:
+        super().__init__(detail)
+        self.answer = answer
+        self.code = code or row.code
+        self.status = row.http or HTTPStatus(answer.status or HTTPStatus.BAD_GATEWAY)
+        self.on_queue = row.on_queue
+        self.remedy = row.remedy
+        self.is_ambiguous = row.is_ambiguous
+        self.correlation_id = answer.correlation_id
+        self.retry_after_seconds = answer.retry_after_seconds
+        self.http_retry_after_seconds = row.http_retry_after_seconds
+        self.was_attempt = not self.is_throttling
+
+    @property
+    def is_throttling(self) -> bool:
+        """Whether the Connector wants fewer calls."""
+        return self.answer.status == HTTPStatus.TOO_MANY_REQUESTS
+
+
 _BLOCKED = ("ConversationBlockedByUser", "MessageWritesBlocked", "ForbiddenOperationException")
+_ROSTER = "BotNotInConversationRoster"
+_429, _502 = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY
+_503, _504 = HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
+_SAME = None
+_FAIL, _RETRY, _WAIT = OnQueue.FAIL, OnQueue.RETRY, OnQueue.WAIT
+_REDIRECTS = tuple(range(300, 400))
 
+# 401 has no row: it is the credential that fails, not the message. The last row is for all the
+# rest, 500 too: the documentation forbids to try it again.
+# fmt: off
 TABLE: tuple[Row, ...] = (
-    Row((429,), (), ConnectorThrottledError, HTTPStatus.TOO_MANY_REQUESTS, OnQueue.WAIT),
-    Row((412,), (), ConnectorBusyError, HTTPStatus.SERVICE_UNAVAILABLE, OnQueue.COUNT),
-    Row((502,), (), ConnectorUnavailableError, HTTPStatus.BAD_GATEWAY, OnQueue.COUNT, True),
-    Row((503,), (), ConnectorUnavailableError, HTTPStatus.BAD_GATEWAY, OnQueue.COUNT),
-    Row((504,), (), ConnectorTimeoutError, HTTPStatus.GATEWAY_TIMEOUT, OnQueue.COUNT, True),
-    Row(
-        (NoAnswer.TIMED_OUT,),
-        (),
-        ConnectorTimeoutError,
-        HTTPStatus.GATEWAY_TIMEOUT,
-        OnQueue.COUNT,
-        True,
-    ),
-    Row(
-        (NoAnswer.CUT_OFF,),
-        (),
-        ConnectorUnavailableError,
-        HTTPStatus.BAD_GATEWAY,
-        OnQueue.COUNT,
-        True,
-    ),
-    Row(
-        (NoAnswer.UNREACHABLE,),
-        (),
-        ConnectorUnavailableError,
-        HTTPStatus.BAD_GATEWAY,
-        OnQueue.COUNT,
-    ),
-    Row(
-        (404,),
-        ("ConversationNotFound",),
-        ConversationNotFoundError,
-        _AS_IT_IS,
-        OnQueue.START_AGAIN,
-    ),
-    Row(
-        (403,),
-        ("BotNotInConversationRoster",),
-        NotInstalledError,
-        _AS_IT_IS,
-        OnQueue.MARK_NOT_INSTALLED,
-    ),
-    Row((403,), _BLOCKED, BlockedError, _AS_IT_IS, OnQueue.MARK_BLOCKED),
-    Row((403,), ("BotDisabledByAdmin",), BotDisabledError, _AS_IT_IS, OnQueue.PAUSE),
-    Row((403,), ("InvalidBotApiHost",), WrongServiceUrlError, _AS_IT_IS, OnQueue.CHANGE_HOST),
-    Row((403,), ("NotEnoughPermissions",), ConnectorRejectedError, _AS_IT_IS, OnQueue.FAIL),
-    Row((400, 403, 404, 413), (), ConnectorRejectedError, _AS_IT_IS, OnQueue.FAIL),
-    Row((401,), (), BotCredentialError, HTTPStatus.INTERNAL_SERVER_ERROR, OnQueue.PAUSE_EVERYTHING),
-    Row(tuple(range(300, 400)), (), ConnectorRedirectedError, HTTPStatus.BAD_GATEWAY, OnQueue.FAIL),
-    # 500 too: the documentation forbids to try it again.
-    Row((), (), ConnectorError, HTTPStatus.BAD_GATEWAY, OnQueue.FAIL),
+    # said, codes, our code, HTTP, queue, remedy, is ambiguous, Retry-After over HTTP
+    Row((429,), (), "Throttled", _429, _WAIT, None, False, 10),
+    Row((412,), (), "PreconditionFailed", _503, _RETRY, None, False, 1),
+    Row((502, NoAnswer.CUT_OFF), (), "ConnectorUnavailable", _502, _RETRY, None, True, 5),
+    Row((503, NoAnswer.UNREACHABLE), (), "ConnectorUnavailable", _502, _RETRY, None, False, 5),
+    Row((504, NoAnswer.TIMED_OUT), (), "ConnectorTimeout", _504, _RETRY, None, True, 5),
+    Row((404,), ("ConversationNotFound",), "", _SAME, _FAIL, Remedy.START_AGAIN),
+    Row((403,), (_ROSTER,), "", _SAME, _FAIL, Remedy.MARK_NOT_INSTALLED),
+    Row((403,), _BLOCKED, "", _SAME, _FAIL, Remedy.MARK_BLOCKED),
+    Row((403,), ("BotDisabledByAdmin",), "", _SAME, _FAIL, Remedy.PAUSE),
+    Row((403,), ("InvalidBotApiHost",), "", _SAME, _FAIL, Remedy.CHANGE_HOST),
+    Row((403,), ("NotEnoughPermissions",), "", _SAME, _FAIL),
+    Row((400, 403, 404, 413), (), "ConnectorRejected", _SAME, _FAIL),
+    Row(_REDIRECTS, (), "ConnectorRedirected", _502, _FAIL),
+    Row((), (), "ConnectorError", _502, _FAIL),
 )
-
-
-def unsupported(error: ConnectorError, channel_id: str, refusal: type[AppError]) -> AppError:
-    """Return an error as this refusal where the channel has no such operation, else as it is."""
-    # "Web Chat does not support" it.
-    if error.answer.status not in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
-        return error
-    refused = refusal(f"Channel {channel_id} answered that it cannot do this")
-    refused.was_attempt = True
-    refused.correlation_id = error.correlation_id
-    return refused
+# fmt: on
+_OTHERWISE = TABLE[-1]
 
 
 def connector_error(
     said: int | NoAnswer, answer: ConnectorAnswer | None = None
 ) -> ConnectorError | BotCredentialError:
     """Return the error that an answer, or its absence, is by the table."""
-    answer = answer or ConnectorAnswer()
-    row, known_code = _row(said, answer)
-    if issubclass(row.error, BotCredentialError):
-        refused = row.error()
+    if answer is None:
+        answer = ConnectorAnswer(said if isinstance(said, int) else None)
+    if said == HTTPStatus.UNAUTHORIZED:
+        refused = BotCredentialError()
         refused.correlation_id = answer.correlation_id
         return refused
+    row, known_code = _row(said, answer)
     code = known_code or answer.code or answer.sub_code
     what = said.value if isinstance(said, NoAnswer) else f"answered {said}"
-    redirect = ""
-    if row.error is ConnectorRedirectedError:
-        # Whoever answered, it was not the Connector.
-        code, redirect = None, ": a redirect, which is not followed"
-    error = row.error(f"The Connector {what}" + (f" {code}" if code else "") + redirect, answer)
-    error.code = code or row.error.code
-    error.on_queue = row.on_queue
-    error.is_ambiguous = row.is_ambiguous
-    error.status = row.http or HTTPStatus(answer.status or HTTPStatus.BAD_GATEWAY)
-    return error
+    if said in _REDIRECTS:
+        # Who answered was not the Connector.
+        code, what = None, f"{what}: a redirect, which is not followed"
+    detail = f"The Connector {what} {code}" if code else f"The Connector {what}"
+    return ConnectorError(detail, code, row, answer)
+
+
+def failed_call(
+    detail: str, code: str | None = None, *, is_ambiguous: bool = False
+) -> ConnectorError:
+    """Return the error of a call that came to nothing for a reason that no answer tells."""
+    row = replace(_OTHERWISE, is_ambiguous=is_ambiguous)
+    return ConnectorError(detail, code, row, ConnectorAnswer())
+
+
+def unsupported(answer: ConnectorAnswer, code: str) -> ConnectorError:
+    """Return the error of an operation that the channel does not have, with our ``code``."""
+    row = replace(_OTHERWISE, http=HTTPStatus.UNPROCESSABLE_ENTITY)
+    answer = replace(answer, retry_after_seconds=None)
+    return ConnectorError("The channel answered that it cannot do this", code, row, answer)
 
 
 def _row(said: int | NoAnswer, answer: ConnectorAnswer) -> tuple[Row, str | None]:

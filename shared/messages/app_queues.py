@@ -13,15 +13,13 @@ from shared.messages.envelope import (
     SEND_ACTIVITY,
     START_CONVERSATION,
     Envelope,
-    QueuedMessage,
     whole_message,
 )
+from shared.messages.queued_message import QueuedMessage
 from shared.storage.account import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.queues import Queue, text_of
-from shared.wire_models import (
-    parse,
-)
+from shared.wire_models import parse
 
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage

@@ -1,4 +1,4 @@
-"""The app's queues: what stands in a message beside its body, and how it gets there.
+"""The names of the app's queues, and what stands in a message beside its body.
 
 What we note about a message on its way stands in it under the reserved name ``_flow``; where a
 message is too large for the queue, it holds nothing but the key of what was kept aside, under
@@ -6,14 +6,11 @@ message is too large for the queue, it holds nothing but the key of what was kep
 """
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
-from shared.deliveries.delivery import Destination
-from shared.deliveries.store import Claim
 from shared.wire_models import (
     ChannelAccount,
     Identifier,
@@ -23,9 +20,6 @@ from shared.wire_models import (
     ServiceUrl,
     Timestamp,
 )
-
-if TYPE_CHECKING:
-    pass
 
 START_CONVERSATION: Final = "start-conversation"
 SEND_ACTIVITY: Final = "send-activity"
@@ -110,7 +104,7 @@ class Envelope(OpenModel):
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
     who want no alerts; ``is_probe`` what was let through to see whether who is out of reach still
     is; ``ambiguous`` what may have been sent before, as nobody can know. ``traceparent`` is that of
-    whoever sent the message (W3C Trace Context).
+    the message's sender (W3C Trace Context).
     """
 
     model_config = ConfigDict(validate_by_name=True)
@@ -145,17 +139,9 @@ class Envelope(OpenModel):
         """Whether nothing was recorded of the message yet, as far as can be told from here."""
         return not (self.returns or self.started or self.then)
 
-    def after_call(self) -> "Envelope":
-        """Return what is noted once one more call was made."""
-        return self.model_copy(update={"attempts": self.attempts + 1})
-
     def without_reference(self) -> "Envelope":
         """Return what is noted for the next try, which looks everything up."""
         return self.model_copy(update={"reference": None}) if self.reference else self
-
-    def after_healing(self, healed: Healing) -> "Envelope":
-        """Return what is noted once something was mended."""
-        return self.model_copy(update={"healed": [*self.healed, healed], "started": False})
 
     def anew(self) -> "Envelope":
         """Return what is noted about a message that failed and is put back."""
@@ -171,46 +157,6 @@ class Envelope(OpenModel):
                 "reference": None,
             }
         )
-
-
-@dataclass
-class QueuedMessage:
-    """A message that was taken from a queue: its body, and what we noted about it.
-
-    What is found out while it is handled is set here: where it goes, the claim on its call, and
-    which version of its alert it said.
-    """
-
-    queue: str
-    body: dict[str, Any]
-    envelope: Envelope
-    destination: Destination | None = None
-    claim: Claim | None = None
-    alert_version: int | None = None
-    call_milliseconds: int | None = None
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """What the message asks for: its body without the id, which names the delivery."""
-        return {name: value for name, value in self.body.items() if name != "id"}
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A message's call was made, or was not needed; ``activity_id`` is that of what was sent."""
-
-    activity_id: str | None = None
-
-
-@dataclass(frozen=True)
-class StartFirst:
-    """A message waits for this start, which makes a call of its own."""
-
-    start: dict[str, Any]
-
-
-Handled = Sent | StartFirst | None
-"""What a handler made of a message; None where there was nobody to send anything to."""
 
 
 def whole_message(message: object, envelope: Envelope) -> object:

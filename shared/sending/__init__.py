@@ -1,1 +1,1 @@
-"""Saying something on a channel: to whom, in its turn, and what the answer teaches."""
+"""Saying something on a channel: where to, in its turn, and what the answer teaches."""

@@ -8,7 +8,8 @@ from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.errors import AlreadyDoneError, DeliveryUnderWayError, ForgottenRecipientError
 from shared.messages.envelope import AlertChange
-from shared.sending.recipient import Target, target_account
+from shared.sending.outgoing_activity import alert_activity
+from shared.sending.recipient import FoundRecipient, recipient_of
 from shared.wire_models import Activity
 from shared.wiring import Services
 
@@ -22,19 +23,14 @@ class AlertCopy:
     An edit sets the id that the copy has afterwards.
     """
 
-    target: Target
+    recipient: FoundRecipient
     activity_id: str
     alert: Alert
     account: Account
 
-    def says(self, services: Services) -> Activity:
+    def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
-        return services.alerts.content(self.alert).activity(
-            topic=self.alert.topic,
-            name=self.account.name,
-            locale=self.account.locale,
-            default_locale=services.settings.default_locale,
-        )
+        return alert_activity(self.alert, self.account, services)
 
 
 @contextmanager
@@ -79,5 +75,5 @@ def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> Al
     if to is None or to.conversation_id is None or stored is None or delivery.activity_id is None:
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
     # The copy is in the conversation that it was sent into, even if the person has another one now.
-    target = target_account(stored.account, services, conversation_id=to.conversation_id)
-    return AlertCopy(target, delivery.activity_id, alert, stored.account)
+    recipient = recipient_of(stored.account, services, conversation_id=to.conversation_id)
+    return AlertCopy(recipient, delivery.activity_id, alert, stored.account)

@@ -1,4 +1,4 @@
-"""The way to the Connector: every call waits its turn, is claimed, made, and learnt from.
+"""The one Connector call of an invocation: it waits its turn, is claimed, made, and learnt from.
 
 What comes from a queue is paced, so that all instances together stay within what the service takes,
 and claimed, so that it is made once. What HTTP asks for is not delayed, but counted; its caller is
@@ -6,68 +6,132 @@ told what the Connector said, and decides.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Protocol
 
 from shared.connector.channel_features import channel
-from shared.connector.errors import ConnectorError, ConnectorThrottledError
+from shared.connector.client import Connector
+from shared.connector.errors import ConnectorError, Remedy
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.store import Claim
 from shared.errors import (
     AppError,
     BotCredentialError,
     HeldBackError,
-    OnQueue,
     StorageUnavailableError,
 )
-from shared.messages.envelope import QueuedMessage
-from shared.sending.refusals import heal, note_success
+from shared.messages.queued_message import QueuedMessage, UnsentError
+from shared.sending.refusals import learn, note_within_reach, take_probe
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Slot
 from shared.wiring import Services
 
-_Answer = TypeVar("_Answer")
-
 _PATIENCE_SECONDS = 2.0
 _MOMENT_SECONDS = 1.0
 
 
-class HttpTurn:
-    """The turn of a call that HTTP asks for."""
+class Call:
+    """A call that may be made now, once, and not after ``until``.
 
-    def __init__(self, destination: Destination, services: Services) -> None:
-        """Count the call; raise HeldBackError when it must not be made now."""
+    ``message`` is the queue's message, as it is once the call is over; None over HTTP.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        message: QueuedMessage | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        self._connector = connector
+        self.message = message
+        self._until = until
+
+    @property
+    def connector(self) -> Connector:
+        """Where the call is made; raises HeldBackError when it is too late for it."""
+        if self._until is not None and self._until < datetime.now(UTC):
+            raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
+        return self._connector
+
+
+class Turn(Protocol):
+    """The turn of a call: whatever it needs is in hand."""
+
+    @property
+    def message(self) -> QueuedMessage | None:
+        """The queue's message as it is now; None over HTTP."""
+
+    def call(self) -> AbstractContextManager[Call]:
+        """Make the call within the block, which learns from what it raises."""
+
+
+def connector_call(
+    destination: Destination,
+    services: Services,
+    message: QueuedMessage | None = None,
+    *,
+    is_probe: bool = False,
+) -> AbstractContextManager[Call]:
+    """Wait for the turn of a call; make it within the block.
+
+    Takes where it goes, and the queue's message that it is made for, None over HTTP. ``is_probe``:
+    the call shows whether a person out of reach can be reached again. Storage is asked for nothing
+    more in the block once the call is made. Raises what ``take_turn`` raises, and what the
+    Connector answers; for a queue's message as an UnsentError, with the message as it is then.
+    """
+    return take_turn(destination, services, message, is_probe=is_probe).call()
+
+
+def take_turn(
+    destination: Destination,
+    services: Services,
+    message: QueuedMessage | None = None,
+    *,
+    is_probe: bool = False,
+) -> Turn:
+    """Return the turn of a call, for whoever does something else before making it.
+
+    Raises UntrustedServiceUrlError before anything else, HeldBackError when the call must not be
+    made now, BotCredentialError, and SuppressedError when somebody else is the probe.
+    """
+    connector = services.connector.at(destination.service_url)
+    if message is None:
+        return _HttpTurn(destination, services, connector)
+    return _QueueTurn(destination, services, connector, message, is_probe=is_probe)
+
+
+class _HttpTurn:
+    message = None
+
+    def __init__(self, destination: Destination, services: Services, connector: Connector) -> None:
         self._destination = destination
         self._services = services
-        self._lane = _lane(destination)
+        self._connector = connector
         try:
-            self._slot = services.pacer.count(self._lane)
+            self._slot = services.pacer.count(_lane(destination))
             services.conversation_limits.count(_conversation(destination), _limits(destination))
-            services.connector.prepare(destination.service_url)
+            connector.have_token()
         except AppError as error:
             self._report(error)
             raise
 
-    def call(self, call: Callable[[], _Answer]) -> _Answer:
-        """Make the call; return or raise what it does."""
+    @contextmanager
+    def call(self) -> Iterator[Call]:
         started = time.monotonic()
         try:
-            answer = call()
+            yield Call(self._connector)
         except AppError as error:
-            if isinstance(error, ConnectorThrottledError):
-                self._services.pacer.throttled(
-                    self._lane, self._destination.conversation_id, error.retry_after_seconds
-                )
-            elif isinstance(error, ConnectorError) and _has_passed(error, self._slot):
-                self._services.pacer.passed(self._slot)
+            if isinstance(error, ConnectorError):
+                _note_pace(error, self._slot, self._destination, self._services)
             self._report(error, started)
             raise
         self._services.pacer.passed(self._slot)
         self._report(None, started)
-        return answer
 
     def _report(self, error: AppError | None, started: float | None = None) -> None:
         report(
@@ -81,83 +145,82 @@ class HttpTurn:
         )
 
 
-class QueueTurn:
-    """The turn of a queue's message."""
-
+class _QueueTurn:
     def __init__(
-        self, destination: Destination, services: Services, message: QueuedMessage
+        self,
+        destination: Destination,
+        services: Services,
+        connector: Connector,
+        message: QueuedMessage,
+        *,
+        is_probe: bool,
     ) -> None:
-        """Have a slot and the token in hand; raise HeldBackError when that is not to be now."""
         self._destination = destination
         self._services = services
-        self._message = message
-        self._lane = _lane(destination)
-        wait_seconds = services.conversation_limits.take(
-            _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
-        )
-        if wait_seconds > 0:
-            time.sleep(wait_seconds)
-        self._slot = services.pacer.reserve(self._lane)
+        self._connector = connector
+        self.message: QueuedMessage = message
+        if is_probe and not message.envelope.is_probe:
+            take_probe(destination, services)
+            self.message = message.noting(is_probe=True)
         try:
-            services.connector.prepare(destination.service_url)
-        except BotCredentialError:
-            services.pacer.refused()
-            raise
-
-    def call(self, call: Callable[[], _Answer]) -> _Answer:
-        """Claim the message's delivery and make the call; return what it does.
-
-        Raises what it raises, or what that means for the message once what could be mended is.
-        """
-        services, message = self._services, self._message
-        message.claim = services.deliveries.claim(
-            self._delivery(),
-            seconds=services.settings.lease_seconds,
-            is_new=message.envelope.is_new,
-        )
-        slot = self._due_slot(message.claim)
-        started = time.monotonic()
-        try:
-            answer = call()
-        except BotCredentialError:
-            services.pacer.refused()
-            raise
-        except ConnectorThrottledError as error:
-            services.pacer.throttled(
-                self._lane, self._destination.conversation_id, error.retry_after_seconds
+            wait_seconds = services.conversation_limits.take(
+                _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
             )
-            raise
-        except ConnectorError as error:
-            if _has_passed(error, slot):
-                services.pacer.passed(slot)
-            raise heal(error, self._destination, message, services) from error
-        finally:
-            message.call_milliseconds = _milliseconds_since(started)
-        services.pacer.passed(slot)
-        note_success(self._destination, message, services)
-        return answer
+            if wait_seconds > 0:
+                time.sleep(wait_seconds)
+            self._slot = services.pacer.reserve(_lane(destination))
+            self._have_token()
+        except AppError as error:
+            raise UnsentError(self.message, error) from error
 
-    def _due_slot(self, claim: Claim) -> Slot:
-        """Wait until the call may be made; raise HeldBackError while the claim is still good.
-
-        Raises CancelledError for what is sent of an alert that was cancelled meanwhile.
-        """
-        envelope = self._message.envelope
+    def _have_token(self) -> None:
         try:
-            slot = self._services.pacer.wait(self._slot)
-            if envelope.alert is not None and envelope.change is None:
-                self._services.alerts.under_way(envelope.alert)
-        except StorageUnavailableError as error:
-            # No call was made, and the record shall say so.
-            raise HeldBackError("storage does not tell the pace", _MOMENT_SECONDS) from error
-        needed = timedelta(seconds=self._services.settings.connector_timeout_seconds)
-        if claim.delivery.until is None or claim.delivery.until < datetime.now(UTC) + needed:
-            raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
-        return slot
+            self._connector.have_token()
+        except BotCredentialError:
+            self._services.pacer.refused()
+            raise
 
-    def _delivery(self) -> Delivery:
-        envelope = self._message.envelope
-        return Delivery(
+    @contextmanager
+    def call(self) -> Iterator[Call]:
+        services, destination = self._services, self._destination
+        claim = self._claim()
+        call = Call(self._connector, replace(self.message, claim=claim), self._latest_start(claim))
+        slot, started = self._slot, None
+        try:
+            slot = services.pacer.wait(self._slot)
+            started = time.monotonic()
+            yield call
+        except Exception as error:
+            raise self._unsent(error, slot, self._message_after(claim, started)) from error
+        services.pacer.passed(slot)
+        call.message = self._message_after(claim, started)
+        if call.message.envelope.is_probe:
+            note_within_reach(destination, services)
+
+    def _unsent(self, error: Exception, slot: Slot, message: QueuedMessage) -> UnsentError:
+        """Learn from what kept the message from being sent; return what it means for it."""
+        services, destination = self._services, self._destination
+        match error:
+            case BotCredentialError():
+                services.pacer.refused()
+            case StorageUnavailableError():
+                # No call was made, and the record says so.
+                error = HeldBackError("storage does not answer", _MOMENT_SECONDS)
+            case ConnectorError():
+                _note_pace(error, slot, destination, services)
+                try:
+                    return learn(error, destination, message, services)
+                except AppError as failed:
+                    error = failed
+        return UnsentError(message, error)
+
+    def _message_after(self, claim: Claim, started: float | None) -> QueuedMessage:
+        milliseconds = None if started is None else _milliseconds_since(started)
+        return replace(self.message, claim=claim, call_milliseconds=milliseconds)
+
+    def _claim(self) -> Claim:
+        envelope = self.message.envelope
+        delivery = Delivery(
             id=envelope.id,
             status=Status.SENDING,
             created_at=envelope.accepted_at,
@@ -168,32 +231,34 @@ class QueueTurn:
             ambiguous=envelope.ambiguous,
             alert_id=envelope.alert,
         )
+        try:
+            return self._services.deliveries.claim(
+                delivery,
+                seconds=self._services.settings.lease_seconds,
+                is_new=envelope.is_new,
+            )
+        except AppError as error:
+            raise UnsentError(self.message, error) from error
+
+    def _latest_start(self, claim: Claim) -> datetime | None:
+        """Return until when the call may begin, so that it ends while the claim is good."""
+        longest = timedelta(seconds=self._services.settings.connector_timeout_seconds)
+        return claim.delivery.until - longest if claim.delivery.until else None
 
 
-Turn = HttpTurn | QueueTurn
-
-
-def take_turn(
-    destination: Destination, services: Services, message: QueuedMessage | None = None
-) -> Turn:
-    """Return the turn of a call for a queue's message, or for HTTP where there is none.
-
-    Raises UntrustedServiceUrlError before anything else, HeldBackError when the call must not be
-    made now, and BotCredentialError.
-    """
-    services.settings.trusted_service_urls.require(destination.service_url)
-    if message is None:
-        return HttpTurn(destination, services)
-    return QueueTurn(destination, services, message)
-
-
-def _has_passed(error: ConnectorError, slot: Slot) -> bool:
-    """Tell whether an error shows that what the slot probes works again."""
+def _note_pace(
+    error: ConnectorError, slot: Slot, destination: Destination, services: Services
+) -> None:
+    """Note what a refusal tells of the pace, and of a pause that the slot probes."""
+    if error.is_throttling:
+        services.pacer.throttled(
+            slot.lane, destination.conversation_id, error.answer.retry_after_seconds
+        )
+        return
     status = error.answer.status
-    is_still_disabled = error.on_queue is OnQueue.PAUSE and slot.probes == slot.lane
-    return (
-        status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_still_disabled
-    )
+    is_still_disabled = error.remedy is Remedy.PAUSE and slot.probes == slot.lane
+    if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_still_disabled:
+        services.pacer.passed(slot)
 
 
 def _lane(destination: Destination) -> Lane:

@@ -3,8 +3,11 @@
 from typing import Any
 
 from shared import json_text
+from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
+from shared.alerts.alert import Alert
 from shared.wire_models import Activity
+from shared.wiring import Services
 
 
 def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
@@ -18,6 +21,16 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
         sent["from"] = conversation.bot.to_json()
     sent["conversation"] = {**(activity.conversation or {}), "id": conversation.id}
     return sent
+
+
+def alert_activity(alert: Alert, account: Account | None, services: Services) -> Activity:
+    """Return what an alert says to a person, in their language."""
+    return services.alerts.content(alert).activity(
+        topic=alert.topic,
+        name=account.name if account else None,
+        locale=account.locale if account else None,
+        default_locale=services.settings.default_locale,
+    )
 
 
 def require_size(activity: Activity, most_bytes: int, *, field: str = "") -> None:

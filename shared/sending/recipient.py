@@ -1,30 +1,41 @@
 """Where an activity goes: a conversation, and the person it is with, where it is with one."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
+from shared.accounts.suppression import is_probe_due, opt_out_reason, unreachable_reason
 from shared.deliveries.delivery import Destination
+from shared.errors import ConversationNotStartedError, SuppressedError
+from shared.messages.queued_message import QueuedMessage
 from shared.wiring import Services
 
 
 @dataclass(frozen=True)
-class Target:
+class FoundRecipient:
     """A conversation, and the person it is with, where it is with one.
 
-    ``conversation`` is None when there is none with the person yet, ``account`` when nothing is
-    cached of them.
+    ``found_conversation`` is None when there is none with the person yet, ``account`` when nothing
+    is cached of them.
     """
 
     channel_id: str
     user_id: str | None
     account: Account | None
-    conversation: Conversation | None
+    found_conversation: Conversation | None
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation; raises ConversationNotStartedError where there is none yet."""
+        if self.found_conversation is None:
+            raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
+        return self.found_conversation
 
     @property
     def destination(self) -> Destination:
         """What a call to there is paced by, and recorded with."""
-        conversation = self.conversation
+        conversation = self.found_conversation
         return Destination(
             channel_id=self.channel_id,
             service_url=conversation.service_url if conversation else "",
@@ -35,31 +46,33 @@ class Target:
         )
 
 
-def target_in(conversation_id: str, channel_id: str | None, services: Services) -> Target:
-    """Return a conversation as it is cached, and the account of whom it is with.
+def find_conversation(
+    conversation_id: str, channel_id: str | None, services: Services
+) -> FoundRecipient:
+    """Return a conversation as it is cached, and the account of the person it is with.
 
-    Raises UnknownConversationError, and AmbiguousConversationError where the channel is to be said.
+    Raises UnknownConversationError, and AmbiguousConversationError where two channels have it.
     """
     found = services.conversations.find(conversation_id, channel_id)
     account = _account(found.channel_id, found.user_id, services) if found.user_id else None
-    return Target(found.channel_id, found.user_id, account, found)
+    return FoundRecipient(found.channel_id, found.user_id, account, found)
 
 
-def target_person(channel_id: str, user_id: str, services: Services) -> Target:
+def find_person(channel_id: str, user_id: str, services: Services) -> FoundRecipient:
     """Return a person, in the conversation that they have with the bot now, if they have one."""
     account = _account(channel_id, user_id, services)
     if account is None:
-        return Target(channel_id, user_id, None, None)
-    return target_account(account, services, user_id=user_id)
+        return FoundRecipient(channel_id, user_id, None, None)
+    return recipient_of(account, services, user_id=user_id)
 
 
-def target_account(
+def recipient_of(
     account: Account,
     services: Services,
     *,
     user_id: str | None = None,
     conversation_id: str | None = None,
-) -> Target:
+) -> FoundRecipient:
     """Return the person of an account, in the conversation that the account has with the bot.
 
     ``conversation_id`` names one that they had; ``user_id`` is the id that they were asked for by.
@@ -75,7 +88,39 @@ def target_account(
             tenant_id=account.tenant_id,
             user_id=account.user_id,
         )
-    return Target(account.channel_id, user_id or account.user_id, account, conversation)
+    return FoundRecipient(account.channel_id, user_id or account.user_id, account, conversation)
+
+
+def require_wanted(
+    recipient: FoundRecipient,
+    topic: str | None,
+    services: Services,
+    message: QueuedMessage | None,
+) -> bool:
+    """Raise SuppressedError for a person who said stop, muted the topic or cannot be reached.
+
+    Returns whether the call is to be a probe: of a queue's messages to a person out of reach, one
+    is let through now and then, and stays a probe when it comes back. The bot's reply to what a
+    person just wrote is always wanted. Of a person who was erased, only their stop is known.
+    """
+    if recipient.user_id is None or (message is not None and message.envelope.is_reply):
+        return False
+    account = recipient.account
+    if account is None:
+        if services.erased_opt_outs.include(recipient.channel_id, recipient.user_id):
+            raise SuppressedError("The person wanted no alerts, and to be forgotten")
+        return False
+    opt_out = opt_out_reason(account, topic)
+    if opt_out is not None:
+        raise SuppressedError(opt_out)
+    if not account.is_out_of_reach:
+        return False
+    is_probe = message is not None and (
+        message.envelope.is_probe or is_probe_due(account, datetime.now(UTC))
+    )
+    if not is_probe:
+        raise SuppressedError(unreachable_reason(account))
+    return True
 
 
 def _account(channel_id: str, user_id: str, services: Services) -> Account | None:

@@ -10,7 +10,7 @@ import json
 import logging
 from enum import StrEnum
 
-from shared.connector.errors import ConnectorThrottledError
+from shared.connector.errors import ConnectorError
 from shared.errors import AppError, HeldBackError
 from shared.storage.tables import key_of
 
@@ -51,7 +51,7 @@ def report(
 
 def outcome_of(error: AppError, otherwise: Outcome) -> Outcome:
     """Return the outcome that an error is by itself, or else what it is ``otherwise``."""
-    if isinstance(error, ConnectorThrottledError):
+    if isinstance(error, ConnectorError) and error.is_throttling:
         return Outcome.THROTTLED
     return Outcome.HELD_BACK if isinstance(error, HeldBackError) else otherwise
 

@@ -1,7 +1,7 @@
-"""The edge to the Functions host: requests and messages in, answers out; errors mapped here only.
+"""Requests in, answers out; errors become answers here only.
 
-A handler takes a plain request or message and returns or raises; ``http_function`` and
-``queue_function`` make of it what the host calls.
+A handler takes a request and returns an answer or raises; ``http_function`` makes of it what the
+Functions host calls.
 """
 
 import json

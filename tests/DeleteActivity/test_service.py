@@ -3,119 +3,86 @@ from datetime import UTC, datetime
 import pytest
 
 from DeleteActivity.request import DeleteRequest
-from DeleteActivity.service import delete_activity, delete_at, delete_queued_activity
+from DeleteActivity.service import delete_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
-from shared.connector.errors import ConnectorError, ConnectorRejectedError
+from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
-from shared.errors import AlreadyDoneError, UnknownConversationError
-from shared.messages.envelope import DELETE_ACTIVITY, AlertChange, Envelope, QueuedMessage, Sent
-from shared.sending.recipient import target_in
+from shared.messages.envelope import DELETE_ACTIVITY, AlertChange, Envelope
 from shared.wire_models import parse
 from tests.support.builders import unique
+from tests.support.worker import Worker
 
 SENT = {"conversationId": "a:1", "activityId": "f:7"}
-GONE = ["ActivityNotFoundInConversation", "ConversationNotFound", "SomethingElse"]
 
 
 @pytest.fixture
-def conversation(services, connector):
-    services.conversations.put(Conversation("a:1", "msteams", f"{connector.url}/emea/"))
+def worker(services, queue_reader):
+    return Worker(services, queue_reader)
 
 
-def over_http(services, **body):
-    delete_activity(parse(DeleteRequest, {**SENT, **body}), services)
+@pytest.fixture
+def alex(services, connector):
+    """Somebody who has an account, and a conversation with the bot."""
+    service_url = f"{connector.url}/emea/"
+    user_id = unique("29:alex")
+    account = Account("msteams", user_id, service_url=service_url, conversation=OneToOne("a:1"))
+    services.conversations.put(Conversation("a:1", "msteams", service_url, user_id=user_id))
+    return services.accounts.change("msteams", user_id, lambda _stored: account).account
 
 
-def from_queue(services, **body):
-    noted = Envelope(id=unique("order"), accepted_at=datetime.now(UTC))
-    message = QueuedMessage(DELETE_ACTIVITY, {**SENT, **body}, noted)
-    return delete_queued_activity(message, services)
+def from_queue(worker):
+    return worker.services.deliveries.find(worker.handle(SENT, DELETE_ACTIVITY))
 
 
-@pytest.mark.usefixtures("conversation")
-def test_an_activity_is_deleted_where_it_is(services, connector):
-    over_http(services)
-    assert from_queue(services) == Sent("f:7")
-
-    assert (
-        list(map(str, connector.requests))
-        == ["DELETE /emea/v3/conversations/a%3A1/activities/f%3A7"] * 2
-    )
-
-
-@pytest.mark.usefixtures("conversation")
-@pytest.mark.parametrize("code", GONE)
-def test_from_a_queue_what_is_gone_already_is_as_it_was_wanted(services, connector, code):
+@pytest.mark.parametrize("code", ["ActivityNotFoundInConversation", "ConversationNotFound"])
+def test_from_a_queue_what_is_gone_already_is_as_it_was_wanted(
+    worker, services, connector, alex, code
+):
     connector.fail(404, code)
 
-    assert from_queue(services) == Sent("f:7")
+    delivery = from_queue(worker)
 
-    assert len(connector.requests) == 1
-
-
-@pytest.mark.usefixtures("conversation")
-@pytest.mark.parametrize("code", GONE)
-def test_over_http_it_is_told_that_it_was_gone(services, connector, code):
-    connector.fail(404, code)
-
-    with pytest.raises(ConnectorRejectedError) as caught:
-        over_http(services)
-
-    assert (caught.value.status, caught.value.code) == (404, code)
+    assert (delivery.status, delivery.attempts, delivery.activity_id) == (Status.SENT, 1, "f:7")
+    assert services.accounts.get("msteams", alex.user_id).account == alex
 
 
-@pytest.mark.usefixtures("conversation")
-@pytest.mark.parametrize("status", [400, 403, 410, 500, 502])
-@pytest.mark.parametrize("delete", [over_http, from_queue])
-def test_any_other_refusal_is_one(services, connector, delete, status):
-    connector.fail(status, "SomeCode")
+@pytest.mark.usefixtures("alex")
+def test_over_http_it_is_told_that_it_was_gone(services, connector):
+    connector.fail(404, "ActivityNotFoundInConversation")
 
     with pytest.raises(ConnectorError) as caught:
-        delete(services)
+        delete_activity(parse(DeleteRequest, SENT), services)
 
-    assert caught.value.code == "SomeCode"
-
-
-@pytest.mark.parametrize("delete", [over_http, from_queue])
-def test_in_a_conversation_that_nobody_knows_nothing_is_gone(services, connector, delete):
-    with pytest.raises(UnknownConversationError):
-        delete(services)
-
-    assert connector.requests == []
+    assert (caught.value.status, caught.value.code) == (404, "ActivityNotFoundInConversation")
 
 
-@pytest.mark.usefixtures("conversation")
-def test_who_has_the_target_can_hand_it_in(services, connector):
-    delete_at(target_in("a:1", None, services), "8", services)
+@pytest.mark.usefixtures("alex")
+def test_any_other_refusal_is_one(worker, connector):
+    connector.fail(400, "BadSyntax")
 
-    assert connector.requests[0].path.endswith("/activities/8")
+    delivery = from_queue(worker)
+
+    assert (delivery.status, delivery.code) == (Status.PERMANENT_FAILURE, "BadSyntax")
 
 
-# What was delivered of an alert
+# A person's copy of an alert
 
 
 @pytest.fixture
-def delivery(services, connector):
-    """What was delivered to somebody of an alert that was recalled since."""
+def copy(services, alex):
+    """The delivery to Alex of an alert that was recalled since."""
     now = datetime.now(UTC)
-    account = Account(
-        "msteams",
-        unique("29:alex"),
-        service_url=f"{connector.url}/amer/",
-        conversation=OneToOne("a:1"),
-    )
-    stored = services.accounts.change("msteams", account.user_id, lambda _stored: account).account
     alert = Alert(unique("alert"), now, now, "", "", version=2, recalled_at=now)
     services.alerts.create(alert)
     delivery = Delivery(
-        id_in_alert(alert.id, 0, stored.key.id),
+        id_in_alert(alert.id, 0, alex.key.id),
         Status.SENT,
         now,
         now,
-        destination=Destination("msteams", "", None, "a:1", stored.user_id, stored.key),
+        destination=Destination("msteams", "", None, "a:1", alex.user_id, alex.key),
         activity_id="f:7",
         alert_id=alert.id,
         alert_version=1,
@@ -124,45 +91,35 @@ def delivery(services, connector):
     return delivery
 
 
-def recall(delivery, services):
-    delivery_id = f"{delivery.id}!2"
+def recall(worker, copy):
+    """Have the recall of a copy handled; return the recall's record, and the copy's."""
     envelope = Envelope(
-        id=delivery_id,
+        id=f"{copy.id}!2",
         accepted_at=datetime.now(UTC),
-        posting=delivery_id,
-        alert=delivery.alert_id,
-        change=AlertChange(delivery_id=delivery.id, version=2),
+        posting="2",
+        alert=copy.alert_id,
+        change=AlertChange(delivery_id=copy.id, version=2),
     )
-    return delete_queued_activity(QueuedMessage(DELETE_ACTIVITY, {}, envelope), services)
+    worker.handle({"_flow": envelope.to_json()}, DELETE_ACTIVITY)
+    return [worker.services.deliveries.find(each) for each in (envelope.id, copy.id)]
 
 
-def test_what_was_delivered_of_a_recalled_alert_is_deleted_once(services, connector, delivery):
-    assert recall(delivery, services) == Sent("f:7")
-    with pytest.raises(AlreadyDoneError):
-        recall(delivery, services)
+def test_a_copy_of_a_recalled_alert_is_deleted_once(worker, connector, copy):
+    for _ in range(2):
+        recalled, recalled_copy = recall(worker, copy)
 
-    [request] = connector.requests
-    assert str(request) == "DELETE /amer/v3/conversations/a%3A1/activities/f%3A7"
-    noted = services.deliveries.find(delivery.id)
-    assert (noted.recalled, noted.alert_version, noted.status) == (True, 2, Status.SENT)
+        [request] = connector.requests
+        assert str(request) == "DELETE /emea/v3/conversations/a%3A1/activities/f%3A7"
+        assert recalled.status is recalled_copy.status is Status.SENT
+        assert (recalled_copy.recalled, recalled_copy.alert_version) == (True, 2)
 
 
-@pytest.mark.parametrize("code", GONE)
-def test_what_is_gone_already_of_a_recalled_alert_is_as_it_was_wanted(
-    services, connector, delivery, code
+@pytest.mark.parametrize(("status", "is_recalled"), [(404, True), (403, False)])
+def test_a_copy_that_is_gone_is_recalled_and_one_that_stays_is_not(
+    worker, connector, copy, status, is_recalled
 ):
-    connector.fail(404, code)
+    connector.fail(status, "SomeCode")
 
-    assert recall(delivery, services) == Sent("f:7")
+    _, after = recall(worker, copy)
 
-    assert services.deliveries.find(delivery.id).recalled
-
-
-def test_what_could_not_be_recalled_is_not_noted_so(services, connector, delivery):
-    connector.fail(403, "SomeCode")
-
-    with pytest.raises(ConnectorError):
-        recall(delivery, services)
-
-    found = services.deliveries.find(delivery.id)
-    assert (found.recalled, found.alert_version) == (False, 1)
+    assert after.recalled is is_recalled

@@ -14,8 +14,9 @@ def fields_of(body):
     return [error.field for error in caught.value.field_errors]
 
 
-@pytest.mark.parametrize("target", [TO_ALEX, {"conversationId": "a:1"}])
-@pytest.mark.parametrize("content", [NEWS, BOTH])
+@pytest.mark.parametrize(
+    ("target", "content"), [(TO_ALEX, NEWS), ({"conversationId": "a:1"}, BOTH)]
+)
 def test_a_message_has_a_target_and_something_to_say(target, content):
     body = {
         **target,
@@ -39,15 +40,10 @@ def test_a_message_has_a_target_and_something_to_say(target, content):
         (TO_ALEX, ["activity"]),
         ({**TO_ALEX, **NEWS, **BOTH}, ["activity"]),
         ({**TO_ALEX, "activities": {}}, ["activity"]),
-        ({"recipient": {"userId": "29:alex"}, **NEWS}, ["recipient.channelId"]),
         ({"recipient": {**TO_ALEX["recipient"], "name": "x"}, **NEWS}, ["recipient.name"]),
-        ({"recipient": "29:alex", **NEWS}, ["recipient"]),
         ({"conversationId": "", **NEWS}, ["conversationId"]),
-        ({**TO_ALEX, "activity": {}}, ["activity"]),
-        ({**TO_ALEX, "activity": "News"}, ["activity"]),
         ({**TO_ALEX, "activities": {"en": {"text": 5}}}, ["activities.en.text"]),
         ({**TO_ALEX, **NEWS, "expiresAt": "tomorrow"}, ["expiresAt"]),
-        ({**TO_ALEX, **NEWS, "id": ""}, ["id"]),
         ({**TO_ALEX, **NEWS, "id": "x" * 1025}, ["id"]),
         ({**TO_ALEX, **NEWS, "Topic": "x"}, ["Topic"]),
     ],
@@ -74,11 +70,9 @@ def test_a_message_of_an_alert_has_all_but_what_is_said():
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"id": "order-7:0:r1"}, "recipient"),
         ({"conversationId": "a:1"}, "recipient"),
         ({**TO_ALEX, **NEWS}, "recipient"),
         ({**TO_ALEX, **BOTH}, "recipient"),
-        ({**TO_ALEX, "topic": 5}, "topic"),
     ],
 )
 def test_what_a_message_of_an_alert_does_not_have_is_named(body, field):

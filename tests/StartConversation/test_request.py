@@ -28,31 +28,17 @@ def test_the_documented_example_is_understood():
     assert not request.start_new
 
 
-def test_a_conversation_is_with_one_person_unless_it_says_otherwise():
-    assert StartRequest.from_json(ONE_MEMBER).is_group is False
-
-
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
         ({}, ["members"]),
-        ({"members": []}, ["members"]),
         ({"members": [{"id": "29:a"}, {"id": "29:b"}]}, ["members"]),
-        ({"members": {"id": "29:a"}}, ["members"]),
-        ({"members": None}, ["members"]),
         ({"members": [{"name": "Alex"}]}, ["members[0].id"]),
-        ({"members": [{"id": ""}]}, ["members[0].id"]),
-        ({"members": ["29:a"]}, ["members[0]"]),
         ({"isGroup": True, "members": [{"id": "29:a"}, {}]}, ["members[1].id"]),
         ({**ONE_MEMBER, "isGroup": "no"}, ["isGroup"]),
-        ({**ONE_MEMBER, "isGroup": None}, ["isGroup"]),
         ({**ONE_MEMBER, "startNew": 1}, ["startNew"]),
         ({**ONE_MEMBER, "bot": {}}, ["bot.id"]),
-        ({**ONE_MEMBER, "topicName": ["News"]}, ["topicName"]),
-        ({**ONE_MEMBER, "tenantId": ""}, ["tenantId"]),
         ({**ONE_MEMBER, "channelId": "ms teams"}, ["channelId"]),
-        ({**ONE_MEMBER, "channelData": "x"}, ["channelData"]),
-        ({**ONE_MEMBER, "activity": {"type": "message"}}, ["activity"]),
         ({**ONE_MEMBER, "activity": {"text": 5}}, ["activity.text"]),
         ({"isGroup": "no", "bot": {"id": 5}}, ["isGroup", "bot.id"]),
     ],
@@ -89,9 +75,7 @@ def test_what_members_and_the_bot_carry_is_kept():
     [
         ({"channel": {"id": "19:x@thread.tacv2"}}, "19:x@thread.tacv2"),
         ({"channel": {"id": ""}}, None),
-        ({"channel": {"id": 5}}, None),
         ({"channel": "19:x"}, None),
-        ({"team": {"id": "19:x"}}, None),
         (None, None),
     ],
 )

@@ -25,18 +25,13 @@ def test_a_message_names_an_activity_and_has_another():
     ("body", "fields"),
     [
         (SENT, ["activity"]),
-        ({**SENT, "activity": "News"}, ["activity"]),
         ({**SENT, "activity": {"text": 5}}, ["activity.text"]),
-        ({**SENT, "activity": {}}, ["activity"]),
         ({"activity": {"text": "News"}}, ["conversationId", "activityId"]),
         ({**EDIT, "conversationId": ""}, ["conversationId"]),
-        ({**EDIT, "activityId": ""}, ["activityId"]),
-        ({**EDIT, "activityId": 7}, ["activityId"]),
         ({**EDIT, "activityId": "x" * 1025}, ["activityId"]),
         ({**EDIT, "channelId": "no channel"}, ["channelId"]),
         ({**EDIT, "expiresAt": "tomorrow"}, ["expiresAt"]),
         ({**EDIT, "id": ""}, ["id"]),
-        ({**EDIT, "topic": "Orders"}, ["topic"]),
         ({**EDIT, "recipient": {"channelId": "msteams", "userId": "29:alex"}}, ["recipient"]),
     ],
 )

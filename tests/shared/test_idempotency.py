@@ -88,9 +88,8 @@ def send(services, connector):
     """Makes a call to the Connector, and answers the id that it gives."""
 
     def send(request):
-        sent = services.connector.send_activity(
-            connector.url, "a:1", json.loads(request.get_body())
-        )
+        at = services.connector.at(connector.url)
+        sent = at.send_activity("a:1", json.loads(request.get_body()))
         return Answer({"id": sent}, HTTPStatus.CREATED, {"Location": f"/api/{sent}"})
 
     return send

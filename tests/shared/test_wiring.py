@@ -9,16 +9,12 @@ from shared.wiring import Services, services
 
 
 def test_services_are_put_together_once_for_all_threads(deployed, monkeypatch):
+    assert services() is deployed
     monkeypatch.setattr(wiring, "_services", None)
     with ThreadPoolExecutor(8) as pool:
         got = {id(each) for each in pool.map(lambda _: services(), range(32))}
 
     assert got == {id(services())}
-
-
-def test_services_follow_the_environment_when_they_are_first_used(deployed):
-    assert deployed.settings.default_locale == "en"
-    assert services() is deployed
 
 
 def test_a_wrong_setting_is_told_each_time_until_it_is_mended(deployed, monkeypatch):
@@ -50,14 +46,14 @@ def test_without_a_credential_no_token_is_asked_for(app_settings, connector, ide
     }
     built = Services.of(Settings.from_environment(development))
 
-    built.connector.send_activity(connector.url, "a:1", {"text": "News"})
+    built.connector.at(connector.url).send_activity("a:1", {"text": "News"})
 
     assert connector.requests[0].headers["Authorization"] is None
     assert identity.requests == []
 
 
 def test_each_bot_has_its_own_caches_and_the_token_of_its_own(services, connector, identity):
-    services.connector.send_activity(connector.url, "a:1", {"text": "News"})
+    services.connector.at(connector.url).send_activity("a:1", {"text": "News"})
 
     assert connector.requests[0].headers["Authorization"] == "Bearer identity-token-1"
     assert identity.requests[0].query["client_id"] == services.settings.app_id

@@ -13,9 +13,8 @@ from shared.messages.envelope import (
     SEND_ACTIVITY,
     START_CONVERSATION,
     UPDATE_ACTIVITY,
-    Handled,
-    QueuedMessage,
 )
+from shared.messages.queued_message import Handled, QueuedMessage
 from shared.triggers.queue import Taken, process
 from shared.wiring import Services
 from StartConversation.service import start_queued_conversation

@@ -111,9 +111,9 @@ def test_a_managed_identity_asks_for_a_token_of_its_cloud_and_only_to_call_there
 
     for other in ISSUERS.keys() - {cloud}:
         with pytest.raises(UntrustedServiceUrlError):
-            connector.send_activity(SERVICE_URLS[other], "a:1", {"type": "message"})
+            connector.at(SERVICE_URLS[other])
     assert identity.requests == []
     # It gets no token, and so it calls nobody.
     with pytest.raises(BotCredentialError):
-        connector.send_activity(SERVICE_URLS[cloud], "a:1", {"type": "message"})
+        connector.at(SERVICE_URLS[cloud]).have_token()
     assert {request.query["resource"] for request in identity.requests} == {ISSUERS[cloud]}

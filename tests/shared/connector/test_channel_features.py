@@ -1,11 +1,15 @@
 import pytest
 
-from shared.connector.channel_features import channel, require_start_supported
+from shared.connector.channel_features import KNOWN_CHANNELS, channel, require_start_supported
 from shared.errors import (
     AppError,
     ConversationNotSupportedError,
     GroupConversationNotSupportedError,
 )
+
+YES = None
+NOTHING = (ConversationNotSupportedError, ConversationNotSupportedError)
+NO_GROUPS = (YES, GroupConversationNotSupportedError)
 
 
 def refusal(channel_id, *, is_group, teams_channel_id=None):
@@ -16,38 +20,45 @@ def refusal(channel_id, *, is_group, teams_channel_id=None):
     return None
 
 
+def test_a_channel_starts_what_it_is_known_to_start_and_an_unknown_one_is_tried():
+    expected = {
+        "msteams": NO_GROUPS,
+        "webchat": NOTHING,
+        "directline": NOTHING,
+        "directlinespeech": NOTHING,
+        "groupme": NOTHING,
+        "kik": NOTHING,
+        "emulator": NO_GROUPS,
+        "skype": NO_GROUPS,
+        "slack": NO_GROUPS,
+        "sms": NO_GROUPS,
+        "email": (YES, YES),
+        "my-own": (YES, YES),
+    }
+
+    found = {
+        channel_id: tuple(
+            type(refused) if (refused := refusal(channel_id, is_group=is_group)) else YES
+            for is_group in (False, True)
+        )
+        for channel_id in expected
+    }
+
+    assert found == expected
+    assert set(KNOWN_CHANNELS) < set(expected)
+
+
 @pytest.mark.parametrize(
-    "channel_id", ["msteams", "skype", "slack", "sms", "emulator", "email", "telegram", "my-own"]
+    ("channel_id", "is_group", "detail"),
+    [
+        ("kik", False, r"Channel kik .*; send to a conversation that the user started$"),
+        ("slack", True, r"Channel slack does not let bots start group conversations$"),
+        ("msteams", True, r"Channel msteams .*; to post in a channel, give channelData\.channel"),
+    ],
 )
-def test_a_bot_may_speak_first_to_one_person(channel_id):
-    assert refusal(channel_id, is_group=False) is None
-
-
-@pytest.mark.parametrize("is_group", [False, True])
-@pytest.mark.parametrize("channel_id", ["webchat", "directline", "directlinespeech", "kik"])
-def test_where_nobody_could_open_a_window_nothing_is_started(channel_id, is_group):
-    error = refusal(channel_id, is_group=is_group)
-
-    assert isinstance(error, ConversationNotSupportedError)
-    assert f"Channel {channel_id} " in error.detail
-
-
-@pytest.mark.parametrize("channel_id", ["msteams", "skype", "slack", "sms", "emulator"])
-def test_groups_are_refused_where_a_channel_makes_none(channel_id):
-    error = refusal(channel_id, is_group=True)
-
-    assert isinstance(error, GroupConversationNotSupportedError)
-    assert f"Channel {channel_id} " in error.detail
-
-
-def test_teams_says_how_to_post_in_a_channel_and_others_do_not():
-    teams = refusal("msteams", is_group=True)
-    slack = refusal("slack", is_group=True)
-
-    assert teams is not None
-    assert slack is not None
-    assert "channelData.channel.id" in teams.detail
-    assert "channelData" not in slack.detail
+def test_a_refusal_says_what_to_do_instead(channel_id, is_group, detail):
+    with pytest.raises(AppError, match=detail):
+        require_start_supported(channel_id, is_group=is_group, teams_channel_id=None)
 
 
 def test_a_thread_in_a_channel_is_a_group_that_only_teams_can_make():
@@ -57,18 +68,9 @@ def test_a_thread_in_a_channel_is_a_group_that_only_teams_can_make():
     assert refusal("slack", is_group=True, teams_channel_id=named) is not None
 
 
-@pytest.mark.parametrize("channel_id", ["email", "telegram", "my-own"])
-def test_groups_of_an_unknown_channel_are_tried(channel_id):
-    assert refusal(channel_id, is_group=True) is None
+def test_teams_takes_less_and_less_often_than_others_as_far_as_is_known():
+    teams, other = channel("msteams"), channel("my-own")
 
-
-def test_teams_takes_less_than_others():
-    assert channel("msteams").largest_activity_kilobytes == 100
-    assert channel("webchat").largest_activity_kilobytes == 256
-    assert channel("my-own").largest_activity_kilobytes == 256
-
-
-def test_only_teams_limits_each_conversation_as_far_as_is_known():
-    assert channel("msteams").conversation_limits == ((7, 1.0), (60, 30.0))
-    assert channel("slack").conversation_limits == ()
-    assert channel("my-own").conversation_limits == ()
+    assert (teams.largest_activity_kilobytes, other.largest_activity_kilobytes) == (100, 256)
+    assert teams.conversation_limits == ((7, 1.0), (60, 30.0))
+    assert other.conversation_limits == ()

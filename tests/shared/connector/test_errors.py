@@ -1,151 +1,136 @@
-from http import HTTPStatus
-
 import pytest
 
 from shared.connector.errors import (
     TABLE,
-    BlockedError,
-    BotDisabledError,
     ConnectorAnswer,
-    ConnectorBusyError,
-    ConnectorError,
-    ConnectorRedirectedError,
-    ConnectorRejectedError,
-    ConnectorThrottledError,
-    ConnectorTimeoutError,
-    ConnectorUnavailableError,
-    ConversationNotFoundError,
     NoAnswer,
-    NotInstalledError,
-    WrongServiceUrlError,
+    Remedy,
     connector_error,
+    failed_call,
+    unsupported,
 )
 from shared.errors import BotCredentialError, OnQueue
 
-# The table of the contract, once more, by hand: what was said, the code; then our error, what HTTP
-# answers, what a queue does, whether it is ambiguous, whether it counts as an attempt.
+FAIL, RETRY, WAIT = OnQueue.FAIL, OnQueue.RETRY, OnQueue.WAIT
+BLOCKED = Remedy.MARK_BLOCKED
+
+# The table of the contract, once more, by hand: what was said, with its code; then our code, what
+# HTTP answers, what a queue does, what is mended, whether it is ambiguous, and when HTTP callers
+# are told to come again.
 CONTRACT = [
-    (429, "Throttled", ConnectorThrottledError, 429, OnQueue.WAIT, False, False),
-    (412, "PreconditionFailed", ConnectorBusyError, 503, OnQueue.COUNT, False, True),
-    (502, "ServiceError", ConnectorUnavailableError, 502, OnQueue.COUNT, True, True),
-    (503, None, ConnectorUnavailableError, 502, OnQueue.COUNT, False, True),
-    (504, None, ConnectorTimeoutError, 504, OnQueue.COUNT, True, True),
-    (NoAnswer.TIMED_OUT, None, ConnectorTimeoutError, 504, OnQueue.COUNT, True, True),
-    (NoAnswer.CUT_OFF, None, ConnectorUnavailableError, 502, OnQueue.COUNT, True, True),
-    (NoAnswer.UNREACHABLE, None, ConnectorUnavailableError, 502, OnQueue.COUNT, False, True),
-    (404, "ConversationNotFound", ConversationNotFoundError, 404, OnQueue.START_AGAIN, False, True),
-    (404, "ActivityNotFoundInConversation", ConnectorRejectedError, 404, OnQueue.FAIL, False, True),
-    (404, None, ConnectorRejectedError, 404, OnQueue.FAIL, False, True),
-    (
-        403,
-        "BotNotInConversationRoster",
-        NotInstalledError,
-        403,
-        OnQueue.MARK_NOT_INSTALLED,
-        False,
-        True,
-    ),
-    (403, "ConversationBlockedByUser", BlockedError, 403, OnQueue.MARK_BLOCKED, False, True),
-    (403, "MessageWritesBlocked", BlockedError, 403, OnQueue.MARK_BLOCKED, False, True),
-    (403, "ForbiddenOperationException", BlockedError, 403, OnQueue.MARK_BLOCKED, False, True),
-    (403, "BotDisabledByAdmin", BotDisabledError, 403, OnQueue.PAUSE, False, True),
-    (403, "InvalidBotApiHost", WrongServiceUrlError, 403, OnQueue.CHANGE_HOST, False, True),
-    (403, "NotEnoughPermissions", ConnectorRejectedError, 403, OnQueue.FAIL, False, True),
-    (403, "BadArgument", ConnectorRejectedError, 403, OnQueue.FAIL, False, True),
-    (403, None, ConnectorRejectedError, 403, OnQueue.FAIL, False, True),
-    (400, "BadSyntax", ConnectorRejectedError, 400, OnQueue.FAIL, False, True),
-    (400, "ConversationBlockedByUser", ConnectorRejectedError, 400, OnQueue.FAIL, False, True),
-    (413, "MessageSizeTooBig", ConnectorRejectedError, 413, OnQueue.FAIL, False, True),
-    (500, "ServiceError", ConnectorError, 502, OnQueue.FAIL, False, True),
-    (405, None, ConnectorError, 502, OnQueue.FAIL, False, True),
-    (409, "Conflict", ConnectorError, 502, OnQueue.FAIL, False, True),
-    (418, None, ConnectorError, 502, OnQueue.FAIL, False, True),
-    (302, "SomeCode", ConnectorRedirectedError, 502, OnQueue.FAIL, False, True),
+    (429, None, "Throttled", 429, WAIT, None, False, 10),
+    (412, None, "PreconditionFailed", 503, RETRY, None, False, 1),
+    (502, None, "ConnectorUnavailable", 502, RETRY, None, True, 5),
+    (503, None, "ConnectorUnavailable", 502, RETRY, None, False, 5),
+    (504, None, "ConnectorTimeout", 504, RETRY, None, True, 5),
+    (NoAnswer.TIMED_OUT, None, "ConnectorTimeout", 504, RETRY, None, True, 5),
+    (NoAnswer.CUT_OFF, None, "ConnectorUnavailable", 502, RETRY, None, True, 5),
+    (NoAnswer.UNREACHABLE, None, "ConnectorUnavailable", 502, RETRY, None, False, 5),
+    (404, "ConversationNotFound", None, 404, FAIL, Remedy.START_AGAIN, False, None),
+    (404, "ActivityNotFoundInConversation", None, 404, FAIL, None, False, None),
+    (403, "BotNotInConversationRoster", None, 403, FAIL, Remedy.MARK_NOT_INSTALLED, False, None),
+    (403, "ConversationBlockedByUser", None, 403, FAIL, BLOCKED, False, None),
+    (403, "MessageWritesBlocked", None, 403, FAIL, BLOCKED, False, None),
+    (403, "ForbiddenOperationException", None, 403, FAIL, BLOCKED, False, None),
+    (403, "BotDisabledByAdmin", None, 403, FAIL, Remedy.PAUSE, False, None),
+    (403, "InvalidBotApiHost", None, 403, FAIL, Remedy.CHANGE_HOST, False, None),
+    (403, "NotEnoughPermissions", None, 403, FAIL, None, False, None),
+    (403, None, "ConnectorRejected", 403, FAIL, None, False, None),
+    (400, "ConversationBlockedByUser", None, 400, FAIL, None, False, None),
+    (413, "MessageSizeTooBig", None, 413, FAIL, None, False, None),
+    (302, "SomeCode", "ConnectorRedirected", 502, FAIL, None, False, None),
+    (500, "ServiceError", None, 502, FAIL, None, False, None),
+    (418, None, "ConnectorError", 502, FAIL, None, False, None),
 ]
 
 
-@pytest.mark.parametrize(
-    ("said", "code", "error", "http", "on_queue", "is_ambiguous", "counts"), CONTRACT
-)
-def test_the_table_is_that_of_the_contract(said, code, error, http, on_queue, is_ambiguous, counts):
-    status = said if isinstance(said, int) else None
+@pytest.mark.parametrize("row", CONTRACT, ids=lambda row: f"{row[0]} {row[1]}")
+def test_the_table_is_that_of_the_contract(row):
+    said, code, *_ = row
+    answer = ConnectorAnswer(said if isinstance(said, int) else None, code)
 
-    raised = connector_error(said, ConnectorAnswer(status, code))
+    error = connector_error(said, answer)
 
-    assert type(raised) is error
-    assert (raised.status, raised.on_queue) == (http, on_queue)
-    assert (raised.is_ambiguous, raised.was_attempt) == (is_ambiguous, counts)
-    assert raised.code == ((code if said != 302 else None) or error.code)
+    assert not isinstance(error, BotCredentialError)
+    assert (
+        said,
+        code,
+        error.code if error.code != code else None,
+        error.status,
+        error.on_queue,
+        error.remedy,
+        error.is_ambiguous,
+        error.http_retry_after_seconds,
+    ) == row
+    assert error.was_attempt == (said != 429)
 
 
-def test_every_row_of_the_table_is_in_the_contract():
-    met = {
-        id(row)
-        for said, code, *_ in CONTRACT
-        for row in TABLE
-        if (said in row.said or not row.said) and (code in row.codes or not row.codes)
-    }
-    credential = [row for row in TABLE if row.error is BotCredentialError]
+def test_every_row_and_code_of_the_table_is_in_the_contract():
+    in_contract = {(said, code) for said, code, *_ in CONTRACT}
 
-    assert {id(row) for row in TABLE} - met == {id(row) for row in credential}
+    for row in TABLE:
+        if row.codes:
+            assert {(row.said[0], code) for code in row.codes} <= in_contract
+        else:
+            assert not row.said or {said for said, _ in in_contract} & set(row.said)
 
 
 def test_a_refused_token_is_the_deployments_fault():
     error = connector_error(401, ConnectorAnswer(401, "BotNotRegistered", correlation_id="abc"))
 
     assert type(error) is BotCredentialError
-    assert (error.status, error.code) == (HTTPStatus.INTERNAL_SERVER_ERROR, "BotCredentialError")
-    assert (error.on_queue, error.was_attempt) == (OnQueue.PAUSE_EVERYTHING, False)
     assert error.correlation_id == "abc"
 
 
-CODED = [(row.said[0], code, row.error) for row in TABLE for code in row.codes]
-
-
-@pytest.mark.parametrize(("status", "code", "error"), CODED)
-def test_a_code_is_also_found_where_channels_hide_it(status, code, error):
+@pytest.mark.parametrize("code", ["MessageWritesBlocked", "NotEnoughPermissions"])
+def test_a_code_is_also_found_where_channels_hide_it(code):
     hidden = [
-        ConnectorAnswer(status, "Forbidden", sub_code=code),
-        ConnectorAnswer(status, sub_code=code),
-        ConnectorAnswer(status, "ServiceError", message=f"It was refused: {code}."),
-        ConnectorAnswer(status, message=f'{{"code": "{code}"}}'),
+        ConnectorAnswer(403, "Forbidden", sub_code=code),
+        ConnectorAnswer(403, sub_code=code),
+        ConnectorAnswer(403, "ServiceError", message=f"It was refused: {code}."),
+        ConnectorAnswer(403, message=f'{{"code": "{code}"}}'),
     ]
 
-    for answer in hidden:
-        raised = connector_error(status, answer)
-        assert (type(raised), raised.code) == (error, code)
+    assert {connector_error(403, answer).code for answer in hidden} == {code}
 
 
-def test_the_code_counts_more_than_what_is_hidden():
-    answer = ConnectorAnswer(
-        403,
-        "BotDisabledByAdmin",
-        sub_code="MessageWritesBlocked",
-        message="BotNotInConversationRoster",
+def test_a_code_counts_more_than_a_sub_code_and_that_more_than_the_message():
+    sub_code = ConnectorAnswer(
+        403, sub_code="InvalidBotApiHost", message="BotNotInConversationRoster"
     )
+    code = ConnectorAnswer(403, "BotDisabledByAdmin", sub_code="InvalidBotApiHost")
 
-    assert type(connector_error(403, answer)) is BotDisabledError
+    assert connector_error(403, sub_code).code == "InvalidBotApiHost"
+    assert connector_error(403, code).code == "BotDisabledByAdmin"
 
 
-def test_an_answer_is_carried_on():
-    answer = ConnectorAnswer(429, "Slow down", correlation_id="abc", retry_after_seconds=7)
+def test_an_answer_is_carried_on_without_the_connectors_own_text():
+    answer = ConnectorAnswer(
+        429, "Slow down", message="Hello Alex", correlation_id="abc", retry_after_seconds=0
+    )
 
     error = connector_error(429, answer)
 
-    assert isinstance(error, ConnectorError)
-    assert error.answer is answer
-    assert (error.code, error.correlation_id) == ("Slow down", "abc")
-    assert error.retry_after_seconds == 7
+    assert (error.code, error.correlation_id, error.retry_after_seconds) == ("Slow down", "abc", 0)
+    assert error.detail == "The Connector answered 429 Slow down"
 
 
-def test_a_wait_of_nothing_is_a_wait_that_is_known():
-    assert (
-        connector_error(429, ConnectorAnswer(429, retry_after_seconds=0)).retry_after_seconds == 0
+def test_what_no_answer_tells_is_not_tried_again():
+    error = failed_call("It came to nothing", "SomeCode", is_ambiguous=True)
+
+    assert (error.status, error.code, error.on_queue) == (502, "SomeCode", FAIL)
+    assert error.is_ambiguous
+    assert error.was_attempt
+    assert failed_call("x").code == "ConnectorError"
+
+
+def test_what_a_channel_cannot_do_fails_as_a_refusal_of_ours():
+    answer = ConnectorAnswer(
+        405, "MethodNotAllowed", correlation_id="abc", retry_after_seconds=17.0
     )
 
+    error = unsupported(answer, "ConversationNotSupported")
 
-def test_the_connectors_own_text_is_not_repeated():
-    error = connector_error(400, ConnectorAnswer(400, "BadSyntax", message="Hello Alex"))
-
-    assert "Alex" not in error.detail
-    assert error.detail == "The Connector answered 400 BadSyntax"
+    assert (error.status, error.code, error.on_queue) == (422, "ConversationNotSupported", FAIL)
+    assert (error.was_attempt, error.correlation_id) == (True, "abc")
+    assert error.retry_after_seconds is None

@@ -117,13 +117,14 @@ def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
     delivery = deliver()
 
     with change(delivery) as copy:
-        says = copy.says(services)
+        says = copy.activity(services)
+        assert (copy.activity_id, copy.account) == ("activity-1", person)
         assert services.deliveries.find(delivery.id).alert_version == 1
+        copy.activity_id = "activity-2"
 
-    assert (copy.activity_id, copy.account) == ("activity-1", person)
-    assert copy.target.conversation is not None
-    assert copy.target.conversation.id == "a:1"
-    assert copy.target.conversation.service_url == "https://smba.example.com/teams/"
+    assert copy.recipient.conversation is not None
+    assert copy.recipient.conversation.id == "a:1"
+    assert copy.recipient.conversation.service_url == "https://smba.example.com/teams/"
     assert (says.text, says.locale) == ("Hallo Alex, t", "de")
     noted = services.deliveries.find(delivery.id)
     assert (noted.alert_version, noted.recalled, noted.status) == (2, False, Status.SENT)
@@ -134,12 +135,13 @@ def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, r
     delivery = deliver()
     refused(AlreadyDoneError, delivery, recalls=True)
     new_version(services, alert, recalled_at=NOW)
+    refused(AlreadyDoneError, delivery, 3)
 
     with change(delivery, 3, recalls=True):
         pass
 
-    noted = services.deliveries.find(delivery.id)
-    assert (noted.alert_version, noted.recalled) == (3, True)
+    recorded = services.deliveries.find(delivery.id)
+    assert (recorded.alert_version, recorded.recalled) == (3, True)
 
 
 def test_an_edit_of_a_recalled_alert_is_left_to_the_recall(services, alert, deliver, refused):
@@ -158,6 +160,7 @@ def test_a_change_that_failed_is_not_recorded_and_holds_up_nobody(services, deli
     assert services.deliveries.find(delivery.id).alert_version == 1
     with change(delivery):
         pass
+    assert services.deliveries.find(delivery.id).alert_version == 2
 
 
 def test_a_change_brings_the_newest_version_and_earlier_ones_are_done_then(
@@ -170,7 +173,7 @@ def test_a_change_brings_the_newest_version_and_earlier_ones_are_done_then(
 
     # The change is for version 3, which this process does not know yet.
     with change(delivery, 3) as copy:
-        assert copy.says(services).text == "Newest"
+        assert copy.activity(services).text == "Newest"
 
     assert services.deliveries.find(delivery.id).alert_version == 3
     refused(AlreadyDoneError, delivery, 2)
@@ -230,7 +233,7 @@ def test_a_copy_stays_in_the_conversation_that_it_was_sent_into(services, delive
     )
 
     with change(delivery) as copy:
-        assert copy.target.destination.conversation_id == "a:1"
+        assert copy.recipient.destination.conversation_id == "a:1"
 
 
 def test_an_unknown_delivery_or_alert_is_told_as_such(services, deliver, refused):

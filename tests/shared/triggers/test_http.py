@@ -4,25 +4,16 @@ from http import HTTPStatus
 import pytest
 from azure.functions.queue import QueueMessage
 
-from shared.connector.errors import (
-    ConnectorAnswer,
-    ConnectorBusyError,
-    ConnectorRejectedError,
-    ConnectorThrottledError,
-    ConnectorTimeoutError,
-    ConnectorUnavailableError,
-)
-from shared.deliveries.delivery import Status
+from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.errors import (
-    BotCredentialError,
-    ConversationStartingError,
     FieldError,
     InvalidRequestError,
+    InvalidSettingError,
     RequestTooLargeError,
     StorageUnavailableError,
     UnknownConversationError,
 )
-from shared.messages.envelope import QueuedMessage
+from shared.messages.queued_message import QueuedMessage
 from shared.triggers.http import http_function, json_response, no_content, path_id, read_json
 from shared.triggers.queue import LAST_TRY, queue_function
 from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
@@ -49,6 +40,7 @@ def test_what_a_handler_returns_is_answered():
     assert answer_of(response) == (201, {"got": {"text": "Grüße 😀"}})
     assert response.mimetype == "application/json"
     assert response.headers["X-Some-Header"] == "1"
+    # The Functions host knows it by its name.
     assert succeed.__name__ == "succeed"
 
 
@@ -57,13 +49,9 @@ def test_nothing_can_be_answered():
 
 
 def test_an_error_is_answered_as_problem_details():
-    error = ConnectorRejectedError(
-        "The Connector answered 404 ConversationNotFound",
-        ConnectorAnswer(404, "ConversationNotFound", None, "secret text", "abc.1"),
-    )
-    error.status = HTTPStatus.NOT_FOUND
+    answer = ConnectorAnswer(404, "ConversationNotFound", message="secret", correlation_id="abc.1")
 
-    response = answer_to(error)
+    response = answer_to(connector_error(404, answer))
 
     assert response.mimetype == "application/problem+json"
     assert "Retry-After" not in response.headers
@@ -93,25 +81,12 @@ def test_bad_input_is_answered_field_by_field():
 
 
 @pytest.mark.parametrize(
-    ("error", "retry_after"),
-    [
-        (ConnectorThrottledError("x", ConnectorAnswer(429, retry_after_seconds=7.2)), "8"),
-        (ConnectorThrottledError("x", ConnectorAnswer(429, retry_after_seconds=0)), "0"),
-        (ConnectorThrottledError("x"), "10"),
-        (ConnectorUnavailableError("x", ConnectorAnswer(503, retry_after_seconds=90)), "90"),
-        (ConnectorUnavailableError("x"), "5"),
-        (ConnectorTimeoutError("x"), "5"),
-        (ConnectorBusyError("x"), "1"),
-        (ConversationStartingError("x"), "1"),
-        (BotCredentialError(), None),
-        (StorageUnavailableError("x"), "5"),
-        (UnknownConversationError("x"), None),
-        (InvalidRequestError(FieldError("a", "b")), None),
-    ],
-    ids=lambda value: type(value).__name__,
+    ("asked_for", "told"), [(7.2, "8"), (0, "0"), (None, "10")], ids=["long", "nothing", "unknown"]
 )
-def test_the_caller_is_told_when_to_try_again_where_that_can_help(error, retry_after):
-    assert answer_to(error).headers.get("Retry-After") == retry_after
+def test_the_caller_is_told_when_to_try_again_where_that_can_help(asked_for, told):
+    error = connector_error(429, ConnectorAnswer(429, retry_after_seconds=asked_for))
+
+    assert answer_to(error).headers["Retry-After"] == told
 
 
 def test_a_bug_is_left_to_the_host():
@@ -142,12 +117,9 @@ def test_a_body_that_is_too_large_is_refused():
 @pytest.mark.parametrize(
     ("route", "params", "value"),
     [
-        ("a:1", {}, "a:1"),
-        ("a%2Fb%2fc", {}, "a/b/c"),
-        ("a%3Ab", {}, "a%3Ab"),
+        ("a%2Fb%2fc%3A", {}, "a/b/c%3A"),
         ("-", {"conversationId": "a%2Fb?#"}, "a%2Fb?#"),
-        ("a:1", {"conversationId": ""}, "a:1"),
-        ("x" * 1024, {}, "x" * 1024),
+        ("x" * 1024, {"conversationId": ""}, "x" * 1024),
     ],
 )
 def test_an_id_comes_from_the_path_or_whole_from_the_query(route, params, value):
@@ -156,87 +128,13 @@ def test_an_id_comes_from_the_path_or_whole_from_the_query(route, params, value)
     assert path_id(request, "conversationId") == value
 
 
-@pytest.mark.parametrize("route", [{}, {"conversationId": ""}, {"conversationId": "x" * 1025}])
+@pytest.mark.parametrize("route", [{}, {"conversationId": "x" * 1025}])
 def test_an_id_that_is_none_is_named(route):
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(InvalidRequestError, match=r"^conversationId: "):
         path_id(http_request("GET", route=route), "conversationId")
-
-    assert caught.value.field_errors[0].field == "conversationId"
 
 
 # Queues
-
-
-@pytest.fixture
-def queue():
-    return unique("queue")
-
-
-def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed, queue):
-    handled = []
-
-    @queue_function(queue)
-    def handle(message):
-        handled.append(message)
-
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    handle(queue_message({"text": "Grüße 😀"}, "message-1"), invocation(trace))
-
-    [message] = handled
-    assert (message.queue, message.body) == (queue, {"text": "Grüße 😀"})
-    assert message.envelope.id == "message-1"
-    assert message.envelope.traceparent == trace
-    assert (datetime.now(UTC) - message.envelope.accepted_at).total_seconds() < 60
-    assert handle.__name__ == "handle"
-
-
-def test_bytes_that_are_no_text_are_poison(deployed, queue, queue_reader):
-    @queue_function(queue)
-    def handle(_message):
-        raise AssertionError
-
-    handle(queue_message(b"\xff\xfe{}"), invocation())
-
-    [poison] = queue_reader(f"{queue}-poison").take()
-    assert poison["message"] == "\ufffd\ufffd{}"
-
-
-def test_a_failure_on_a_queue_is_settled(deployed, queue, queue_reader):
-    @queue_function(queue)
-    def handle(_message):
-        raise UnknownConversationError("No such conversation")
-
-    handle(queue_message({"id": "order-7"}), invocation())
-
-    [poison] = queue_reader(f"{queue}-poison").take()
-    assert poison["failure"]["code"] == "UnknownConversation"
-
-
-def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypatch, queue):
-    monkeypatch.setenv("BotCloud", "Mars")
-    monkeypatch.setattr("shared.wiring._services", None)
-
-    with pytest.raises(Exception, match="Setting BotCloud"):
-        queue_function(queue)(lambda _message: None)(queue_message({}), invocation())
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError(), StorageUnavailableError("down")])
-def test_what_still_fails_when_the_host_gives_up_is_poison_with_its_reason(
-    deployed, queue, queue_reader, error
-):
-    @queue_function(queue)
-    def handle(_message):
-        raise error
-
-    with pytest.raises(type(error)):
-        handle(tried(LAST_TRY - 1), invocation())
-    handle(tried(LAST_TRY), invocation())
-
-    [poison] = queue_reader(f"{queue}-poison").take()
-    assert poison["message"] == {"text": "News"}
-    assert poison["failure"]["code"] in ("InternalError", "StorageUnavailable")
-    delivery = deployed.deliveries.find("message-1")
-    assert delivery.status is Status.TECHNICAL_FAILURE
 
 
 def tried(times):
@@ -245,13 +143,55 @@ def tried(times):
         id="message-1",
         body=b'{"text": "News"}',
         dequeue_count=times,
+        # It has dropped the zone.
         insertion_time=datetime.now(UTC).replace(tzinfo=None),
     )
 
 
-def test_a_moment_without_a_zone_is_in_utc(deployed, queue):
+def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed):
     handled: list[QueuedMessage] = []
-    queue_function(queue)(handled.append)(tried(1), invocation())
+    queue = unique("queue")
+
+    @queue_function(queue)
+    def handle(message):
+        handled.append(message)
+
+    handle(tried(1), invocation("00-a-b-01"))
 
     [message] = handled
+    assert (message.queue, message.body) == (queue, {"text": "News"})
+    assert message.envelope.id == "message-1"
+    assert message.envelope.traceparent == "00-a-b-01"
     assert abs((datetime.now(UTC) - message.envelope.accepted_at).total_seconds()) < 60
+    assert handle.__name__ == "handle"
+
+
+def test_bytes_that_are_no_text_are_poison(deployed, queue_reader):
+    queue = unique("queue")
+
+    queue_function(queue)(lambda _message: None)(queue_message(b"\xff\xfe{}"), invocation())
+
+    [poison] = queue_reader(f"{queue}-poison").take()
+    assert poison["message"] == "\ufffd\ufffd{}"
+
+
+def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypatch):
+    monkeypatch.setenv("BotCloud", "Mars")
+    monkeypatch.setattr("shared.wiring._services", None)
+
+    with pytest.raises(InvalidSettingError, match="Setting BotCloud"):
+        queue_function("queue")(lambda _message: None)(queue_message({}), invocation())
+
+
+def test_the_last_try_of_the_host_is_known_by_its_number(deployed, queue_reader):
+    queue = unique("queue")
+
+    @queue_function(queue)
+    def handle(_message):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        handle(tried(LAST_TRY - 1), invocation())
+    handle(tried(LAST_TRY), invocation())
+
+    assert queue_reader(f"{queue}-poison").count() == 1

@@ -1,0 +1,102 @@
+"""A message that was taken from a queue, and what becomes of it while it is handled."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from shared.deliveries.delivery import Destination
+from shared.deliveries.store import Claim
+from shared.messages.envelope import CACHE_ACCOUNT, START_CONVERSATION, Envelope
+
+
+@dataclass(frozen=True)
+class QueuedMessage:
+    """A message that was taken from a queue: its body, and what we noted about it.
+
+    What becomes known while it is handled stands in copies of it: where it goes, the claim on its
+    call, and how long that took.
+    """
+
+    queue: str
+    body: dict[str, Any]
+    envelope: Envelope
+    destination: Destination | None = None
+    claim: Claim | None = None
+    call_milliseconds: int | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the message asks for: its body without the id, which names the delivery."""
+        return {name: value for name, value in self.body.items() if name != "id"}
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the message is of no use any more, where it says so."""
+        # A start expires with what waits for it; where nothing is sent, nobody knows the field.
+        waits = self.queue in (START_CONVERSATION, CACHE_ACCOUNT)
+        sent = self.envelope.then or {} if waits else self.body
+        try:
+            expires_at = datetime.fromisoformat(sent.get("expiresAt") or "")
+        except (TypeError, ValueError):
+            return None
+        return expires_at if expires_at.tzinfo else None
+
+    def noting(self, **noted: Any) -> "QueuedMessage":
+        """Return the message with other fields in its envelope."""
+        return replace(self, envelope=self.envelope.model_copy(update=noted))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message's call was made, or was not needed.
+
+    ``activity_id`` is that of what was sent, ``alert_version`` that of the alert which it says;
+    ``message`` is the message as it is now, where it came from a queue.
+    """
+
+    activity_id: str | None = None
+    message: QueuedMessage | None = None
+    alert_version: int | None = None
+
+
+@dataclass(frozen=True)
+class StartFirst:
+    """A message waits for this start, which makes a call of its own."""
+
+    start: dict[str, Any]
+    message: QueuedMessage
+
+
+Handled = Sent | StartFirst | None
+"""What a handler made of a message; None where there is nothing to record."""
+
+
+class UnsentError(Exception):
+    """What kept a message from being sent, and the message as it is now."""
+
+    def __init__(self, message: QueuedMessage, error: Exception) -> None:
+        super().__init__(str(error))
+        self.message = message
+        self.error = error
+
+
+@contextmanager
+def addressed(
+    message: QueuedMessage | None, destination: Destination | None = None
+) -> Iterator[QueuedMessage | None]:
+    """Give a queue's message its destination, so that what goes wrong is recorded as theirs.
+
+    Raises each error as an UnsentError. Over HTTP there is no message, and errors stay as they are.
+    """
+    if message is None:
+        yield None
+        return
+    message = replace(message, destination=destination)
+    try:
+        yield message
+    except UnsentError:
+        raise
+    except Exception as error:
+        raise UnsentError(message, error) from error

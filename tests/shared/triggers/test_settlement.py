@@ -1,0 +1,408 @@
+import json
+import logging
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.connector.errors import ConnectorAnswer, NoAnswer, connector_error
+from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.errors import (
+    AlreadyDoneError,
+    BotCredentialError,
+    CancelledError,
+    ExpiredError,
+    FieldError,
+    InvalidRequestError,
+    OutcomeUnknownError,
+    StorageRefusedError,
+    StorageUnavailableError,
+    SuppressedError,
+    UnknownDeliveryError,
+)
+from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION, AccountSnapshot, Envelope
+from shared.messages.queued_message import QueuedMessage, Sent, StartFirst
+from shared.settings import Settings
+from shared.triggers.settlement import Settlement
+from shared.wiring import Services
+from tests.support.builders import unique
+
+NOW = datetime.now(UTC)
+STORAGE = "AzureWebJobsStorage"
+MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
+TAKEN_ALONG = AccountSnapshot(conversation_id="a:1", key_id="k", key="c2VjcmV0", name="Alex")
+
+
+class Settling:
+    """Settles messages of one queue, and looks at what became of them."""
+
+    def __init__(self, services, queue_reader, queue=None):
+        self.services = services
+        self.queue = queue or unique("queue")
+        self.waiting = queue_reader(self.queue)
+        self.poison = queue_reader(f"{self.queue}-poison")
+        self.ranges = []
+        self.jitter = 0.0
+
+    def message(self, body=MESSAGE, **noted):
+        noted = {"id": "message-1", "accepted_at": NOW, "posting": "posting-1", **noted}
+        return QueuedMessage(self.queue, body, Envelope(**noted))
+
+    def claimed(self, body=MESSAGE, **noted):
+        """A message that came as far as its call."""
+        message = self.message(body, **noted)
+        destination = Destination("slack", "https://slack.botframework.com/", user_id="29:alex")
+        delivery = Delivery(
+            message.envelope.id,
+            Status.SENDING,
+            created_at=message.envelope.accepted_at,
+            updated_at=message.envelope.accepted_at,
+            posting=message.envelope.posting,
+            destination=destination,
+        )
+        claim = self.services.deliveries.claim(delivery, seconds=25, is_new=message.envelope.is_new)
+        return replace(message, destination=destination, claim=claim, call_milliseconds=7)
+
+    def settle(self, message, result):
+        def jitter(least, most):
+            self.ranges.append((least, most))
+            return self.jitter
+
+        Settlement(self.services, jitter).settle(message, result)
+
+    def delivery(self):
+        return self.services.deliveries.find("message-1")
+
+
+@pytest.fixture
+def settling(services, queue_reader):
+    return Settling(services, queue_reader)
+
+
+@pytest.fixture
+def sending(services, queue_reader):
+    return Settling(services, queue_reader, SEND_ACTIVITY)
+
+
+def throttled(seconds):
+    return connector_error(429, ConnectorAnswer(429, retry_after_seconds=seconds))
+
+
+def unavailable():
+    return connector_error(503)
+
+
+def rejected():
+    return connector_error(403, ConnectorAnswer(403, "Odd"))
+
+
+def wrong():
+    return InvalidRequestError(FieldError("activity.text", "is missing"))
+
+
+def delays(calls):
+    """For how many seconds messages were hidden when they were put on queues."""
+    found = (re.search(r"/messages\?.*visibilitytimeout=(\d+)", call) for call in calls)
+    return {int(match[1]) for match in found if match}
+
+
+# Done
+
+
+def test_what_was_sent_is_recorded_with_its_activity_and_the_version_of_its_alert(settling):
+    message = settling.claimed(alert="alert-7", ambiguous=True)
+
+    settling.settle(message, Sent("activity-1", alert_version=3))
+
+    delivery = settling.delivery()
+    assert (delivery.status, delivery.activity_id) == (Status.SENT, "activity-1")
+    assert (delivery.alert_id, delivery.alert_version) == ("alert-7", 3)
+    assert delivery.ambiguous
+    assert (delivery.attempts, delivery.created_at) == (1, NOW)
+    assert settling.waiting.count() == settling.poison.count() == 0
+
+
+def test_a_message_for_which_no_call_was_needed_is_done_as_well(settling):
+    settling.settle(settling.message(), Sent("activity-1"))
+
+    assert (settling.delivery().status, settling.delivery().attempts) == (Status.SENT, 0)
+
+
+def test_a_message_that_says_nothing_to_anybody_has_no_record(settling):
+    settling.settle(settling.message(), None)
+
+    with pytest.raises(UnknownDeliveryError):
+        settling.delivery()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SuppressedError("x"), Status.SUPPRESSED),
+        (ExpiredError("x"), Status.EXPIRED),
+        (CancelledError("x"), Status.CANCELLED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_to_be_sent_is_no_failure(settling, caplog, error, status):
+    caplog.set_level(logging.INFO)
+
+    settling.settle(settling.claimed(alert="alert-7"), error)
+
+    delivery = settling.delivery()
+    assert (delivery.status, delivery.code, delivery.attempts) == (status, error.code, 0)
+    assert settling.waiting.count() == settling.poison.count() == 0
+    assert f'"outcome": "{status}"' in caplog.text
+    assert '"alertId": "alert-7"' in caplog.text
+
+
+def test_what_was_done_already_is_dropped_and_stays_as_it_was(settling):
+    settling.settle(settling.claimed(), Sent("activity-1"))
+
+    settling.settle(settling.message(), AlreadyDoneError("x"))
+
+    assert settling.delivery().activity_id == "activity-1"
+    assert settling.waiting.count() == settling.poison.count() == 0
+
+
+# Start first, send then
+
+
+@pytest.mark.parametrize(("is_called", "attempts"), [(True, 3), (False, 2)])
+def test_a_message_waits_inside_the_start_and_comes_back(
+    sending, services, queue_reader, is_called, attempts
+):
+    starting = Settling(services, queue_reader, START_CONVERSATION)
+    first = sending.message(attempts=2, reference=TAKEN_ALONG)
+
+    sending.settle(first, StartFirst({"members": []}, first))
+    assert sending.delivery().status is Status.ACCEPTED
+    [start] = starting.waiting.take()
+    waiting = {**vars(Envelope.model_validate(start.pop("_flow"))), "returns": 2}
+    message = starting.claimed(start, **waiting) if is_called else starting.message(**waiting)
+    starting.settle(message, Sent())
+    [sent] = sending.waiting.take()
+
+    assert start == {"members": []}
+    assert (waiting["then"], waiting["reference"]) == (MESSAGE, None)
+    envelope = Envelope.model_validate(sent.pop("_flow"))
+    assert sent == MESSAGE
+    assert (envelope.id, envelope.accepted_at) == ("message-1", NOW)
+    assert (envelope.attempts, envelope.returns) == (attempts, 0)
+    assert (envelope.started, envelope.then) == (True, None)
+    # Who takes the message must find no claim on it.
+    if is_called:
+        assert sending.delivery().status is Status.ACCEPTED
+
+
+# Back, with a delay
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(unavailable(), 3), (throttled(0), 2), (BotCredentialError(), 2)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_message_that_may_succeed_later_goes_back_whole(settling, error, attempts):
+    kept = {"returns": 4, "healed": ["host"], "alert": "alert-7", "traceparent": "00-a-b-01"}
+    message = settling.message(attempts=2, reference=TAKEN_ALONG, more="of a newer version", **kept)
+
+    settling.settle(message, error)
+
+    [back] = settling.waiting.take()
+    envelope = back.pop("_flow")
+    assert back == MESSAGE
+    assert datetime.fromisoformat(envelope.pop("acceptedAt")) == NOW
+    # What was taken along is good for the first try alone.
+    assert envelope == {
+        **kept,
+        "id": "message-1",
+        "posting": "posting-1",
+        "attempts": attempts,
+        "returns": 5,
+        "reference": None,
+        "more": "of a newer version",
+    }
+    assert settling.poison.count() == 0
+
+
+def test_the_sixth_attempt_is_the_last_but_waiting_is_no_attempt(settling):
+    settling.settle(settling.message(attempts=6, returns=100), throttled(0))
+    assert len(settling.waiting.take()) == 1
+
+    settling.settle(settling.claimed(attempts=4), unavailable())
+    assert len(settling.waiting.take()) == 1
+    assert settling.delivery().status is Status.RETRYING
+
+    settling.settle(settling.claimed(attempts=5, returns=1), unavailable())
+
+    [poison] = settling.poison.take()
+    assert settling.waiting.count() == 0
+    assert poison["failure"]["attempts"] == 6
+    assert settling.delivery().status is Status.TEMPORARY_FAILURE
+
+
+def test_the_delay_grows_and_is_random_from_nothing_on(settling):
+    for returns in (0, 1, 7, 8, 1000):
+        settling.settle(settling.message(returns=returns), unavailable())
+
+    assert settling.ranges == [(0, 2), (0, 4), (0, 256), (0, 300), (0, 300)]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "spread", "jitter", "delay"), [(0, 1, 0, 0), (17.5, 2.75, 1, 19)]
+)
+def test_nobody_comes_back_earlier_than_asked_nor_all_at_once(
+    settling, storage_calls, retry_after, spread, jitter, delay
+):
+    settling.jitter = jitter
+
+    settling.settle(settling.message(), throttled(retry_after))
+
+    assert settling.ranges == [(0, spread)]
+    assert delays(storage_calls()) == {delay}
+
+
+def test_a_message_on_its_way_back_is_recorded_first(settling, storage_calls):
+    message = settling.claimed()
+    storage_calls()
+
+    settling.settle(message, unavailable())
+
+    calls = storage_calls()
+    recorded = [number for number, call in enumerate(calls) if "/deliveries" in call]
+    put_back = [number for number, call in enumerate(calls) if f"/{settling.queue}/" in call]
+    assert max(recorded) < min(put_back)
+    assert settling.delivery().code == "ConnectorUnavailable"
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "status"),
+    [
+        ("resend", connector_error(NoAnswer.CUT_OFF), Status.RETRYING),
+        ("giveUp", connector_error(NoAnswer.CUT_OFF), Status.TEMPORARY_FAILURE),
+        ("giveUp", connector_error(NoAnswer.UNREACHABLE), Status.RETRYING),
+        ("giveUp", OutcomeUnknownError("x"), Status.TEMPORARY_FAILURE),
+    ],
+    ids=["sent again", "given up", "never sent", "nobody knows"],
+)
+def test_what_may_have_been_sent_is_sent_again_or_given_up(
+    app_settings, queue_reader, setting, error, status
+):
+    settings = Settings.from_environment({**app_settings, "AmbiguousSend": setting})
+    settling = Settling(Services.of(settings), queue_reader)
+
+    settling.settle(settling.claimed(), error)
+
+    delivery = settling.delivery()
+    assert (delivery.status, delivery.ambiguous) == (status, error.is_ambiguous)
+    returns = status is Status.RETRYING
+    assert (settling.waiting.count(), settling.poison.count()) == (returns, not returns)
+
+
+# The end of a message's life
+
+
+@pytest.mark.parametrize(
+    ("age", "retried", "expires_in", "may_return"),
+    [
+        (timedelta(hours=23), None, None, True),
+        (timedelta(hours=24, minutes=-5), None, None, False),
+        (timedelta(days=7), timedelta(hours=1), None, True),
+        (timedelta(days=7), timedelta(hours=24, minutes=-5), None, False),
+        (timedelta(0), None, timedelta(minutes=5), False),
+    ],
+    ids=["almost a day", "a day", "put back", "a day since", "expires"],
+)
+def test_a_message_that_would_come_back_too_late_fails_now(
+    sending, age, retried, expires_in, may_return
+):
+    now = datetime.now(UTC)
+    body = {**MESSAGE, **({"expiresAt": (now + expires_in).isoformat()} if expires_in else {})}
+    message = sending.message(
+        body, accepted_at=now - age, retried_at=now - retried if retried else None
+    )
+
+    sending.settle(message, throttled(600))
+
+    assert (sending.waiting.count(), sending.poison.count()) == (may_return, not may_return)
+    assert sending.delivery().status is (
+        Status.RETRYING if may_return else Status.TEMPORARY_FAILURE
+    )
+
+
+# Failed
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "attempts"),
+    [
+        (rejected(), Status.PERMANENT_FAILURE, 1),
+        (wrong(), Status.PERMANENT_FAILURE, 0),
+        (StorageRefusedError("x"), Status.TECHNICAL_FAILURE, 0),
+    ],
+    ids=["rejected", "invalid", "refused by storage"],
+)
+def test_a_failure_says_whose_fault_it_is_and_is_kept_whole(settling, error, status, attempts):
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    settling.settle(settling.claimed(alert="alert-7", reference=TAKEN_ALONG), error)
+
+    [poison] = settling.poison.take()
+    delivery = settling.delivery()
+    kept = settling.services.failures.find("message-1", delivery.failed_on)
+    failed_at = datetime.fromisoformat(poison["failure"].pop("failedAt"))
+    assert before <= failed_at <= datetime.now(UTC)
+    assert poison["message"] == MESSAGE
+    assert poison["failure"] == {
+        "code": error.code,
+        "detail": error.detail,
+        "attempts": attempts,
+    }
+    assert (delivery.status, delivery.code, delivery.detail) == (status, error.code, error.detail)
+    assert delivery.attempts == attempts
+    assert kept.queue == settling.queue
+    assert kept.message == {**MESSAGE, "_flow": poison["_flow"]}
+    assert TAKEN_ALONG.key not in json.dumps(poison)
+
+
+def test_what_failed_is_kept_and_said_before_it_is_recorded_as_failed(settling, storage_calls):
+    message = settling.claimed()
+    storage_calls()
+
+    settling.settle(message, rejected())
+
+    writes = [call for call in storage_calls() if call.startswith(("POST", "PUT", "PATCH"))]
+    names = [
+        name
+        for call in writes
+        for name in ("deliveries", "bodies", "failures", "-poison/messages")
+        if name in call and "Tables" not in call
+    ]
+    assert names[-1] == "deliveries"
+    assert set(names[:-1]) == {"bodies", "failures", "-poison/messages"}
+
+
+def test_a_message_that_failed_and_is_given_out_again_fails_once(settling):
+    for _ in range(2):
+        settling.settle(settling.message(), wrong())
+
+    assert settling.poison.count() == 1
+
+
+@pytest.mark.parametrize("error", [rejected(), unavailable()], ids=["fails", "goes back"])
+def test_a_message_that_cannot_be_put_anywhere_is_left_to_the_host(
+    app_settings, monkeypatch, settling, queue_reader, error
+):
+    # Port 9 of this machine: nobody listens.
+    storage = re.sub(r"(QueueEndpoint=http://127\.0\.0\.1:)\d+", r"\g<1>9", app_settings[STORAGE])
+    broken = Services.of(Settings.from_environment({**app_settings, STORAGE: storage}))
+    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+
+    with pytest.raises(StorageUnavailableError):
+        Settling(broken, queue_reader).settle(settling.message(), error)
+
+    # The host tries again: it is no failure, and not done.
+    settling.settle(settling.message(), error)
+    assert settling.waiting.count() + settling.poison.count() == 1
