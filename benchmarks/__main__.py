@@ -11,7 +11,6 @@ from pathlib import Path
 
 from benchmarks.agents_venv import NotInstalledError, agents_interpreter
 from benchmarks.cold_start import first_messages
-from benchmarks.pacing import paced
 from benchmarks.report import Results, to_json, to_markdown
 from benchmarks.rounds import alternate
 from benchmarks.workers import PROJECT, Program, WorkerError, running_worker
@@ -26,11 +25,10 @@ class _Size:
     rounds: int
     messages: int
     first_messages: int
-    paced: int
 
 
-_WHOLE = _Size(rounds=10, messages=400, first_messages=7, paced=500)
-_QUICK = _Size(rounds=2, messages=100, first_messages=2, paced=90)
+_WHOLE = _Size(rounds=10, messages=400, first_messages=7)
+_QUICK = _Size(rounds=2, messages=100, first_messages=2)
 
 
 def main() -> int:
@@ -72,9 +70,7 @@ def main() -> int:
             )
             say(f"first messages of {size.first_messages} new processes each")
             first = first_messages(programs, world, times=size.first_messages)
-            results = Results(
-                rounds, first, paced(world, messages=size.paced, hosts=(1, 2), say=say), missing
-            )
+            results = Results(rounds, first, missing)
     except (NotDeliveredError, ProcessError, WorkerError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -87,7 +83,7 @@ def main() -> int:
 
 def _fill(world: World, users: int) -> None:
     for program in (Program("The accounts", "accounts"), Program("The references", "references")):
-        with running_worker(program, world.environment(), world.folder) as worker:
+        with running_worker(program, world.environment, world.folder) as worker:
             worker.send("fill", users)
 
 

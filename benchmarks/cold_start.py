@@ -15,9 +15,9 @@ def first_messages(
     # The first time is not counted: it may compile what it imports.
     for number in range(times + 1):
         for program in programs:
-            world.order()
+            world.begin()
             batch = f"cold-{program.module}-{number}"
-            with running_worker(program, world.environment(), world.folder) as worker:
+            with running_worker(program, world.environment, world.folder) as worker:
                 worker.send(batch, 1)
                 taken = time.perf_counter() - worker.started_at
             world.require_delivered(batch, 1)

@@ -1,15 +1,14 @@
 """The results: as tables in Markdown for people, as JSON for whoever wants to compare."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from benchmarks.messages import THREADS
-from benchmarks.pacing import LIMIT, RATE, Paced
 from benchmarks.rounds import SLOW_SECONDS, Cost, Rounds
 
-# A service that is busier has others wait for it.
+# Stubs that are busier have others wait for them.
 _BUSY = 0.5
 
 _READING = f"""\
@@ -39,7 +38,6 @@ class Results:
 
     rounds: Rounds
     first_messages: Mapping[str, Sequence[float]]
-    paced: Sequence[Paced]
     missing: Sequence[str]
 
 
@@ -52,7 +50,6 @@ def to_markdown(results: Results) -> str:
         _READING,
         _noise(results.rounds),
         _storage(results.rounds.costs),
-        _pace_table(results.paced),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -75,8 +72,7 @@ def to_json(results: Results) -> dict[str, Any]:
             }
             for cost in results.rounds.costs
         ],
-        "busiestStub": results.rounds.busiest_stub,
-        "paced": [asdict(each) for each in results.paced],
+        "stubsBusy": results.rounds.stubs_busy,
         "missing": results.missing,
     }
 
@@ -119,34 +115,13 @@ def _alert_sentence(costs: Sequence[Cost]) -> str:
     )
 
 
-def _pace_table(paced: Sequence[Paced]) -> str:
-    if not paced:
-        return ""
-    head = ["hosts", "messages", "delivered", "seconds", "ideal", "answered 429"]
-    rows = [
-        [
-            f"{each.hosts}",
-            f"{each.messages}",
-            f"{each.delivered}",
-            f"{each.seconds:.1f}",
-            f"{each.ideal_seconds:.1f}",
-            f"{each.throttled}",
-        ]
-        for each in paced
-    ]
-    return (
-        f"The pace, from the queue, with SendRatePerSecond {RATE} and a Connector that takes "
-        f"{LIMIT} calls in any second; from the first call to the last:\n\n{_table(head, rows)}"
-    )
-
-
 def _noise(rounds: Rounds) -> str:
     reference = rounds.costs[0].cpu_milliseconds
-    bound = "that bounds the speeds" if rounds.busiest_stub > _BUSY else "so none bounds the speeds"
+    bound = "that bounds" if rounds.stubs_busy > _BUSY else "that does not bound"
     return (
         f"The reference's worst round took {max(reference) / min(reference):.2f} times the CPU of "
-        f"its best: so noisy was the machine. No stub was busy for more than "
-        f"{100 * rounds.busiest_stub:.0f} % of the time; {bound}."
+        f"its best: so noisy was the machine. The stubs were busy for at most "
+        f"{100 * rounds.stubs_busy:.0f} % of the time; {bound} the speeds."
     )
 
 

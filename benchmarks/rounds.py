@@ -1,5 +1,6 @@
 """What a message costs each contender: CPU, time, connections, requests; alternated in rounds."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -29,10 +30,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What all contenders took, and the largest part of the time in which a stub was busy."""
+    """What all contenders took, and the largest part of a round in which the stubs were busy."""
 
     costs: Sequence[Cost]
-    busiest_stub: float
+    stubs_busy: float
 
 
 def alternate(
@@ -48,7 +49,7 @@ def alternate(
         running = [
             (
                 Cost(program),
-                stack.enter_context(running_worker(program, world.environment(), world.folder)),
+                stack.enter_context(running_worker(program, world.environment, world.folder)),
             )
             for program in programs
         ]
@@ -58,10 +59,10 @@ def alternate(
         for number in range(1, rounds + 1):
             for cost, worker in running:
                 name = f"{cost.program.module}-{number}"
-                seconds, cpu, stub_cpu = _send(cost, worker, world, f"{name}-fast", messages)
+                seconds, cpu, stubs_cpu = _send(cost, worker, world, f"{name}-fast", messages)
                 cost.cpu_milliseconds.append(1000 * cpu / messages)
                 cost.per_second.append(messages / seconds)
-                busiest = max(busiest, stub_cpu / seconds)
+                busiest = max(busiest, stubs_cpu / seconds)
                 seconds, _, _ = _send(
                     cost, worker, world, f"{name}-slow", messages, delay_seconds=SLOW_SECONDS
                 )
@@ -81,17 +82,15 @@ def _send(
     count: int,
     delay_seconds: float = 0.0,
 ) -> tuple[float, float, float]:
-    """Return the seconds of a batch, those of CPU, and those of CPU of the busiest stub."""
-    world.order(delaySeconds=delay_seconds)
-    before = {name: stub.tell()["cpuSeconds"] for name, stub in world.stubs.items()}
+    """Return the seconds of a batch, those of CPU, and those of CPU of the stubs."""
+    world.begin(delay_seconds)
+    connections, stubs_cpu = world.connector.connections, time.process_time()
     taken = worker.send(batch, count)
-    seen = {name: stub.tell() for name, stub in world.stubs.items()}
+    stubs_cpu = time.process_time() - stubs_cpu
     world.require_delivered(batch, count)
     cost.messages += count
-    cost.connections += seen["connector"]["connections"]
-    cost.calls += seen["connector"]["requests"]
-    cost.tokens += seen["identity"]["requests"]
-    cost.storage.update(seen["tables"]["operations"])
-    cost.storage.update(seen["queues"]["operations"])
-    stub_cpu = max(seen[name]["cpuSeconds"] - before[name] for name in seen)
-    return taken.seconds, taken.cpu_seconds, stub_cpu
+    cost.connections += world.connector.connections - connections
+    cost.calls += len(world.connector.requests)
+    cost.tokens += len(world.identity.requests)
+    cost.storage += world.storage_operations()
+    return taken.seconds, taken.cpu_seconds, stubs_cpu

@@ -1,7 +1,6 @@
 """The programs that send, as seen by who has them send."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -95,9 +94,3 @@ def running_worker(
         yield worker
     finally:
         worker.end()
-
-
-def plain_environment() -> dict[str, str]:
-    """Return the machine's environment without proxies and without any settings of an app."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
-    return {name: os.environ[name] for name in kept if name in os.environ}

@@ -1,14 +1,12 @@
-"""What the contenders work with: the stubs, running, and the settings that lead to them."""
+"""What the contenders work with: the stubs, and the settings that lead to them."""
 
-import json
-import sys
-import urllib.request
+import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks.messages import (
     APP_ID,
@@ -19,89 +17,82 @@ from benchmarks.messages import (
     THREADS,
     delivered,
 )
-from benchmarks.stubs.queues import MESSAGES
-from benchmarks.stubs.server import CONTROL
-from benchmarks.workers import plain_environment
 from local.azurite import ACCOUNT, ACCOUNT_KEY
-from local.processes import running
+from tests.support.connector import StubConnector, conversation_of
+from tests.support.identity import StubIdentity
+from tests.support.queues import TAKE_ALL, StubQueues
+from tests.support.stub_server import Answer, ReceivedRequest
+from tests.support.tables import StubTables
 
-# Nothing that is measured asks for less. A proxy of the machine's own is not for loopback.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Of the machine's environment. Proxies and settings of an app are not for contenders.
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+_STORED_IN = re.compile(r"/\w+/([\w-]+)(\(PartitionKey)?")
 
 
 class NotDeliveredError(Exception):
-    """Not every message was delivered exactly once, to whom it was for."""
+    """Not every message was delivered exactly once to the right person."""
 
 
-@dataclass(frozen=True)
-class RunningStub:
-    """A stub in its process, as seen from here."""
+class _Connector(StubConnector):
+    delay_seconds = 0.0
 
-    url: str
-
-    def tell(self) -> dict[str, Any]:
-        """Return what it has seen since it was last ordered."""
-        return self._ask(None)
-
-    def order(self, **orders: float) -> None:
-        """Have it forget what it has seen, and do from here on as is told."""
-        self._ask(json.dumps(orders).encode())
-
-    def _ask(self, content: bytes | None) -> dict[str, Any]:
-        with _opener.open(f"{self.url}{CONTROL}", content, timeout=10) as answer:
-            seen: dict[str, Any] = json.load(answer)
-        return seen
+    def default_answer(self, request: ReceivedRequest) -> Answer:
+        return replace(super().default_answer(request), after_seconds=self.delay_seconds)
 
 
 @dataclass(frozen=True)
 class World:
     """The stubs, and a folder for logs."""
 
-    connector: RunningStub
-    identity: RunningStub
-    tables: RunningStub
-    queues: RunningStub
+    connector: _Connector
+    identity: StubIdentity
+    tables: StubTables
+    queues: StubQueues
     folder: Path
 
     @property
-    def stubs(self) -> Mapping[str, RunningStub]:
-        """All of them, by name."""
+    def environment(self) -> dict[str, str]:
+        """The environment of whoever sends."""
         return {
-            "connector": self.connector,
-            "identity": self.identity,
-            "tables": self.tables,
-            "queues": self.queues,
-        }
-
-    def environment(self, storage: str | None = None, **changes: str) -> dict[str, str]:
-        """Return the environment of whoever sends; ``storage`` in place of its stubs."""
-        return {
-            **plain_environment(),
-            STORAGE: storage or self._storage,
+            **{name: os.environ[name] for name in _KEPT if name in os.environ},
+            **self.identity.environment,
+            STORAGE: (
+                f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+                f"TableEndpoint={self.tables.url}/{ACCOUNT};"
+                f"QueueEndpoint={self.queues.url}/{ACCOUNT}"
+            ),
             "MicrosoftAppType": "UserAssignedMSI",
             "MicrosoftAppId": APP_ID,
             "MicrosoftAppTenantId": TENANT_ID,
             "TrustedServiceUrls": self.connector.url,
             SERVICE_URL: f"{self.connector.url}/teams/",
-            QUEUED: f"{self.queues.url}{MESSAGES}",
+            QUEUED: f"{self.queues.url}{TAKE_ALL}",
             "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS),
-            # As fast as it goes: nothing but the pace itself is measured with one.
+            # So high that it holds nothing back.
             "SendRatePerSecond": "100000",
-            "IDENTITY_ENDPOINT": f"{self.identity.url}/msi/token",
-            "IDENTITY_HEADER": "identity-header-secret",
-            **changes,
         }
 
-    def order(self, **orders: float) -> None:
-        """Have all stubs forget what they have seen; the Connector does as is told."""
-        self.identity.order()
-        self.tables.order()
-        self.queues.order()
-        self.connector.order(**orders)
+    def begin(self, delay_seconds: float = 0.0) -> None:
+        """Forget what was asked so far; the Connector takes so long for an answer from now on."""
+        for stub in (self.connector, self.identity, self.tables, self.queues):
+            stub.forget()
+        self.connector.delay_seconds = delay_seconds
+
+    def storage_operations(self) -> Counter[str]:
+        """What storage was asked, such as ``GET accounts`` or ``POST send-activity``."""
+        return Counter(
+            f"{'QUERY' if request.method == 'GET' and not found[2] else request.method} {found[1]}"
+            for request in (*self.tables.requests, *self.queues.requests)
+            if (found := _STORED_IN.match(request.path))
+        )
 
     def require_delivered(self, batch: str, count: int) -> None:
         """Raise NotDeliveredError unless the Connector got each message of a batch once."""
-        seen = Counter(self.connector.tell()["delivered"])
+        seen = Counter(
+            f"{conversation_of(request)}#{request.json['text'].rpartition('#')[2]}"
+            for request in self.connector.requests
+            if request.headers["authorization"].startswith("Bearer ")
+        )
         wanted = Counter(delivered(batch, user) for user in range(count))
         if seen != wanted:
             raise NotDeliveredError(
@@ -109,29 +100,27 @@ class World:
                 f"{(seen - wanted).total()} came that should not."
             )
 
-    @property
-    def _storage(self) -> str:
-        return (
-            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
-            f"TableEndpoint={self.tables.url}/{ACCOUNT};"
-            f"QueueEndpoint={self.queues.url}/{ACCOUNT}"
-        )
-
 
 @contextmanager
 def running_world(folder: Path) -> Iterator[World]:
-    """Run the stubs for as long as the block lasts."""
-    with ExitStack() as stack:
+    """Run the stubs, on other processors than whoever is started while the block lasts."""
+    first, *others = range(os.cpu_count() or 1)
+    _pin(others)
+    with (
+        _Connector() as connector,
+        StubIdentity() as identity,
+        StubTables() as tables,
+        StubQueues() as queues,
+    ):
+        # As long as a real one, which travels with every call.
+        identity.padding = "x" * 1400
+        _pin([first] if others else [])
+        yield World(connector, identity, tables, queues, folder)
 
-        def stub(name: str) -> RunningStub:
-            process = stack.enter_context(
-                running(
-                    f"The stub {name}",
-                    [sys.executable, "-m", "benchmarks.stubs", name],
-                    log=folder / f"{name}.log",
-                )
-            )
-            port = process.wait_for_output(r"Listening on port (\d+)\.\n")[1]
-            return RunningStub(f"http://127.0.0.1:{port}")
 
-        yield World(stub("connector"), stub("identity"), stub("tables"), stub("queues"), folder)
+def _pin(processors: list[int]) -> None:
+    """Keep this thread, and the threads and programs that it starts, on these processors."""
+    # Only Linux has it.
+    affinity = getattr(os, "sched_setaffinity", None)
+    if affinity is not None and processors:
+        affinity(0, processors)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 from benchmarks.messages import THREADS
-from benchmarks.pinning import SENDS, pin
 
 Send = Callable[[str, int], None]
 """Sends the message of a batch to a user."""
@@ -48,7 +47,6 @@ def in_threads(send: Send) -> SendAll:
 
 def work(send_all: SendAll) -> None:
     """Do what is ordered until there is nobody left who orders."""
-    pin(SENDS)
     # Whatever a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

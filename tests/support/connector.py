@@ -18,14 +18,19 @@ _ROUTE = re.compile(
 
 def is_start(request: ReceivedRequest) -> bool:
     """Whether the request starts a conversation."""
-    route = _ROUTE.fullmatch(request.path)
-    return route is not None and request.method == "POST" and route["conversation"] is None
+    is_route = _ROUTE.fullmatch(request.path) is not None
+    return is_route and request.method == "POST" and conversation_of(request) is None
 
 
 def is_send(request: ReceivedRequest) -> bool:
     """Whether the request sends an activity to a conversation."""
+    return request.method == "POST" and conversation_of(request) is not None
+
+
+def conversation_of(request: ReceivedRequest) -> str | None:
+    """The id of the conversation that the request is about."""
     route = _ROUTE.fullmatch(request.path)
-    return route is not None and request.method == "POST" and route["conversation"] is not None
+    return unquote(route["conversation"]) if route and route["conversation"] else None
 
 
 class StubConnector(StubServer):

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.message import Message
+from functools import cached_property
 from http import HTTPStatus
+from http.client import HTTPMessage, parse_headers
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,10 +18,14 @@ class ReceivedRequest:
     method: str
     path: str
     """The raw request target: still percent-encoded, with its query."""
-    headers: Message
+    head: bytes
     body: bytes
     connection: int
     """The number of the connection it came over: 1, 2, ... in the order they were opened."""
+
+    @cached_property
+    def headers(self) -> HTTPMessage:
+        return parse_headers(BytesIO(self.head.partition(b"\r\n")[2]))
 
     @property
     def json(self) -> Any:
@@ -53,6 +59,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds_per_header_byte: float = 0
     seconds_per_body_byte: float = 0
+    after_seconds: float = 0
 
     @property
     def lies_about_its_length(self) -> bool:

@@ -1,9 +1,9 @@
 """A Connector that fails at random, in every way there is."""
 
 import random
-import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.support.connector import StubConnector, is_send
@@ -44,7 +44,6 @@ class FaultyConnector(StubConnector):
 
     def __init__(self, seed: int, *, hang_seconds: float) -> None:
         self._random = random.Random(seed)
-        self._random_lock = threading.Lock()
         self._hang_seconds = hang_seconds
         self.done: Counter[str] = Counter()
         super().__init__()
@@ -54,22 +53,18 @@ class FaultyConnector(StubConnector):
         hangs, fault, is_done = self._throw_dice()
         answer = super().receive(request)
         if is_done and is_send(request):
-            with self._random_lock:
-                self.done[request.json["text"]] += 1
-        if hangs:
-            self.pause(self._hang_seconds)
-            return None
+            self.done[request.json["text"]] += 1
+        if answer and hangs:
+            return replace(answer, after_seconds=self._hang_seconds)
         return answer if fault is None or answer is None else fault(answer.body)
 
     def takes_unread_cut(self) -> bool:
         """Cut some connections before the request is read."""
-        with self._random_lock:
-            return self._random.uniform(0, 100) < _UNREAD_CUTS
+        return self._random.uniform(0, 100) < _UNREAD_CUTS
 
     def _throw_dice(self) -> tuple[bool, Callable[[Any], Answer | None] | None, bool]:
-        with self._random_lock:
-            perhaps = self._random.random() < 0.5
-            dice = self._random.uniform(0, 100)
+        perhaps = self._random.random() < 0.5
+        dice = self._random.uniform(0, 100)
         if dice < _HANGS:
             return True, None, perhaps
         dice -= _HANGS

@@ -12,6 +12,8 @@ class StubIdentity(StubServer):
     """Gives out tokens to whoever shows the secret of the environment."""
 
     secret = "identity-header-secret"
+    # Makes tokens longer.
+    padding = ""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -32,7 +34,7 @@ class StubIdentity(StubServer):
         return Answer(
             200,
             {
-                "access_token": f"identity-token-{next(self._numbers)}",
+                "access_token": f"identity-token-{next(self._numbers)}{self.padding}",
                 "client_id": query.get("client_id", ""),
                 "expires_on": str(int(time.time()) + LIFETIME_SECONDS),
                 "resource": query["resource"],

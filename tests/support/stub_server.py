@@ -1,10 +1,11 @@
 """A service played on loopback: it records what it is asked and answers as it is told."""
 
+import asyncio
 import math
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -30,7 +31,7 @@ class _Gate:
 
     when: Predicate
     times: float
-    is_open: bool = False
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 Matcher = TypeVar("Matcher", _Rule, _Gate)
@@ -41,15 +42,12 @@ class StubServer:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._changed = threading.Condition()
-        self._closing = threading.Event()
         self._requests: list[ReceivedRequest] = []
         self._rules: list[_Rule] = []
         self._gates: list[_Gate] = []
         self._waiting = 0
         self._unread_cuts = 0
         self._server = LoopbackServer(self, tls)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
 
     def default_answer(self, request: ReceivedRequest) -> Answer:
         """Answer as the service does when all is well."""
@@ -58,8 +56,7 @@ class StubServer:
     @property
     def url(self) -> str:
         """The origin, without a slash at the end."""
-        scheme = "https" if self._server.tls else "http"
-        return f"{scheme}://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -114,9 +111,13 @@ class StubServer:
         """Answer all that wait, and let nothing wait any more."""
         with self._changed:
             for gate in self._gates:
-                gate.is_open = True
+                self._server.loop.call_soon_threadsafe(gate.opened.set)
             self._gates.clear()
-            self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Record from now on."""
+        with self._changed:
+            self._requests.clear()
 
     def wait_for(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> list[ReceivedRequest]:
         """Wait until so many requests have come, and return all that have."""
@@ -138,12 +139,7 @@ class StubServer:
 
     def close(self) -> None:
         """Cut off whoever is still connected and stop; raises what went wrong inside."""
-        self._closing.set()
-        self.release()
-        self._server.shutdown()
-        self._server.drop_connections()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         if self._server.errors:
             raise self._server.errors[0]
 
@@ -158,24 +154,24 @@ class StubServer:
     ) -> None:
         self.close()
 
-    def pause(self, seconds: float) -> bool:
-        """Wait that long, or until closed; says whether to go on."""
-        return not self._closing.wait(seconds)
-
     def receive(self, request: ReceivedRequest) -> Answer | None:
-        """Record a request and say what to answer, after the gate; None cuts the connection."""
+        """Record a request and say what to answer; None cuts the connection."""
+        self._requests.append(request)
+        rule = _take(self._rules, request)
+        return rule.answer if rule else self.default_answer(request)
+
+    async def respond(self, request: ReceivedRequest) -> Answer | None:
+        """Say what to answer to a request, after the gate."""
         with self._changed:
-            self._requests.append(request)
-            rule = _take(self._rules, request)
-            answer = rule.answer if rule else self.default_answer(request)
+            answer = self.receive(request)
             gate = _take(self._gates, request)
-            if gate:
-                self._waiting += 1
+            self._waiting += gate is not None
             self._changed.notify_all()
-            if gate:
-                self._changed.wait_for(lambda: gate.is_open)
+        if gate:
+            await gate.opened.wait()
+            with self._changed:
                 self._waiting -= 1
-        return None if self._closing.is_set() else answer
+        return answer
 
     def takes_unread_cut(self) -> bool:
         """Whether the request about to be read is to be cut off."""
