@@ -1,28 +1,29 @@
-"""`python -m local alert`: what it asks the app for, how it is followed, how it exits."""
+"""`python -m local alert` and `send`: what they ask for, what they say, and how they exit."""
 
 import math
 import os
 import pty
+import re
 import signal
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from local import __main__ as command_line
 from local import alerts_client
+from tests.local.host_process import PROJECT
 from tests.support.alerts_api import AlertsApi, ended, is_poll, under_way
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TEXT = ("--text", "A new article is out.")
-FOLLOW = (*TEXT, "--follow")
-
-
-def asks_for_deliveries(request):
-    return "/deliveries" in request.path
-
-
-def cut_off(api):
-    return f"The app at {api.api} cannot be reached: the connection was cut off."
+ALERT = ("alert", *TEXT)
+FOLLOW = (*ALERT, "--follow")
+SEND = ("send", "--to", "msteams/29:1-alex", *TEXT)
+RAIN, SNOW = ("--interest", "Rain"), ("--interest", "Snow")
 
 
 @pytest.fixture
@@ -32,15 +33,15 @@ def api() -> Iterator[AlertsApi]:
 
 
 @pytest.fixture
-def send_alert(api, monkeypatch, capsys):
-    """Runs the command, and returns its exit status, its output and its errors."""
+def run(api, monkeypatch, capsys):
+    """Runs a command, and returns its exit status, its output and its errors."""
     for name, value in api.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(alerts_client, "POLL_SECONDS", 0)
-    monkeypatch.setattr(alerts_client, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(alerts_client, "BACKOFF_SECONDS", 0)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["local", "alert", *arguments])
+        monkeypatch.setattr(sys, "argv", ["local", *arguments])
         status: object
         try:
             status = command_line.main()
@@ -48,252 +49,297 @@ def send_alert(api, monkeypatch, capsys):
             status = exit_.code
         output, errors = capsys.readouterr()
         assert api.key not in output + errors
-        assert "Traceback" not in errors
         return status, output, errors
 
     return run
 
 
+def address(api):
+    return f"{api.api}/alerts/{api.created[0]['id']}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "asked_for"),
     [
-        ((), {"audience": {}}),
-        (("--topic", "News"), {"audience": {}, "topic": "News"}),
+        (ALERT, {"audience": {}}),
+        ((*ALERT, "--topic", "News"), {"audience": {}, "topic": "News"}),
         (
-            ("--interest", "Rain"),
-            {"audience": {"interests": ["Rain"]}, "topic": "Rain"},
-        ),
-        (
-            ("--interest", "Rain", "--interest", "Snow"),
+            (*ALERT, *RAIN, *SNOW),
             {"audience": {"interests": ["Rain", "Snow"]}, "topic": "Rain"},
         ),
         (
-            ("--interest", "Rain", "--topic", "Weather"),
+            (*ALERT, *RAIN, "--topic", "Weather"),
             {"audience": {"interests": ["Rain"]}, "topic": "Weather"},
+        ),
+        (SEND, {"recipients": [{"channelId": "msteams", "userId": "29:1-alex"}]}),
+        (
+            ("send", *TEXT, "--to", "slack/a/b:c/"),
+            {"recipients": [{"channelId": "slack", "userId": "a/b:c/"}]},
         ),
     ],
 )
-def test_an_alert_is_sent_to_whom_it_interests(api, send_alert, arguments, asked_for):
-    status, output, errors = send_alert(*arguments, *TEXT)
+def test_what_is_asked_for(api, run, arguments, asked_for):
+    status, output, errors = run(*arguments)
 
     (alert,) = api.created
     assert alert == {"id": alert["id"], "activity": {"text": TEXT[1]}, **asked_for}
+    assert UUID.fullmatch(alert["id"])
     assert (status, errors) == (0, "")
-    assert output == f"The alert is accepted: {api.api}/alerts/{alert['id']}\n"
-    (request,) = api.requests
-    assert request.headers["x-functions-key"] == api.key
+    assert output.startswith(f"Accepted: {address(api)}\n")
+    assert {each.headers["x-functions-key"] for each in api.requests} == {api.key}
 
 
-def test_each_alert_has_an_id_of_its_own(api, send_alert):
-    send_alert(*TEXT)
-    send_alert(*TEXT)
+def test_each_message_has_an_id_of_its_own_and_an_alert_is_not_waited_for(api, run):
+    run(*ALERT)
+    run(*ALERT)
 
-    first, second = api.created
-    assert first["id"] != second["id"]
+    assert len(api.requests) == len({each["id"] for each in api.created}) == 2
 
 
-def test_an_alert_is_followed_until_it_is_done(api, send_alert):
-    api.tell(
+@pytest.mark.parametrize("command", [FOLLOW, SEND])
+def test_it_is_followed_until_nothing_more_happens(api, run, command):
+    api.states = [
         under_way(0, {}, status="accepted", isEstimate=True),
-        under_way(0.05, {"sent": 1, "accepted": 19}, isEstimate=True, ratePerSecond=1),
         under_way(0.5, {"sent": 8, "suppressed": 2, "accepted": 10}, ratePerSecond=1),
-        under_way(1, {"sent": 18, "suppressed": 2}, status="done"),
-        ended({"sent": 18, "suppressed": 2}),
-    )
-
-    status, output, errors = send_alert(*FOLLOW)
-
-    assert (status, errors) == (0, "")
-    assert output.splitlines()[1:] == [
-        "50 %, 10 of 20, 1.0/s",
-        "100 %, 20 of 20, done",
-        "The alert is done: 18 sent, 2 suppressed.",
+        under_way(1, {"sent": 20}, status="done"),
+        ended({"sent": 20}),
     ]
-    assert len(api.requests) == 6
 
-
-def test_an_alert_for_nobody_is_well(api, send_alert):
-    api.tell(ended({}))
-
-    status, output, errors = send_alert(*FOLLOW)
-
-    assert (status, errors) == (0, "")
-    assert output.endswith("The alert is done: there was nobody to send it to.\n")
+    assert run(*command) == (0, f"Accepted: {address(api)}\nIt is done: 20 sent.\n", "")
+    assert len(api.requests) == 5
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("command", "state", "status", "said"),
     [
-        (ended({"sent": 2, "permanent-failure": 1}), "done: 2 sent, 1 permanent-failure"),
-        (ended({"sent": 2, "temporary-failure": 1}), "done: 2 sent, 1 temporary-failure"),
-        (ended({"sent": 2, "technical-failure": 1}), "done: 2 sent, 1 technical-failure"),
-        (ended({"sent": 2, "expired": 1}), "done: 2 sent, 1 expired"),
-        (ended({"sent": 2, "cancelled": 1}, status="cancelled"), "cancelled: 2 sent, 1 cancelled"),
-        (ended({"sent": 2}, status="recalled"), "recalled: 2 sent"),
-        (ended({}, status="expired"), "expired: there was nobody to send it to"),
+        (FOLLOW, ended({}), 0, "done: there was nobody to send it to"),
+        (FOLLOW, ended({"sent": 1, "suppressed": 2}), 0, "done: 1 sent, 2 suppressed"),
+        (SEND, ended({"suppressed": 1}), 1, "done: 1 suppressed"),
+        (SEND, ended({"permanent-failure": 1}), 1, "done: 1 permanent-failure"),
+        (FOLLOW, ended({"temporary-failure": 1}), 1, "done: 1 temporary-failure"),
+        (FOLLOW, ended({"technical-failure": 1}), 1, "done: 1 technical-failure"),
+        (FOLLOW, ended({"sent": 2, "expired": 1}), 1, "done: 2 sent, 1 expired"),
+        (FOLLOW, ended({"cancelled": 1}), 1, "done: 1 cancelled"),
+        (SEND, ended({"sent": 1}, status="recalled"), 1, "recalled: 1 sent"),
     ],
 )
-def test_what_was_not_delivered_is_told(api, send_alert, state, said):
-    api.tell(state)
+def test_how_it_ended_is_told(api, run, command, state, status, said):
+    api.states = [state]
 
-    status, output, _ = send_alert(*FOLLOW)
-
-    assert status == 1
-    assert output.endswith(f"The alert is {said}.\n")
+    assert run(*command) == (status, f"Accepted: {address(api)}\nIt is {said}.\n", "")
 
 
-def test_five_reasons_are_told(api, send_alert):
-    api.tell(ended({"sent": 1, "permanent-failure": 3, "temporary-failure": 4, "suppressed": 1}))
-    blocked = {"code": "ConversationBlockedByUser", "detail": "The person\x1b[2J blocked the bot"}
-    api.hold("permanent-failure", [{"id": "a", **blocked}], [{"id": "b", "code": "BadSyntax"}])
-    api.hold("temporary-failure", [{"id": each} for each in "cdef"])
-    api.hold("suppressed", [{"id": "g"}])
+def test_five_reasons_are_told(api, run):
+    api.states = [ended({"permanent-failure": 3, "temporary-failure": 4, "suppressed": 1})]
+    blocked = {"code": "ConversationBlockedByUser", "detail": "The person\x1b[2J blocked\nthe bot"}
+    api.deliveries = {
+        "suppressed": ([{"id": "g"}],),
+        # A page may be empty, and yet not be the last.
+        "permanent-failure": ([{"id": "a", **blocked}], [], [{"id": "b", "code": "BadSyntax"}]),
+        "temporary-failure": ([{"id": each} for each in "cdef"],),
+    }
 
-    status, _, errors = send_alert(*FOLLOW)
+    status, _, errors = run(*FOLLOW)
 
     assert status == 1
     assert errors.splitlines() == [
-        "    a (permanent-failure): The person [2J blocked the bot",
-        "    b (permanent-failure): BadSyntax",
-        "    c (temporary-failure): no reason is recorded",
-        "    d (temporary-failure): no reason is recorded",
-        "    e (temporary-failure): no reason is recorded",
+        "    a: The person [2J blocked the bot",
+        "    b: BadSyntax",
+        "    c: no reason is recorded",
+        "    d: no reason is recorded",
+        "    e: no reason is recorded",
     ]
 
 
-def test_reasons_that_cannot_be_asked_for_change_nothing(api, send_alert):
-    api.tell(ended({"permanent-failure": 1}))
-    api.answer(503, {"detail": "Storage sleeps"}, when=asks_for_deliveries)
+def test_reasons_that_cannot_be_asked_for_change_nothing(api, run):
+    api.states = [ended({"expired": 1})]
+    api.answer(404, when=lambda request: "/deliveries" in request.path)
 
-    status, _, errors = send_alert(*FOLLOW)
-
-    assert (status, errors) == (1, "The app refused the request (503): Storage sleeps\n")
+    assert run(*FOLLOW)[0] == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("--text",), (*TEXT, "--interest"), (*TEXT, "more")])
-def test_wrong_usage_is_told(api, send_alert, arguments):
-    status, _, errors = send_alert(*arguments)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("alert",), "--text"),
+        (("send", *TEXT), "--to"),
+        ((*FOLLOW, "more"), "unrecognized"),
+        (("alert", "--text", " \n"), "the text says nothing"),
+        *(
+            (("send", *TEXT, "--to", to), "expected channelId/userId")
+            for to in ("alex", "a/", "/a")
+        ),
+        # The key is neither for those on the way nor for the screen.
+        *(
+            ((*ALERT, "--url", url), "--url is not a plain https address")
+            for url in (
+                "http://example.com/api",
+                "ftp://127.0.0.1/api",
+                "127.0.0.1:7071/api",
+                "https://example.com/api?code=invented-function-key",
+            )
+        ),
+    ],
+)
+def test_wrong_usage_is_told(api, run, arguments, said):
+    status, _, errors = run(*arguments)
 
     assert status == 2
     assert errors.startswith("usage: ")
+    assert said in errors
     assert api.requests == []
 
 
-def test_the_help_tells_the_exit_codes_and_no_key(send_alert):
-    status, output, _ = send_alert("--help")
+@pytest.mark.parametrize("command", ["alert", "send"])
+def test_the_help_tells_the_exit_status_and_no_key(run, command):
+    status, output, _ = run(command, "--help")
 
     assert status == 0
     for code in (0, 1, 2, 3, 130):
-        assert f"\n    {code} " in output
+        assert re.search(rf"\b{code}\b", output)
 
 
-def test_a_refusal_is_told(api, send_alert):
-    api.answer(409, {"detail": "Another alert has this id", "code": "AlertExists"})
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, {"detail": "userId: is too\x1b[2J\nlong"}, "(400): userId: is too [2J long\n"),
+        (401, None, "(401): it gives no reason. Is this its address? Is the key right?\n"),
+        (404, "<h1>No</h1>", "(404): it gives no reason. "),
+        (307, None, "(307): it gives no reason. "),
+        (200, "<h1>Hello</h1>", "(200): it gives no reason. "),
+        (200, [], "(200): it gives no reason. "),
+    ],
+)
+@pytest.mark.parametrize("command", [SEND, FOLLOW])
+def test_a_refusal_is_told_and_not_tried_again(api, run, command, status, body, said):
+    headers = {"Location": f"{api.url}/elsewhere"} if status == 307 else {}
+    api.answer(status, body, headers)
 
-    assert send_alert(*FOLLOW) == (
-        3,
-        "",
-        "The app refused the request (409 AlertExists): Another alert has this id\n",
-    )
+    code, output, errors = run(*command)
 
-
-def test_an_app_that_does_not_answer_for_a_while_is_waited_for(api, send_alert):
-    api.cut(when=is_poll)
-    api.answer(503, when=is_poll)
-    api.answer(429, when=is_poll)
-
-    status, output, errors = send_alert(*FOLLOW)
-
-    assert (status, errors) == (0, "")
-    assert output.splitlines()[1:] == [
-        f"{cut_off(api)} Asking again for 60 s ...",
-        "100 %, 1 of 1, done",
-        "The alert is done: 1 sent.",
-    ]
+    assert (code, output) == (3, "")
+    assert f"The app at {api.api} refused the request {said}" in errors
+    assert len(api.requests) == 1
 
 
-def test_it_is_said_again_when_the_app_had_answered_meanwhile(api, send_alert, monkeypatch):
-    monkeypatch.setattr(alerts_client, "PATIENCE_SECONDS", 0)
-    api.tell(under_way(0, {"accepted": 1}), ended({"sent": 1}))
-    polls = []
+def test_a_refusal_ends_the_following(api, run):
+    api.answer(404, {"detail": "There is no such alert"}, when=is_poll)
 
-    def is_every_other_poll(request):
-        if is_poll(request):
-            polls.append(request)
-        return is_poll(request) and len(polls) % 2 == 1
-
-    api.answer(503, when=is_every_other_poll, times=math.inf)
-
-    status, output, _ = send_alert(*FOLLOW)
-
-    assert status == 0
-    assert output.count("Asking again") == 2
-
-
-def test_an_app_that_does_not_answer_any_more_is_given_up(api, send_alert, monkeypatch):
-    monkeypatch.setattr(alerts_client, "PATIENCE_SECONDS", 0)
-    api.cut(when=is_poll, times=math.inf)
-
-    status, output, errors = send_alert(*FOLLOW)
-
-    assert status == 3
-    assert output.count("Asking again") == 1
-    address = f"{api.api}/alerts/{api.created[0]['id']}"
-    assert errors == f"{cut_off(api)} The alert goes on: {address}\n"
-
-
-def test_a_refusal_while_it_is_followed_is_not_waited_out(api, send_alert):
-    api.answer(404, {"detail": "There is no such alert", "code": "UnknownAlert"}, when=is_poll)
-
-    status, _, errors = send_alert(*FOLLOW)
-
-    assert status == 3
-    assert errors == "The app refused the request (404 UnknownAlert): There is no such alert\n"
+    assert run(*FOLLOW)[0] == 3
     assert len(api.requests) == 2
 
 
-def test_ctrl_c_ends_the_following_and_not_the_alert(api):
-    api.tell(under_way(0.5, {"sent": 1, "accepted": 1}))
+def test_the_key_is_what_was_given_without_line_ends(api, run, monkeypatch):
+    monkeypatch.setenv("SPEAK_FIRST_KEY", f"{api.key}\n")
+    assert run(*SEND)[0] == 0
 
-    with api.called_by("alert", *FOLLOW) as command:
-        # The alert was asked for once: the command waits for the answer or for the next time.
-        api.wait_for(2)
-        command.send_signal(signal.SIGINT)
-        output, errors = command.communicate(timeout=60)
+    assert run(*SEND, "--key", "another-key")[0] == 3
+    assert api.requests[-1].headers["x-functions-key"] == "another-key"
 
-    assert (command.returncode, errors) == (130, "")
-    address = f"{api.api}/alerts/{api.created[0]['id']}"
-    assert output.endswith(f"\nNobody follows it any more; the alert goes on: {address}\n")
-    assert api.key not in output
+    monkeypatch.delenv("SPEAK_FIRST_KEY")
+    assert run(*SEND)[0] == 3
+    assert api.requests[-1].headers["x-functions-key"] is None
 
 
-def test_ctrl_c_before_the_app_has_answered(api):
-    api.block()
+def test_what_may_pass_is_tried_again_for_the_same_alert(api, run):
+    api.cut(times=2)
+    for status in (429, 500, 503):
+        api.answer(status, headers={"Retry-After": "3600"})
+        api.answer(status, when=is_poll)
 
-    with api.called_by("alert", *FOLLOW) as command:
-        api.wait_for_waiting(1)
-        command.send_signal(signal.SIGINT)
-        output, errors = command.communicate(timeout=60)
-
-    assert (command.returncode, errors) == (130, "")
-    assert f"may have been accepted: {api.api}/alerts/{api.created[0]['id']}\n" in output
+    assert run(*SEND)[0] == 0
+    assert len(api.created) == 6
+    assert len({each["id"] for each in api.created}) == 1
 
 
-def test_a_terminal_shows_a_bar(api):
-    api.tell(under_way(0.5, {"sent": 1, "accepted": 1}), ended({"sent": 2}))
+def test_what_does_not_pass_is_told_with_its_reason(api, run):
+    api.answer(503, {"detail": "Storage sleeps"}, times=math.inf)
+
+    status, _, errors = run(*SEND)
+
+    assert status == 3
+    assert errors.endswith("refused the request (503): Storage sleeps\n")
+
+
+@pytest.mark.parametrize("fault", ["cut", "block"])
+def test_an_app_that_does_not_answer_is_told(api, run, monkeypatch, fault):
+    monkeypatch.setattr(alerts_client, "TIMEOUT_SECONDS", 0.05)
+    getattr(api, fault)(times=math.inf)
+
+    status, output, errors = run(*SEND)
+
+    assert (status, output) == (3, "")
+    assert f"The app at {api.api} does not answer (ConnectionError). It may" in errors
+    assert errors.endswith(f" have been accepted: {address(api)}\n")
+    assert len(api.created) == 6
+
+
+def test_an_app_that_is_not_there_is_told_at_once(api, run, monkeypatch):
+    naps: list[float] = []
+    monkeypatch.setattr(alerts_client, "BACKOFF_SECONDS", 1)
+    monkeypatch.setattr(time, "sleep", naps.append)
+    api.close()
+
+    status, output, errors = run(*SEND)
+
+    assert (status, output, naps) == (3, "", [])
+    assert f"The app at {api.api} does not answer" in errors
+
+
+def test_a_proxy_is_not_for_this_machine(api, run, monkeypatch):
+    with AlertsApi() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+
+        assert run(*SEND)[0] == 0
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "known"), [("POST", "may have been accepted"), ("GET", "goes on")]
+)
+def test_ctrl_c_ends_the_waiting_and_not_the_alert(api, run, method, known):
+    api.states = [under_way(0.5, {"sent": 1, "accepted": 1})]
+    us = threading.get_ident()
+
+    def press_ctrl_c(request):
+        if request.method == method:
+            signal.pthread_kill(us, signal.SIGINT)
+        return False
+
+    api.answer(200, when=press_ctrl_c)
+    # In a job that a shell started in the background, SIGINT is ignored.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        status, output, errors = run(*SEND)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+    assert (status, errors) == (130, "")
+    assert output.endswith(f"\nStopped waiting. It {known}: {address(api)}\n")
+
+
+def test_a_terminal_shows_how_far_it_is(api):
+    large = {"total": 10_000_000, "isEstimate": True, "ratePerSecond": 123.456}
+    api.states = [under_way(0.1, {"sent": 1_250_000, "expired": 9}, **large), ended({"sent": 2})]
     terminal, its_end = pty.openpty()
 
     with (
         os.fdopen(terminal, "rb", buffering=0) as screen,
-        api.called_by("alert", *FOLLOW, stdout=its_end) as command,
+        subprocess.Popen(
+            [sys.executable, "-m", "local", *FOLLOW],
+            cwd=PROJECT,
+            env={**os.environ, **api.environment, "COLUMNS": "100", "TERM": "xterm"},
+            stdout=its_end,
+        ) as command,
     ):
         os.close(its_end)
         shown = read(screen)
         assert command.wait(timeout=60) == 0
 
-    assert f"\r[{'#' * 9}{'.' * 10}]  50 %, 1 of 2" in shown
-    assert shown.rstrip().endswith("\rThe alert is done: 2 sent.")
-    assert max(len(part.rstrip("\n")) for part in shown.split("\r")[1:]) < 60
+    assert "1250000 of about 10000000 sent, 9 failed, 123.5/s" in shown
+    assert shown.endswith("It is done: 2 sent.\r\n")
 
 
 def read(screen) -> str:
@@ -305,12 +351,3 @@ def read(screen) -> str:
     except OSError:
         pass
     return shown.decode()
-
-
-@pytest.mark.parametrize("text", ["", " \n"])
-def test_nothing_is_not_sent_to_everybody(api, send_alert, text):
-    status, _, errors = send_alert("--text", text)
-
-    assert status == 2
-    assert "it says nothing" in errors
-    assert api.requests == []

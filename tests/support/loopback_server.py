@@ -34,18 +34,14 @@ class LoopbackServer:
         self._tls = tls
         # A burst of concurrent clients must not be turned away.
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
         self._open: set[asyncio.StreamWriter] = set()
         self._closed = asyncio.Event()
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self.loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """The origin, without a slash at the end."""
-        scheme = "https" if self._tls else "http"
-        return f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def drop_connections(self) -> None:
         """Close all open connections."""
