@@ -8,7 +8,6 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -25,8 +24,9 @@ Source = HttpServer | QueueListener | Timer
 
 logger = logging.getLogger(__name__)
 
-# Who stops a program commonly gives it ten seconds.
-PATIENCE_SECONDS = 8
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Commonly a program that is stopped gets ten seconds.
+PATIENCE_SECONDS = 8.0
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--lease-seconds",
-        type=_seconds,
+        type=lease_seconds,
         metavar="N",
         default=600,
         help="how long a message is leased while it is worked on; the real host uses 600",
@@ -57,50 +57,48 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the app until SIGTERM or SIGINT; 0 then, and else why it could not start."""
-    # Not an Event: a signal that another thread receives would not wake the main thread.
-    signals, arrival = socket.socketpair()
-    arrival.setblocking(False)
-    signal.set_wakeup_fd(arrival.fileno())
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: None)
+    # Before there are other threads, so that none of them takes the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("azure.core", "azure.identity", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
-        worker, sources = _start(arguments)
+        worker, sources = start(arguments)
     except StartError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    signals.recv(1)
+    signal.sigwait(STOP_SIGNALS)
     _stop(worker, sources)
     return 0
 
 
-def _seconds(text: str) -> int:
+def lease_seconds(text: str) -> int:
+    """Read how long a message is leased."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError("must be a whole number above 0")
     return int(text)
 
 
-def _start(arguments: argparse.Namespace) -> tuple[Worker, Sequence[Source]]:
+def start(arguments: argparse.Namespace) -> tuple[Worker, Sequence[Source]]:
+    """Begin to invoke the functions of an app; raise StartError when it cannot run."""
     app_root: Path = arguments.app.resolve()
     prepare_environment(app_root)
     key = setting("LocalFunctionKey", exit_status=2) if arguments.enable_auth else None
     host_json = read_host_json(app_root / "host.json")
     functions = load_functions(app_root)
     worker = Worker()
-    server = HttpServer(arguments.port, functions, host_json.route_prefix, worker, key)
-    sources: list[Source] = [server]
+    sources: list[Source] = []
     for function in functions:
         if function.trigger["type"] == "queueTrigger":
             sources.append(QueueListener(function, host_json, arguments.lease_seconds, worker))
         elif function.trigger["type"] == "timerTrigger":
             sources.append(Timer(function, worker))
-    for source in sources:
+    server = HttpServer(arguments.port, functions, host_json.route_prefix, worker, key)
+    for source in (*sources, server):
         source.start()
     url = f"http://127.0.0.1:{server.server_port}/{host_json.route_prefix}".rstrip("/")
     print(f"Listening on {url} ({len(functions)} functions)", flush=True)
-    return worker, sources
+    return worker, [server, *sources]
 
 
 def _stop(worker: Worker, sources: Sequence[Source]) -> None:
@@ -110,7 +108,7 @@ def _stop(worker: Worker, sources: Sequence[Source]) -> None:
     worker.stop()
     for source in sources:
         if not source.in_flight.wait_until_at_most(0, max(0, deadline - time.monotonic())):
-            logger.warning("Some functions still run after %d s and end now", PATIENCE_SECONDS)
+            logger.warning("Some functions still run after %g s and end now", PATIENCE_SECONDS)
             # Python itself would wait for their threads.
             logging.shutdown()
             os._exit(0)

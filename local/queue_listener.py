@@ -20,6 +20,8 @@ from local.worker import InFlight, Invocation, Worker
 logger = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_SECONDS = 0.1
+# The part of a lease after which it is renewed.
+RENEWED_AFTER = 0.5
 NEVER_EXPIRES = -1
 
 
@@ -132,7 +134,7 @@ class QueueListener:
     def _wait(self, message: QueueMessage, invocation: Invocation) -> None:
         while True:
             try:
-                invocation.result(timeout=self._lease_seconds / 2)
+                invocation.result(timeout=self._lease_seconds * RENEWED_AFTER)
                 return
             except TimeoutError:
                 self._renew(message)

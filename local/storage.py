@@ -8,12 +8,14 @@ from azure.storage.queue import LinearRetry, QueueServiceClient
 
 from local.environment import StartError, setting
 
+BACKOFF_SECONDS = 1
+
 
 @cache
 def queue_service(connection: str) -> QueueServiceClient:
     """Return the client for the connection of that name, by connection string or identity."""
     # The default retries would make an outage look like a hang of a minute and a half.
-    retry = LinearRetry(backoff=1, retry_total=2, random_jitter_range=0)
+    retry = LinearRetry(backoff=BACKOFF_SECONDS, retry_total=2, random_jitter_range=0)
     options: dict[str, Any] = {"retry_policy": retry, "connection_timeout": 5, "read_timeout": 30}
     url = os.environ.get(f"{connection}__queueServiceUri")
     account = os.environ.get(f"{connection}__accountName")

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +26,8 @@ class Answer:
         return json.loads(self.body)
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "local", "host", "--port", "0", *options]
+def command(*options: str, program: Sequence[str] = ("-m", "local")) -> list[str]:
+    return [sys.executable, *program, "host", "--port", "0", *options]
 
 
 def environment(app: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -48,6 +48,8 @@ def write_app(app: Path, source: str, host_json: Mapping[str, Any] | None = None
 class HostProcess:
     """Started when entered, and ready then; killed, at the latest, when left."""
 
+    program: Sequence[str] = ("-m", "local")
+
     def __init__(self, app: Path, *options: str, **settings: str) -> None:
         self.app = app
         self._options = options
@@ -58,7 +60,7 @@ class HostProcess:
         # Not in the app's own folder, which is to be found by what the command line says.
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                command("--app", str(self.app), *self._options),
+                command("--app", str(self.app), *self._options, program=self.program),
                 cwd=self.app.parent,
                 env=environment(self.app, self.settings),
                 stdout=subprocess.PIPE,

@@ -1,96 +1,139 @@
+import argparse
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from local import host as local_host
+from local.environment import StartError
 from tests.local.host_process import HostProcess, command, environment, write_app
 from tests.support.waiting import until
 
 HEAD = """
-import azure.functions as func
-
-app = func.FunctionApp()
-"""
-
-ONE = (
-    HEAD
-    + """
-@app.route("one")
-def one(req: func.HttpRequest) -> func.HttpResponse:
-    return func.HttpResponse("one")
-"""
-)
-
-OUTPUT = (
-    HEAD
-    + """
-@app.route("one")
-@app.queue_output(arg_name="out", queue_name="q", connection="AzureWebJobsStorage")
-def one(req: func.HttpRequest, out: func.Out[str]) -> func.HttpResponse: ...
-"""
-)
-
-BLOB = (
-    HEAD
-    + """
-@app.blob_trigger(arg_name="blob", path="a/b", connection="AzureWebJobsStorage")
-def one(blob: func.InputStream) -> None: ...
-"""
-)
-
-RETRY = (
-    HEAD
-    + """
-@app.retry(strategy="fixed_delay", max_retry_count="3")
-@app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
-def one(timer: func.TimerRequest) -> None: ...
-"""
-)
-
-QUEUE = (
-    HEAD
-    + """
-@app.queue_trigger(arg_name="msg", queue_name="q", connection="AzureWebJobsStorage")
-def one(msg: func.QueueMessage) -> None: ...
-"""
-)
-
-TIMER = (
-    HEAD
-    + """
-@app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
-def one(timer: func.TimerRequest) -> None: ...
-"""
-)
-
-WAITING = """
 import os, pathlib, time
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+"""
+ONE = """
+@app.route("one")
+def one(req: func.HttpRequest) -> str:
+    return "one"
+"""
+OUTPUT = ONE.replace("\n@", '\n@app.queue_output("out", "q", "AzureWebJobsStorage")\n@')
+BLOB = """
+@app.blob_trigger(arg_name="blob", path="a/b", connection="AzureWebJobsStorage")
+def one(blob: func.InputStream) -> None: ...
+"""
+QUEUE = """
+@app.queue_trigger(arg_name="msg", queue_name="q", connection="AzureWebJobsStorage")
+def one(msg: func.QueueMessage) -> None: ...
+"""
+TIMER = """
+@app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+def one(timer: func.TimerRequest) -> None: ...
+"""
+RETRY = TIMER.replace("\n@", '\n@app.retry(strategy="fixed_delay", max_retry_count="3")\n@')
+WAITS = """
 here = pathlib.Path(os.environ["APP"])
 
 
 @app.route("waits")
-def waits(req: func.HttpRequest) -> func.HttpResponse:
+def waits(req: func.HttpRequest) -> str:
     (here / "started").touch()
     while not (here / "go").exists():
         time.sleep(0.01)
-    return func.HttpResponse("waited")
+    return "waited"
 """
 
 
-QUICK = """
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts an app in this process, which is expected to fail, and returns why."""
+    environment = dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = sys.modules.pop("function_app", None)
 
-@app.route("quick")
-def quick(req: func.HttpRequest) -> str:
-    return "quick"
-"""
+    def start(source, port=0, enable_auth=False):
+        write_app(tmp_path, source)
+        arguments = argparse.Namespace(
+            app=tmp_path, port=port, enable_auth=enable_auth, lease_seconds=600
+        )
+        with pytest.raises(StartError) as error:
+            local_host.start(arguments)
+        return str(error.value)
+
+    monkeypatch.delenv("AzureWebJobsStorage", raising=False)
+    yield start
+    sys.modules.pop("function_app", None)
+    if before:
+        sys.modules["function_app"] = before
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (HEAD + ONE + ONE, "Function one does not have a unique function name"),
+        (HEAD + "second = func.FunctionApp()\n", "must define one FunctionApp, not 2"),
+        ("import json\n", "must define one FunctionApp, not 0"),
+        (HEAD + OUTPUT, "Function one: the binding queue is not supported here."),
+        (HEAD + BLOB, "Function one: the binding blobTrigger is not supported here."),
+        (HEAD + QUEUE, "The setting AzureWebJobsStorage is missing."),
+        (HEAD + QUEUE.replace('"q"', '"%NAME%"'), "Function one: The setting NAME is missing."),
+        (
+            HEAD + QUEUE.replace("func.QueueMessage", "str"),
+            "Function one: its parameter msg cannot be",
+        ),
+        (HEAD + QUEUE.replace("(msg", "(message"), "Function one: its parameters must be msg"),
+        (HEAD + TIMER.replace("0 * * * * *", "0 * * *"), "The schedule '0 * * *' is wrong"),
+        (HEAD + ONE.replace('"one"', '"{id:guid}"', 1), "Function one: the segment {id:guid} is"),
+        (HEAD + RETRY, "Function one: retry policies are not supported here."),
+    ],
+)
+def test_an_app_that_cannot_run_is_told_why(start, source, reason):
+    assert reason in start(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("local.settings.json", {"IsEncrypted": True, "Values": {}}, "is encrypted"),
+        ("local.settings.json", {"Values": {"Number": 5}}, "the value of Number must be a string"),
+        (
+            "host.json",
+            {"extensions": {"queues": {"visibilityTimeout": "soon"}}},
+            "'soon' is not a time span",
+        ),
+    ],
+)
+def test_wrong_settings_are_told(start, tmp_path, name, content, reason):
+    (tmp_path / name).write_text(json.dumps(content))
+
+    assert reason in start(HEAD + ONE)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_wrong_number_of_threads_is_told(start, monkeypatch, count):
+    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", count)
+
+    assert "PYTHON_THREADPOOL_THREAD_COUNT must be" in start(HEAD + ONE)
+
+
+def test_a_port_that_is_taken_is_told(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert start(HEAD + ONE, port).startswith(f"Cannot listen on port {port}")
 
 
 def run(app, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -107,138 +150,59 @@ def run(app, *options: str, **settings: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"),
+    ("options", "status", "reason"),
     [
-        (ONE + ONE.replace(HEAD, ""), "Function one does not have a unique function name"),
-        (ONE + "\nsecond = func.FunctionApp()\n", "must define one FunctionApp, not 2"),
-        ("import json\n", "must define one FunctionApp, not 0"),
-        ("import nothing_of_that_name\n", "No module named 'nothing_of_that_name'"),
-        ("raise RuntimeError('a reason')\n", "RuntimeError: a reason"),
-        (OUTPUT, "Function one: the binding queue is not supported here."),
-        (BLOB, "Function one: the binding blobTrigger is not supported here."),
-        (QUEUE, "The setting AzureWebJobsStorage is missing."),
-        (QUEUE.replace('"q"', '"%NAME%"'), "Function one: The setting NAME is missing."),
-        (QUEUE.replace("func.QueueMessage", "str"), "Function one: its parameter msg cannot be"),
-        (QUEUE.replace("one(msg", "one(message"), "Function one: its parameters must be msg"),
-        (TIMER.replace("0 * * * * *", "0 * * *"), "The schedule '0 * * *' is wrong"),
-        (ONE.replace('"one"', '"{id:guid}"', 1), "Function one: the segment {id:guid} is not"),
-        (
-            TIMER.replace(
-                "\n@app", '\n@app.retry(strategy="fixed_delay", max_retry_count="3")\n@app'
-            ),
-            "Function one: retry policies are not supported here.",
-        ),
+        ((), 1, "There is no function_app.py in {}.\n"),
+        (("--enable-auth",), 2, "The setting LocalFunctionKey is missing.\n"),
     ],
 )
-def test_an_app_that_cannot_run_is_told_why(tmp_path, source, reason):
-    result = run(write_app(tmp_path / "app", source))
+def test_it_says_in_one_sentence_why_it_does_not_start(tmp_path, options, status, reason):
+    result = run(tmp_path, *options)
 
-    assert (result.returncode, result.stdout) == (1, "")
-    assert reason in result.stderr
-
-
-def test_a_folder_without_an_app_is_told_so(tmp_path):
-    result = run(tmp_path)
-
-    assert result.returncode == 1
-    assert result.stderr.endswith(f"There is no function_app.py in {tmp_path}.\n")
-
-
-def test_auth_without_a_key_is_told_in_one_sentence(tmp_path):
-    result = run(write_app(tmp_path / "app", ONE), "--enable-auth")
-
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "The setting LocalFunctionKey is missing.\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("local.settings.json", {"IsEncrypted": True, "Values": {}}),
-        ("local.settings.json", {"Values": {"Number": 5}}),
-        ("host.json", {"extensions": {"queues": {"visibilityTimeout": "soon"}}}),
-    ],
-)
-def test_wrong_settings_are_told(tmp_path, name, content):
-    app = write_app(tmp_path / "app", ONE)
-    (app / name).write_text(json.dumps(content))
-
-    result = run(app)
-
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "many"])
-def test_a_wrong_number_of_threads_is_told(tmp_path, count):
-    result = run(write_app(tmp_path / "app", ONE), PYTHON_THREADPOOL_THREAD_COUNT=count)
-
-    assert result.returncode == 1
-    assert "PYTHON_THREADPOOL_THREAD_COUNT" in result.stderr
-
-
-def test_a_port_that_is_taken_is_told(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = run(write_app(tmp_path / "app", ONE), "--port", str(port))
-
-    assert result.returncode == 1
-    assert f"Cannot listen on port {port}" in result.stderr
+    assert (result.returncode, result.stdout) == (status, "")
+    assert result.stderr == reason.format(tmp_path)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "long"])
-def test_a_lease_that_is_none_is_told(tmp_path, seconds):
-    result = run(write_app(tmp_path / "app", ONE), "--lease-seconds", seconds)
-
-    assert result.returncode == 2
-    assert "--lease-seconds: must be a whole number above 0" in result.stderr
+def test_a_lease_that_is_none_is_told(seconds):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number above 0"):
+        local_host.lease_seconds(seconds)
 
 
-def test_the_help_explains_the_lease(tmp_path):
-    result = run(tmp_path, "--help")
-
-    text = " ".join(result.stdout.split())
-    assert "how long a message is leased while it is worked on; the real host uses 600" in text
-
-
-def test_a_function_that_was_begun_ends_before_the_host_does(tmp_path):
-    app = write_app(tmp_path / "app", WAITING)
-
-    with HostProcess(app) as host, ThreadPoolExecutor() as caller:
-        answer = caller.submit(host.get, "/api/waits")
-        until((app / "started").exists)
-        host.process.terminate()
-        until(lambda: not is_listening(host.port))
-        (app / "go").touch()
-
-        assert answer.result().body == b"waited"
-        assert host.process.wait(timeout=60) == 0
-
-
-def test_a_request_that_comes_while_it_stops_is_sent_away(tmp_path):
-    app = write_app(tmp_path / "app", WAITING + QUICK)
+def test_a_function_that_was_begun_ends_before_the_host_and_nothing_else_is_begun(tmp_path):
+    app = write_app(tmp_path / "app", HEAD + WAITS + ONE)
 
     with (
         HostProcess(app) as host,
         closing(host.connect()) as open_before,
         ThreadPoolExecutor() as caller,
     ):
-        open_before.request("GET", "/api/quick")
-        open_before.getresponse().read()
-        caller.submit(host.get, "/api/waits")
+        status_of(open_before)
+        answer = caller.submit(host.get, "/api/waits")
         until((app / "started").exists)
         host.process.terminate()
         until(lambda: not is_listening(host.port))
-
         until(lambda: status_of(open_before) == 503)
         (app / "go").touch()
+
+        assert answer.result().body == b"waited"
         assert host.process.wait(timeout=60) == 0
 
 
-def test_a_function_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
-    app = write_app(tmp_path / "app", WAITING)
+class ImpatientHost(HostProcess):
+    """Waits for nothing when it stops."""
 
-    with HostProcess(app) as host, ThreadPoolExecutor() as caller:
+    program = (
+        "-c",
+        "import sys; from local import __main__, host; host.PATIENCE_SECONDS = 0; "
+        "sys.exit(__main__.main())",
+    )
+
+
+def test_a_function_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
+    app = write_app(tmp_path / "app", HEAD + WAITS)
+
+    with ImpatientHost(app) as host, ThreadPoolExecutor() as caller:
         caller.submit(host.get, "/api/waits")
         until((app / "started").exists)
 
@@ -248,20 +212,18 @@ def test_a_function_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_also_with_a_connection_open(tmp_path, signal_number):
-    with HostProcess(write_app(tmp_path / "app", ONE)) as host:
-        connection = host.connect()
-        connection.request("GET", "/api/one")
-        connection.getresponse().read()
+    with (
+        HostProcess(write_app(tmp_path / "app", HEAD + ONE)) as host,
+        closing(host.connect()) as connection,
+    ):
+        status_of(connection)
 
-        status = host.stop(signal_number)
-        connection.close()
-
-    assert status == 0
-    assert "Traceback" not in host.log()
+        assert host.stop(signal_number) == 0
+        assert "Traceback" not in host.log()
 
 
 def status_of(connection: http.client.HTTPConnection) -> int:
-    connection.request("GET", "/api/quick")
+    connection.request("GET", "/api/one")
     response = connection.getresponse()
     response.read()
     return response.status

@@ -1,83 +1,72 @@
 import base64
-import functools
-import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import azure.functions as func
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueServiceClient
 
-from tests.local.forwarder import Forwarder
+from local import queue_listener, storage
+from local.environment import read_host_json
+from local.functions import Function
+from local.queue_listener import QueueListener
+from local.worker import Worker
 from tests.local.host_process import HostProcess, write_app
-from tests.support.waiting import until
+from tests.support.lossy_storage import LossyStorage
+from tests.support.waiting import PATIENCE_SECONDS, until
 
-# Each run leaves a line in the file `runs`; a message tells what its run is to do.
-APP = """
-import json, os, pathlib, threading, time
-import azure.functions as func
-
-app = func.FunctionApp()
-here = pathlib.Path(os.environ["APP"])
-
-
-def write(**run):
-    with open(here / "runs", "a") as runs:
-        runs.write(json.dumps(run) + "\\n")
-
-
-@app.function_name("Handle")
-@app.queue_trigger(arg_name="msg", queue_name="%QUEUE%", connection="AzureWebJobsStorage")
-def handle(msg: func.QueueMessage) -> None:
-    body = msg.get_body().decode()
-    times = (msg.insertion_time, msg.expiration_time, msg.time_next_visible)
-    write(
-        body=body, id=msg.id, count=msg.dequeue_count, receipt=msg.pop_receipt,
-        times=[time.isoformat() for time in times], thread=threading.get_ident(),
-    )
-    if body.startswith("fail"):
-        raise RuntimeError("as told")
-    if body.startswith("sleep"):
-        time.sleep(float(body.split()[1]))
-    if body.startswith("wait"):
-        while not (here / body).exists():
-            time.sleep(0.01)
-    write(done=body)
-
-
-@app.route("thread", auth_level=func.AuthLevel.ANONYMOUS)
-def thread(req: func.HttpRequest) -> str:
-    return str(threading.get_ident())
-"""
+LEASE_SECONDS = 600
 
 
 class Queue:
-    """A queue of a test's own, and the host that listens to it."""
+    """A queue of a test's own, and the function that handles its messages."""
 
-    def __init__(self, connection_string: str, app: Path, name: str) -> None:
+    def __init__(self, connection_string: str, name: str) -> None:
         self.connection_string = connection_string
         self.name = name
-        self.app = app
-        self.service = QueueServiceClient.from_connection_string(connection_string)
-        self.messages = self.service.get_queue_client(name)
-        self.poison = self.service.get_queue_client(f"{name}-poison")
+        service = QueueServiceClient.from_connection_string(connection_string)
+        self.messages = service.get_queue_client(name)
+        self.poison = service.get_queue_client(f"{name}-poison")
+        self.runs: list[func.QueueMessage] = []
+        self.done: list[str] = []
+        self.gates: dict[str, threading.Event] = {}
+
+    def handle(self, msg: func.QueueMessage) -> None:
+        body = msg.get_body().decode()
+        self.runs.append(msg)
+        if body == "fail":
+            raise RuntimeError("as told")
+        if body in self.gates:
+            self.gates[body].wait(PATIENCE_SECONDS)
+        self.done.append(body)
 
     @contextmanager
-    def host(
-        self, *options: str, connection_string: str | None = None, threads: int = 8, **queues: Any
-    ) -> Iterator[HostProcess]:
-        queues = {"maxPollingInterval": "00:00:00.2", **queues}
-        write_app(self.app, APP, {"extensions": {"queues": queues}})
-        settings = {
-            "QUEUE": self.name,
-            "AzureWebJobsStorage": connection_string or self.connection_string,
-            "PYTHON_THREADPOOL_THREAD_COUNT": str(threads),
-        }
-        with HostProcess(self.app, *options, **settings) as host:
-            yield host
+    def listener(self, connection_string: str | None = None, **settings: Any) -> Iterator[None]:
+        """Listen while the block lasts."""
+        connection = f"Connection{uuid4().hex}"
+        trigger = {"type": "queueTrigger", "name": "msg", "queueName": self.name}
+        function = Function("Handle", {**trigger, "connection": connection}, self.handle, False)
+        often = {"max_polling_interval": timedelta(seconds=0.2)}
+        host_json = replace(read_host_json(Path("none")), **{**often, **settings})
+        worker = Worker()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(connection, connection_string or self.connection_string)
+            listener = QueueListener(function, host_json, LEASE_SECONDS, worker)
+        listener.start()
+        try:
+            yield
+        finally:
+            listener.stop()
+            worker.stop()
+            assert listener.in_flight.wait_until_at_most(0, PATIENCE_SECONDS)
 
     def send(self, *bodies: str) -> None:
         for body in bodies:
@@ -87,20 +76,13 @@ class Queue:
         """Send messages and wait for each before the next."""
         for body in bodies:
             self.send(body)
-            until(functools.partial(self.is_done, body))
-
-    def runs(self, body: str | None = None) -> list[dict[str, Any]]:
-        """What the function wrote when it began with a message, and when it ended."""
-        path = self.app / "runs"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        runs = [json.loads(line) for line in lines if line.endswith("\n")]
-        return runs if body is None else [run for run in runs if run.get("body") == body]
+            until(partial(self.is_done, body))
 
     def is_done(self, body: str) -> bool:
-        return body in self.done()
+        return body in self.done
 
-    def done(self) -> list[str]:
-        return [run["done"] for run in self.runs() if "done" in run]
+    def runs_of(self, body: str) -> list[func.QueueMessage]:
+        return [run for run in self.runs if run.get_body() == body.encode()]
 
     def length(self) -> int:
         """How many messages there are, leased ones too."""
@@ -115,68 +97,44 @@ def visible(queue: QueueClient) -> list[str]:
 
 
 @pytest.fixture
-def queue(azurite, tmp_path: Path) -> Queue:
-    queue = Queue(azurite.connection_string, tmp_path / "app", f"q{uuid4().hex}")
+def queue(azurite) -> Queue:
+    queue = Queue(azurite.connection_string, f"q{uuid4().hex}")
     queue.messages.create_queue()
     return queue
 
 
-def test_a_message_is_handled_and_deleted(queue):
-    sent = queue.messages.send_message(base64.b64encode("grüße".encode()).decode())
+@pytest.mark.parametrize("body", ["grüße", ""])
+def test_a_message_is_handled_and_deleted(queue, body):
+    sent = queue.messages.send_message(base64.b64encode(body.encode()).decode())
 
-    with queue.host():
+    with queue.listener():
         until(lambda: queue.length() == 0)
 
-    run, _ = queue.runs()
-    assert (run["body"], run["id"], run["count"]) == ("grüße", sent.id, 1)
-    assert run["receipt"]
-    inserted, expires, next_visible = run["times"]
-    assert inserted == sent.inserted_on.isoformat()
-    assert expires == sent.expires_on.isoformat()
-    assert inserted < next_visible < expires
-    assert queue.done() == ["grüße"]
-
-
-def test_an_empty_message_is_handled_too(queue):
-    queue.messages.send_message("")
-
-    with queue.host():
-        until(lambda: queue.length() == 0)
-
-    assert queue.done() == [""]
-
-
-def test_messages_that_come_later_are_handled_too(queue):
-    with queue.host():
-        queue.see_handled("first", "second", "third")
+    [run] = queue.runs
+    assert queue.done == [body]
+    assert (run.id, run.dequeue_count) == (sent.id, 1)
+    assert run.pop_receipt
+    assert (run.insertion_time, run.expiration_time) == (sent.inserted_on, sent.expires_on)
+    assert run.insertion_time < run.time_next_visible < run.expiration_time
 
 
 def test_messages_are_plain_text_if_host_json_says_so(queue):
     queue.messages.send_message("plain <text> & more")
 
-    with queue.host(messageEncoding="none"):
-        until(lambda: queue.done() == ["plain <text> & more"])
+    with queue.listener(message_encoding="none"):
+        until(lambda: queue.done == ["plain <text> & more"])
 
 
 def test_a_message_that_keeps_failing_is_tried_so_often_and_then_poison(queue):
     queue.send("fail")
 
-    with queue.host(maxDequeueCount=3):
+    with queue.listener(max_dequeue_count=3):
         until(lambda: queue.length() == 0)
 
-    assert [run["count"] for run in queue.runs()] == [1, 2, 3]
+    assert [run.dequeue_count for run in queue.runs] == [1, 2, 3]
     poison = queue.poison.receive_message()
     assert poison.content == base64.b64encode(b"fail").decode()
     assert poison.expires_on.year == 9999
-
-
-def test_five_tries_are_the_default(queue):
-    queue.send("fail")
-
-    with queue.host():
-        until(lambda: queue.length() == 0)
-
-    assert len(queue.runs()) == 5
 
 
 def test_poison_joins_what_is_in_the_poison_queue_already(queue):
@@ -184,19 +142,19 @@ def test_poison_joins_what_is_in_the_poison_queue_already(queue):
     queue.poison.send_message("older")
     queue.send("fail")
 
-    with queue.host(maxDequeueCount=1, visibilityTimeout="01:00:00"):
+    with queue.listener(max_dequeue_count=1, visibility_timeout=timedelta(hours=1)):
         until(lambda: len(visible(queue.poison)) == 2)
 
 
 def test_a_failed_message_stays_invisible_for_the_visibility_timeout(queue):
     queue.send("fail")
 
-    with queue.host(visibilityTimeout="01:00:00"):
-        until(lambda: queue.runs("fail"))
+    with queue.listener(visibility_timeout=timedelta(hours=1)):
+        until(lambda: queue.runs_of("fail"))
         queue.see_handled("1", "2", "3", "4", "5")
         until(lambda: queue.length() == 1)
 
-    assert len(queue.runs("fail")) == 1
+    assert len(queue.runs_of("fail")) == 1
 
 
 def test_a_message_that_was_taken_too_often_is_poison_without_a_run(queue):
@@ -205,134 +163,171 @@ def test_a_message_that_was_taken_too_often_is_poison_without_a_run(queue):
         message = queue.messages.receive_message()
         queue.messages.update_message(message.id, message.pop_receipt, visibility_timeout=0)
 
-    with queue.host(maxDequeueCount=3):
+    with queue.listener(max_dequeue_count=3):
         until(lambda: queue.length() == 0)
 
     assert len(visible(queue.poison)) == 1
-    assert queue.runs() == []
+    assert queue.runs == []
 
 
 @pytest.mark.parametrize("text", ['{"id": "abcdef"}', "grüße"])
 def test_a_message_that_is_not_base64_is_poison_as_it_is(queue, text):
     queue.messages.send_message(text)
 
-    with queue.host():
+    with queue.listener():
         until(lambda: queue.length() == 0)
 
     assert visible(queue.poison) == [text]
-    assert queue.runs() == []
+    assert queue.runs == []
 
 
 @pytest.mark.parametrize("tries", [1, 5])
-def test_what_fails_in_a_poison_queue_stays_there(azurite, tmp_path, tries):
-    queue = Queue(azurite.connection_string, tmp_path / "app", f"q{uuid4().hex}-poison")
+def test_what_fails_in_a_poison_queue_stays_there(azurite, tries):
+    queue = Queue(azurite.connection_string, f"q{uuid4().hex}-poison")
     queue.messages.create_queue()
     queue.send("fail")
 
-    with queue.host(maxDequeueCount=tries):
-        until(lambda: queue.runs("fail"))
+    with queue.listener(max_dequeue_count=tries):
+        until(lambda: queue.runs_of("fail"))
         queue.see_handled("1", "2", "3", "4", "5")
         until(lambda: queue.length() == 1)
 
-    assert len(queue.runs("fail")) == 1
+    assert len(queue.runs_of("fail")) == 1
     assert visible(queue.poison) == []
 
 
-def test_a_queue_that_is_made_later_is_listened_to(queue):
+def test_a_queue_that_is_made_later_is_listened_to(queue, caplog):
     queue.messages.delete_queue()
 
-    with queue.host() as host:
-        host.get("/api/thread")
-        queue.messages.create_queue()
-        queue.send("late")
-        until(lambda: queue.done() == ["late"])
-
-    assert "Cannot read" not in host.log()
-
-
-def test_an_outage_of_the_storage_is_told_once_and_survived(queue):
     with (
-        Forwarder(queue.connection_string) as storage,
-        queue.host(connection_string=storage.connection_string) as host,
+        LossyStorage(queue.connection_string, "Queue") as proxy,
+        queue.listener(proxy.connection_string),
+    ):
+        proxy.wait_for(2)
+        queue.messages.create_queue()
+        queue.see_handled("late")
+
+    assert "Cannot read" not in caplog.text
+
+
+def test_an_outage_of_the_storage_is_told_once_and_survived(queue, caplog, monkeypatch):
+    monkeypatch.setattr(storage, "BACKOFF_SECONDS", 0)
+    caplog.set_level("INFO", "local.queue_listener")
+
+    with (
+        LossyStorage(queue.connection_string, "Queue") as proxy,
+        queue.listener(proxy.connection_string),
     ):
         queue.see_handled("before")
-        until(lambda: queue.length() == 0)
-        storage.is_down = True
-        until(lambda: storage.refused > 7)  # each fetch is tried three times
-        storage.is_down = False
+        # Each fetch is tried three times.
+        proxy.cut(times=9, when=lambda request: request.method == "GET")
         queue.see_handled("after")
         until(lambda: queue.length() == 0)
 
-    assert queue.done() == ["before", "after"]
-    assert host.log().count(f"Cannot read the queue {queue.name}") == 1
-    assert host.log().count(f"The queue {queue.name} can be read again") == 1
+    assert caplog.messages.count(f"The queue {queue.name} can be read again") == 1
+    assert len([each for each in caplog.messages if each.startswith("Cannot read the queue")]) == 1
 
 
-def test_the_lease_is_renewed_for_as_long_as_the_function_runs(queue):
-    queue.send("sleep 9")
+def test_a_message_is_leased_and_the_lease_renewed_for_as_long_as_the_function_runs(
+    queue, monkeypatch
+):
+    monkeypatch.setattr(queue_listener, "RENEWED_AFTER", 0.1 / LEASE_SECONDS)
+    queue.gates["long"] = threading.Event()
+    queue.send("long")
 
-    with queue.host("--lease-seconds", "8"):
-        until(lambda: queue.length() == 0)
+    with LossyStorage(queue.connection_string, "Queue") as storage:
 
-    assert [run["count"] for run in queue.runs("sleep 9")] == [1]
-    assert queue.done() == ["sleep 9"]
+        def renewals():
+            return [request for request in storage.requests if request.method == "PUT"]
 
+        with queue.listener(storage.connection_string):
+            until(lambda: len(renewals()) >= 2)
+            queue.gates["long"].set()
+            # With the receipt of the last renewal.
+            until(lambda: queue.length() == 0)
 
-def test_a_lease_that_nobody_renews_runs_out(queue):
-    queue.send("wait for ever")
+        leases = {request.query.get("visibilitytimeout") for request in storage.requests[:1]}
+        leases |= {request.query["visibilitytimeout"] for request in renewals()}
+        texts = {request.body for request in renewals()}
 
-    with queue.host("--lease-seconds", "2") as host:
-        until(lambda: queue.runs())
-        host.process.kill()
-        until(lambda: visible(queue.messages))
+    assert (leases, texts) == ({str(LEASE_SECONDS)}, {b""})
 
 
 def test_the_next_batch_is_fetched_when_few_enough_are_running(queue):
-    queue.send(*(f"wait {number}" for number in range(6)))
+    bodies = [str(number) for number in range(6)]
+    queue.gates = {body: threading.Event() for body in bodies}
+    queue.send(*bodies)
+    most = 0
 
     def running() -> int:
-        return len(queue.runs()) - 2 * len(queue.done())
-
-    with queue.host(batchSize=2, newBatchThreshold=1):
-        until(lambda: running() == 2)
-        (queue.app / queue.runs()[0]["body"]).touch()
-        until(lambda: running() == 3)
-        for number in range(6):
-            (queue.app / f"wait {number}").touch()
-        until(lambda: queue.length() == 0)
-
-    most = now = 0
-    for run in queue.runs():
-        now += -1 if "done" in run else 1
+        nonlocal most
+        now = len(queue.runs) - len(queue.done)
         most = max(most, now)
+        return now
+
+    with queue.listener(batch_size=2, new_batch_threshold=1):
+        until(lambda: running() == 2)
+        queue.gates[queue.runs[0].get_body().decode()].set()
+        until(lambda: running() == 3)
+        for gate in queue.gates.values():
+            gate.set()
+        until(lambda: running() == 0 and queue.length() == 0)
+
     assert most == 3
 
 
-def test_queues_and_http_share_one_pool_of_threads(queue):
-    queue.send("a", "b", "c")
+APP = """
+import os, pathlib, threading, time
+import azure.functions as func
 
-    with queue.host(threads=1) as host:
-        until(lambda: len(queue.done()) == 3)
-        threads = {host.get("/api/thread").body.decode()}
-
-    threads |= {str(run["thread"]) for run in queue.runs() if "thread" in run}
-    assert len(threads) == 1
+app = func.FunctionApp()
+here = pathlib.Path(os.environ["APP"])
 
 
-def test_when_the_host_stops_what_runs_ends_and_what_waits_goes_back(queue):
-    queue.send("wait 1", "wait 2")
+@app.queue_trigger(arg_name="msg", queue_name="%QUEUE%", connection="AzureWebJobsStorage")
+def handle(msg: func.QueueMessage) -> None:
+    body = msg.get_body().decode()
+    (here / f"{body} {threading.get_ident()}").touch()
+    while body != "short" and not (here / "go").exists():
+        time.sleep(0.01)
 
-    with queue.host(threads=1) as host:
-        until(lambda: queue.runs())
-        until(lambda: visible(queue.messages) == [])
-        host.process.terminate()
-        running = queue.runs()[0]["body"]
-        waiting = {"wait 1": "wait 2", "wait 2": "wait 1"}[running]
-        until(lambda: len(visible(queue.messages)) == 1)
-        (queue.app / running).touch()
-        status = host.process.wait(timeout=60)
 
-    assert status == 0
-    assert queue.done() == [running]
+@app.route("thread", auth_level=func.AuthLevel.ANONYMOUS)
+def thread(req: func.HttpRequest) -> str:
+    return str(threading.get_ident())
+"""
+
+
+@pytest.fixture
+def host(queue, tmp_path) -> Iterator[HostProcess]:
+    settings = {"AzureWebJobsStorage": queue.connection_string, "QUEUE": queue.name}
+    polling = {"extensions": {"queues": {"maxPollingInterval": "00:00:00.2"}}}
+    app = write_app(tmp_path / "app", APP, polling)
+    with HostProcess(app, **settings, PYTHON_THREADPOOL_THREAD_COUNT="1") as host:
+        yield host
+
+
+def runs(host: HostProcess) -> list[list[str]]:
+    return [path.name.split() for path in host.app.iterdir() if " " in path.name]
+
+
+def test_queues_and_http_share_one_pool_of_threads(queue, host):
+    queue.send("short")
+    until(lambda: runs(host))
+
+    assert runs(host) == [["short", host.get("/api/thread").body.decode()]]
+
+
+def test_when_the_host_stops_what_runs_ends_and_what_waits_goes_back(queue, host):
+    queue.send("1", "2")
+    until(lambda: runs(host))
+    until(lambda: visible(queue.messages) == [])
+    host.process.terminate()
+    until(lambda: len(visible(queue.messages)) == 1)
+    (host.app / "go").touch()
+
+    assert host.process.wait(timeout=60) == 0
+    [[running, _]] = runs(host)
+    waiting = {"1": "2", "2": "1"}[running]
     assert visible(queue.messages) == [base64.b64encode(waiting.encode()).decode()]
     assert queue.length() == 1
