@@ -25,16 +25,14 @@ class Azurite:
 
 
 @contextmanager
-def azurite(*, log: Path, folder: Path | None = None) -> Iterator[Azurite]:
-    """Run Azurite on free ports; it remembers in the folder, or without one not at all."""
-    memory = ["--location", str(folder)] if folder else ["--inMemoryPersistence"]
+def azurite(*, log: Path) -> Iterator[Azurite]:
+    """Run Azurite on free ports; what it stores is gone when it ends."""
     ports = [f"--{service.lower()}Port=0" for service in SERVICES]
     command = [
         *node_command("azurite/dist/src/azurite.js"),
-        *("--silent", "--disableTelemetry"),
+        *("--silent", "--disableTelemetry", "--inMemoryPersistence"),
         # Else it refuses the versions that newer clients ask for.
         "--skipApiVersionCheck",
-        *memory,
         *ports,
     ]
     with running("Azurite", command, log=log, folder=log.parent) as process:

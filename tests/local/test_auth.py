@@ -24,7 +24,6 @@ def closed(req: func.HttpRequest) -> str:
 def admin_only(req: func.HttpRequest) -> str:
     return "admin"
 """
-
 KEY = "a-key-for-tests-u"
 
 
@@ -36,31 +35,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
 
 
 @pytest.mark.parametrize("path", ["/api/closed", "/api/admin-only"])
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [
-        ("", {}),
-        ("?code=wrong", {}),
-        ("?code=", {}),
-        ("?code=%C3%BC", {}),
-        ("", {"x-functions-key": "wrong"}),
-        ("", {"x-functions-key": "a-key-for-tests-\xfc"}),
-        ("", {"x-functions-key": "a-key-for-tests-"}),
-    ],
-)
-def test_a_wrong_key_or_none_is_refused(host, path, query, headers):
-    answer = host.request("GET", path + query, headers=headers)
+def test_a_key_opens_as_header_or_query_and_nothing_else_does(host, path):
+    queries = ("", "?code=wrong", "?code=", "?code=%C3%BC", f"?code={KEY}")
+    keys = ("wrong", "a-key-for-tests-\xfc", KEY[:-1], KEY)
+    by_query = [host.get(path + query) for query in queries]
+    by_header = [host.get(path, x_functions_key=key) for key in keys]
 
-    assert (answer.status, answer.body) == (401, b"")
-
-
-@pytest.mark.parametrize("path", ["/api/closed", "/api/admin-only"])
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [("?code=a-key-for-tests-u", {}), ("", {"X-Functions-Key": "a-key-for-tests-u"})],
-)
-def test_the_key_opens_as_header_or_query(host, path, query, headers):
-    assert host.request("GET", path + query, headers=headers).status == 200
+    assert [answer.status for answer in by_query] == [401, 401, 401, 401, 200]
+    assert [answer.status for answer in by_header] == [401, 401, 401, 200]
+    assert {answer.body for answer in (*by_query[:-1], *by_header[:-1])} == {b""}
 
 
 def test_an_anonymous_function_asks_for_no_key(host):
@@ -68,10 +51,10 @@ def test_an_anonymous_function_asks_for_no_key(host):
 
 
 def test_the_log_does_not_hold_the_key(host):
-    host.get("/api/closed?code=a-key-for-tests-u")
+    host.get(f"/api/closed?code={KEY}")
 
     assert "GET /api/closed answered 200" in host.log()
-    assert "a-key-for-tests" not in host.log()
+    assert KEY not in host.log()
 
 
 def test_without_the_option_no_key_is_asked_for(tmp_path):

@@ -1,58 +1,56 @@
 import json
+import os
 from datetime import timedelta
 
 import pytest
 
-from local.environment import StartError, read_host_json, timespan
-from tests.local.host_process import HostProcess, write_app
-
-# Settings as they are while the app is imported.
-APP = """
-import json, os
-import azure.functions as func
-
-names = ("Both", "Alone", "AZURE_FUNCTIONS_ENVIRONMENT")
-at_import = {name: os.environ.get(name) for name in names}
-app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-
-
-@app.route("settings")
-def settings(req: func.HttpRequest) -> str:
-    return json.dumps(at_import)
-"""
-
-
-def test_the_environment_wins_over_local_settings(tmp_path):
-    app = write_app(tmp_path / "app", APP)
-    values = {"Both": "file", "Alone": "file"}
-    (tmp_path / "local.settings.json").write_text(
-        json.dumps({"IsEncrypted": False, "Values": values})
-    )
-
-    with HostProcess(app, Both="environment") as host:
-        settings = host.get("/api/settings").json()
-
-    assert settings["Both"] == "environment"
-    assert settings["Alone"] == "file"
-
-
-@pytest.mark.parametrize(
-    ("given", "seen"), [({}, "Development"), ({"AZURE_FUNCTIONS_ENVIRONMENT": "Test"}, "Test")]
+from local.environment import (
+    HostJson,
+    StartError,
+    prepare_environment,
+    read_host_json,
+    timespan,
 )
-def test_it_is_a_development_environment_unless_told_otherwise(tmp_path, given, seen):
-    with HostProcess(write_app(tmp_path / "app", APP), **given) as host:
-        assert host.get("/api/settings").json()["AZURE_FUNCTIONS_ENVIRONMENT"] == seen
+
+
+@pytest.fixture
+def prepare(tmp_path, monkeypatch):
+    """Fills in the environment from a file's settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr(os, "environ", {})
+
+    def prepare(values=None, **environment):
+        if values:
+            file = tmp_path / "local.settings.json"
+            # As an editor on Windows may save it.
+            file.write_text(json.dumps({"IsEncrypted": False, "Values": values}), "utf-8-sig")
+        os.environ.update(environment)
+        prepare_environment(tmp_path)
+        return os.environ
+
+    return prepare
+
+
+def test_the_environment_wins_over_local_settings(prepare):
+    environment = prepare({"Both": "file", "Alone": "file"}, Both="environment")
+
+    assert (environment["Both"], environment["Alone"]) == ("environment", "file")
+
+
+def test_it_is_a_development_environment_unless_told_otherwise(prepare):
+    name = "AZURE_FUNCTIONS_ENVIRONMENT"
+
+    assert prepare()[name] == "Development"
+    assert prepare(**{name: "Test"})[name] == "Test"
 
 
 def test_what_host_json_leaves_out_is_as_in_the_real_host(tmp_path):
-    settings = read_host_json(tmp_path / "host.json")
+    (tmp_path / "host.json").write_text('{"extensions": {"queues": {"batchSize": 5}}}')
+    nothing = read_host_json(tmp_path / "none.json")
 
-    assert settings.route_prefix == "api"
-    assert (settings.batch_size, settings.new_batch_threshold) == (16, 8)
-    assert settings.max_dequeue_count == 5
-    assert settings.visibility_timeout == timedelta(0)
-    assert settings.max_polling_interval == timedelta(minutes=1)
-    assert settings.message_encoding == "base64"
+    assert nothing == HostJson("api", 16, 8, 5, timedelta(0), timedelta(minutes=1), "base64")
+    assert read_host_json(tmp_path / "host.json").new_batch_threshold == 2
 
 
 def test_host_json_is_read(tmp_path):
@@ -64,21 +62,12 @@ def test_host_json_is_read(tmp_path):
         "maxPollingInterval": "00:00:02",
         "messageEncoding": "None",
     }
-    (tmp_path / "host.json").write_text(json.dumps({"extensions": {"queues": queues}}))
+    content = {"extensions": {"queues": queues, "http": {"routePrefix": "v1/bot"}}}
+    (tmp_path / "host.json").write_text(json.dumps(content))
 
-    settings = read_host_json(tmp_path / "host.json")
-
-    assert (settings.batch_size, settings.new_batch_threshold) == (6, 0)
-    assert settings.max_dequeue_count == 41
-    assert settings.visibility_timeout == timedelta(seconds=30)
-    assert settings.max_polling_interval == timedelta(seconds=2)
-    assert settings.message_encoding == "none"
-
-
-def test_the_threshold_is_half_a_batch_unless_given(tmp_path):
-    (tmp_path / "host.json").write_text('{"extensions": {"queues": {"batchSize": 5}}}')
-
-    assert read_host_json(tmp_path / "host.json").new_batch_threshold == 2
+    assert read_host_json(tmp_path / "host.json") == HostJson(
+        "v1/bot", 6, 0, 41, timedelta(seconds=30), timedelta(seconds=2), "none"
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])

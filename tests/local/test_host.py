@@ -189,14 +189,19 @@ def test_a_function_that_was_begun_ends_before_the_host_and_nothing_else_is_begu
         assert host.process.wait(timeout=60) == 0
 
 
+IMPATIENT = """
+import sys
+from local import __main__, host
+
+host.PATIENCE_SECONDS = 0
+sys.exit(__main__.main())
+"""
+
+
 class ImpatientHost(HostProcess):
     """Waits for nothing when it stops."""
 
-    program = (
-        "-c",
-        "import sys; from local import __main__, host; host.PATIENCE_SECONDS = 0; "
-        "sys.exit(__main__.main())",
-    )
+    program = ("-c", IMPATIENT)
 
 
 def test_a_function_that_does_not_end_is_not_waited_for_for_ever(tmp_path):

@@ -6,35 +6,40 @@ import pytest
 from local.environment import StartError
 from local.storage import queue_service
 
+URL = "https://myaccount.queue.core.windows.net/"
+
+
+@pytest.fixture
+def connection() -> str:
+    return f"Connection{uuid4().hex}"
+
 
 @pytest.mark.parametrize(
-    ("suffix", "value"),
+    ("suffix", "value", "url", "credential"),
     [
-        ("accountName", "myaccount"),
-        ("queueServiceUri", "https://myaccount.queue.core.windows.net"),
+        ("__accountName", "myaccount", URL, "DefaultAzureCredential"),
+        ("__queueServiceUri", URL, URL, "DefaultAzureCredential"),
+        (
+            "",
+            "UseDevelopmentStorage=true",
+            "http://127.0.0.1:10001/devstoreaccount1/",
+            "SharedKeyCredentialPolicy",
+        ),
     ],
 )
-def test_a_connection_can_be_by_identity(monkeypatch, suffix, value):
-    name = f"Connection{uuid4().hex}"
-    monkeypatch.setenv(f"{name}__{suffix}", value)
+def test_a_connection_is_by_identity_or_string(
+    connection, monkeypatch, suffix, value, url, credential
+):
+    monkeypatch.setenv(connection + suffix, value)
 
-    with queue_service(name) as service:
-        assert service.url == "https://myaccount.queue.core.windows.net/"
-        assert type(service.credential).__name__ == "DefaultAzureCredential"
-
-
-def test_development_storage_is_a_connection(monkeypatch):
-    name = f"Connection{uuid4().hex}"
-    monkeypatch.setenv(name, "UseDevelopmentStorage=true")
-
-    with queue_service(name) as service:
-        assert service.url == "http://127.0.0.1:10001/devstoreaccount1/"
+    with queue_service(connection) as service:
+        assert service.url == url
+        assert type(service.credential).__name__ == credential
 
 
 @pytest.mark.parametrize("value", ["", "AccountName=only"])
-def test_a_connection_that_is_missing_or_wrong_is_named(monkeypatch, value):
-    name = f"Connection{uuid4().hex}"
-    monkeypatch.setenv(name, value)
+def test_a_connection_that_is_missing_or_wrong_is_named(connection, monkeypatch, value):
+    monkeypatch.setenv(connection, value)
 
-    with pytest.raises(StartError, match=re.escape(name)):
-        queue_service(name)
+    with pytest.raises(StartError, match=re.escape(connection)):
+        queue_service(connection)

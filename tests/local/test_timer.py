@@ -1,51 +1,41 @@
 import json
 from datetime import UTC, datetime
+from typing import Any
 
+import azure.functions as func
 import pytest
 
 from local.environment import StartError
-from local.timer import next_run
-from tests.local.host_process import HostProcess, write_app
-from tests.support.waiting import until
-
-APP = """
-import json, os, pathlib
-import azure.functions as func
-
-app = func.FunctionApp()
-runs = pathlib.Path(os.environ["APP"]) / "runs"
+from local.functions import Function
+from local.timer import Timer, next_run
+from local.worker import Worker
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 
-@app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%", run_on_startup={on_startup})
-def tick(timer: func.TimerRequest) -> None:
-    with runs.open("a") as file:
-        file.write(json.dumps([timer.past_due, timer.schedule]) + "\\n")
-    raise RuntimeError("the next run comes all the same")
-"""
+@pytest.mark.parametrize(
+    ("schedule", "on_startup", "count"),
+    [("*/1 * * * * *", False, 2), ("00:00:01", False, 2), ("0 0 0 29 2 *", True, 1)],
+)
+def test_a_timer_runs_again_and_again_or_at_the_start(schedule, on_startup, count):
+    runs: list[Any] = []
 
+    def tick(timer: func.TimerRequest) -> None:
+        runs.append(timer)
+        raise RuntimeError("the next run comes all the same")
 
-def runs(host: HostProcess) -> list[str]:
-    path = host.app / "runs"
-    return path.read_text().splitlines() if path.exists() else []
+    trigger = {"type": "timerTrigger", "name": "timer", "schedule": schedule}
+    worker = Worker()
+    function = Function("tick", {**trigger, "runOnStartup": on_startup}, tick, False)
+    timer = Timer(function, worker)
+    timer.start()
+    until(lambda: len(runs) >= count)
+    timer.stop()
+    worker.stop()
 
-
-@pytest.mark.parametrize("schedule", ["*/1 * * * * *", "00:00:01"])
-def test_a_timer_runs_again_and_again(tmp_path, schedule):
-    app = write_app(tmp_path / "app", APP.format(on_startup=False))
-
-    with HostProcess(app, SCHEDULE=schedule) as host:
-        until(lambda: len(runs(host)) > 1)
-        assert host.stop() == 0
-
-
-def test_a_timer_can_run_at_the_start(tmp_path):
-    app = write_app(tmp_path / "app", APP.format(on_startup=True))
-
-    with HostProcess(app, SCHEDULE="0 0 0 29 2 *") as host:
-        until(lambda: runs(host))
-        assert host.stop() == 0
-
-    assert [json.loads(run) for run in runs(host)] == [[False, {"AdjustForDST": True}]]
+    assert timer.in_flight.wait_until_at_most(0, PATIENCE_SECONDS)
+    assert {(run.past_due, json.dumps(run.schedule)) for run in runs} == {
+        (False, '{"AdjustForDST": true}')
+    }
 
 
 @pytest.mark.parametrize(
