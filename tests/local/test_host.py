@@ -55,29 +55,22 @@ def waits(req: func.HttpRequest) -> str:
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
+def start(empty_folder):
     """Starts an app in this process, which is expected to fail, and returns why."""
-    environment = dict(os.environ)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
     before = sys.modules.pop("function_app", None)
+    os.environ.pop("AzureWebJobsStorage", None)
 
-    def start(source, port=0, enable_auth=False):
-        write_app(tmp_path, source)
-        arguments = argparse.Namespace(
-            app=tmp_path, port=port, enable_auth=enable_auth, lease_seconds=600
-        )
+    def start(source, port=0):
+        app = write_app(empty_folder, source)
+        arguments = argparse.Namespace(app=app, port=port, enable_auth=False, lease_seconds=600)
         with pytest.raises(StartError) as error:
             local_host.start(arguments)
         return str(error.value)
 
-    monkeypatch.delenv("AzureWebJobsStorage", raising=False)
     yield start
     sys.modules.pop("function_app", None)
     if before:
         sys.modules["function_app"] = before
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +109,8 @@ def test_an_app_that_cannot_run_is_told_why(start, source, reason):
         ),
     ],
 )
-def test_wrong_settings_are_told(start, tmp_path, name, content, reason):
-    (tmp_path / name).write_text(json.dumps(content))
+def test_wrong_settings_are_told(start, empty_folder, name, content, reason):
+    (empty_folder / name).write_text(json.dumps(content))
 
     assert reason in start(HEAD + ONE)
 
