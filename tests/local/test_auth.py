@@ -29,12 +29,13 @@ KEY = "a-key-for-tests-u"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
-    app = write_app(tmp_path_factory.mktemp("auth") / "app", APP)
+    no_prefix = {"extensions": {"http": {"routePrefix": ""}}}
+    app = write_app(tmp_path_factory.mktemp("auth") / "app", APP, no_prefix)
     with HostProcess(app, "--enable-auth", LocalFunctionKey=KEY) as host:
         yield host
 
 
-@pytest.mark.parametrize("path", ["/api/closed", "/api/admin-only"])
+@pytest.mark.parametrize("path", ["/closed", "/admin-only"])
 def test_a_key_opens_as_header_or_query_and_nothing_else_does(host, path):
     queries = ("", "?code=wrong", "?code=", "?code=%C3%BC", f"?code={KEY}")
     keys = ("wrong", "a-key-for-tests-\xfc", KEY[:-1], KEY)
@@ -47,13 +48,14 @@ def test_a_key_opens_as_header_or_query_and_nothing_else_does(host, path):
 
 
 def test_an_anonymous_function_asks_for_no_key(host):
-    assert host.get("/api/open").body == b"open"
+    assert host.ready_line == f"Listening on http://127.0.0.1:{host.port} (3 functions)\n"
+    assert host.get("/open").body == b"open"
 
 
 def test_the_log_does_not_hold_the_key(host):
-    host.get(f"/api/closed?code={KEY}")
+    host.get(f"/closed?code={KEY}")
 
-    assert "GET /api/closed answered 200" in host.log()
+    assert "GET /closed answered 200" in host.log()
     assert KEY not in host.log()
 
 

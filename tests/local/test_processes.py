@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from local.node import node_command
-from local.processes import ProcessError, free_port, running
+from local.processes import ProcessError, running
 from tests.support.waiting import until
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
@@ -59,22 +59,23 @@ def start_parent(log, command="python"):
     return subprocess.Popen(python(program), stdout=subprocess.PIPE, text=True)
 
 
-def test_a_program_runs_while_the_block_lasts(log):
-    with running("Sleeper", python(SLEEP), log=log) as process:
-        process.wait_for_output("ready")
+def test_a_program_runs_while_the_block_lasts_in_our_environment_and_its_folder(
+    log, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OURS", "1")
+    program = "import os; print(os.environ['OURS'], os.environ['MORE'], os.getcwd(), flush=True)"
+
+    with running(
+        "Sleeper",
+        python(f"{program}; {SLEEP}"),
+        log=log,
+        environment={"MORE": "2"},
+        folder=tmp_path,
+    ) as process:
+        assert process.wait_for_output(r"1 2 (.*)\nready")[1] == str(tmp_path)
         during = process.exit_status
 
     assert (during, process.exit_status) == (None, -signal.SIGTERM)
-
-
-def test_it_gets_our_environment_and_more_and_its_own_folder(log, tmp_path, monkeypatch):
-    monkeypatch.setenv("OURS", "1")
-    program = "import os; print(os.environ['OURS'], os.environ['MORE'], os.getcwd()); input()"
-
-    with running(
-        "Printer", python(program), log=log, environment={"MORE": "2"}, folder=tmp_path
-    ) as process:
-        assert process.wait_for_output(r"1 2 (.*)\n")[1] == str(tmp_path)
 
 
 def test_one_that_does_not_listen_is_killed_with_all_it_started(log):
@@ -125,9 +126,6 @@ def test_one_that_is_missing_is_told(log):
         running("Nothing", ["no-such-program"], log=log),
     ):
         pass
-
-
-def test_a_node_program_that_is_not_installed_is_told():
     with pytest.raises(ProcessError, match=r"no-such-module/index\.js is missing; `npm ci` in "):
         node_command("no-such-module/index.js")
 
@@ -163,7 +161,3 @@ def test_a_node_program_ends_when_we_are_killed(log, tmp_path):
 
     assert alive
     until(lambda: not is_alive(child))
-
-
-def test_a_free_port_is_one_that_can_be_had():
-    assert 0 < free_port() < 65536
