@@ -66,7 +66,7 @@ def take_step(alert_id: str, step: Step, services: Services) -> None:
 def _read(alert: Alert, step: Step, services: Services) -> None:
     now = datetime.now(UTC)
     if step.page + 1 == alert.next_page:
-        # Whoever read this page may have died before enqueuing the next step.
+        # The process that read this page may have died before it enqueued the next step.
         _enqueue_next(alert, step.page, services)
     elif step.page != alert.next_page:
         # Another copy of this step was taken before.
@@ -143,7 +143,7 @@ def _advance(alert: Alert, page: AudiencePage, services: Services, *, delay_seco
             read_share=page.share,
             is_read=page.share >= 1,
             started_at=current.started_at or page.read_at,
-            # Whoever stopped the alert meanwhile did not see this page.
+            # The one who stopped the alert meanwhile did not see this page.
             ended_at=None,
         )
 

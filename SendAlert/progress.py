@@ -161,7 +161,7 @@ def close_pages(
         return alert
 
     def with_counts(current: Alert) -> Alert:
-        # Whoever changed the alert meanwhile may have reopened some pages.
+        # A change of the alert may have reopened some pages meanwhile.
         if current.updated_at != alert.updated_at:
             return current
         return replace(current, closed_pages=closed_pages, counts=dict(counted))

@@ -106,7 +106,7 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
 
 @contextmanager
 def _leased(start: Start, services: Services, wait_seconds: float) -> Iterator[Start]:
-    """Hold the lease on starting a conversation, or wait for whoever holds it.
+    """Hold the lease on starting a conversation, or wait for the one who holds it.
 
     Yields the start as it is then: somebody else may have started the conversation. Raises
     ConversationStartingError after ``wait_seconds``.
@@ -220,8 +220,8 @@ def _start(start: Start, turn: Turn, services: Services) -> StartedConversation:
 
 
 def _remember(start: Start, conversation: Conversation, services: Services) -> Account | None:
-    """Cache a conversation, and with whom it is, if it is with one person."""
-    # Whoever learns of a conversation from the account must find the conversation.
+    """Cache a conversation, and the person it is with, where it is with one."""
+    # The conversation goes first: the account leads to it.
     services.conversations.put(conversation)
     user_id = conversation.user_id
     if user_id is None:

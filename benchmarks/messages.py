@@ -1,4 +1,4 @@
-"""What is sent, to whom, in which world: the same for all contenders, who may import only this."""
+"""What is sent: the same for all contenders, who may import only this."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The results: as tables in Markdown for people, as JSON for whoever wants to compare."""
+"""The results: as tables in Markdown for people, as JSON for comparisons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

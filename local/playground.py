@@ -21,7 +21,7 @@ SEPARATOR = "\n---\n"
 
 @dataclass(frozen=True)
 class Ids:
-    """Who chats with whom, and where."""
+    """The people of the chat, and where they talk."""
 
     tenant_id: str
     bot_id: str

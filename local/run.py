@@ -52,7 +52,7 @@ class App:
         client.send_message(json.dumps(message))
 
     def send_alert(self) -> None:
-        """Put the News Alert on its queue, in all its languages, for whom its topic interests."""
+        """Put the News Alert on its queue, in all its languages, for all who follow its topic."""
         audience = {"interests": [TOPIC]}
         self.put("send-alert", {"audience": audience, "topic": TOPIC, "activities": _alert()})
 
@@ -174,7 +174,9 @@ def _wait_until(app: App, done: Callable[[], bool], what: str) -> None:
         if failures:
             raise NotDeliveredError(f"Not delivered; this went to a poison queue: {failures[0]}")
         if time.monotonic() > deadline:
-            raise NotDeliveredError(f"Waited {DELIVERY_SECONDS:g} s for {what}, in vain.")
+            raise NotDeliveredError(
+                f"Waited {DELIVERY_SECONDS:g} s for {what}, but it did not come."
+            )
         time.sleep(POLL_SECONDS)
 
 

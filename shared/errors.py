@@ -1,44 +1,8 @@
 """Everything that can go wrong, with the HTTP answer and what a queue does about it.
 
-    AppError
-      InvalidRequestError              400  InvalidRequest, field by field
-        RequestTooLargeError           413
-        UntrustedServiceUrlError       400
-      UnauthorizedCallerError          401  the messaging endpoint's caller is not the Connector
-      ForbiddenActivityError           403  its token is not good for this activity
-      KeysUnavailableError             503  the Connector's keys cannot be read
-      UnknownAccountError              404
-      UnknownConversationError         404
-        ConversationNotStartedError
-      AmbiguousConversationError       409
-      UnknownAlertError                404
-      AlertExistsError                 409  another alert has this id
-      AlertOverError                   409  cancelled or recalled, so this is no use any more
-      CancelledError                   409  its alert was cancelled before it was sent
-      SuppressedError                  403  not sent, as the person wants it
-      ExpiredError                     410  its time is over
-      AccountChangedError              412
-      ConversationNotSupportedError    422  GroupConversationNotSupportedError likewise
-      ConversationStartingError        409  again soon
-      HeldBackError                    429  the Connector is left alone for now; again later
-      IdempotencyKeyInUseError         409  again soon
-      IdempotencyKeyReusedError        422
-      ReplayedError                    the first answer to an Idempotency-Key, once more
-      InvalidSettingError              500  the deployment's fault
-      BotCredentialError               500  the deployment's fault; again later
-      StorageUnavailableError          503  the host tries again
-      StorageRefusedError              500
-      UnexpectedError                  500  a bug, or the host's last try
-      AlreadyDoneError                 409  this delivery was done before
-      DeliveryUnderWayError            409  somebody else is at it; again when they are done
-      OutcomeUnknownError              504  a process died in the middle of the call
-      UnknownDeliveryError             404
-        ForgottenRecipientError        410
-      DeliveryNotRetriableError        409  only what failed can be retried
-      ConnectorError                   what the Connector answered: see shared.connector.errors
-
-``on_queue`` on the class says what a queue does with a message that met the error. The texts hold
-no message, token or key: they go into answers and logs.
+``on_queue`` of a class says what a queue does with a message that met the error. The texts hold no
+message, token or key: they go into answers and logs. What the Connector answers instead of yes is
+in ``shared.connector.errors``.
 """
 
 from collections.abc import Sequence

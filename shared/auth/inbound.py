@@ -168,7 +168,7 @@ class ConnectorCallers:
     """Takes nobody but the Connector for the Connector, by its token."""
 
     def __init__(self, app_id: str, issuer: str, keys: SigningKeys) -> None:
-        """Take whom tokens must be for and from, and the keys that sign them."""
+        """Take the audience and the issuer of good tokens, and the keys that sign them."""
         self._app_id = app_id
         self._issuer = issuer
         self._keys = keys

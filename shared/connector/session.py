@@ -27,7 +27,6 @@ class PlainSession(requests.Session):
     """The session, for all threads; it follows no redirect and keeps no cookie."""
 
     def __init__(self, adapter: HTTPAdapter) -> None:
-        """Take what sends."""
         super().__init__()
         self.mount("https://", adapter)
         self.mount("http://", adapter)

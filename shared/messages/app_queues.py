@@ -34,7 +34,6 @@ class AppQueues:
     """Puts messages on the app's queues; what is too large for one is kept aside."""
 
     def __init__(self, storage: Storage, large_values: LargeValues) -> None:
-        """Take the storage, and where large texts are kept."""
         self._storage = storage
         self.large_values = large_values
 

@@ -94,7 +94,7 @@ def take_turn(
     *,
     is_probe: bool = False,
 ) -> Turn:
-    """Return the turn of a call, for whoever does something else before making it.
+    """Return the turn of a call, for a function that does something else before it makes the call.
 
     Raises UntrustedServiceUrlError before anything else, HeldBackError when the call must not be
     made now, BotCredentialError, and SuppressedError when somebody else is the probe.

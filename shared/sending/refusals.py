@@ -16,7 +16,7 @@ from shared.errors import (
     StorageUnavailableError,
     SuppressedError,
 )
-from shared.messages.envelope import DELETE_ACTIVITY, UPDATE_ACTIVITY
+from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import DISABLED
@@ -93,9 +93,9 @@ def _without_conversation(
 ) -> UnsentError:
     """Forget a one-to-one conversation, so that it is started again; the person stays."""
     user_id, conversation_id = destination.user_id, destination.conversation_id
-    is_change = message.queue in (UPDATE_ACTIVITY, DELETE_ACTIVITY)
+    says_something_new = message.queue in (SEND_ACTIVITY, START_CONVERSATION)
     # An activity that was sent into it is in no other conversation.
-    if is_change or user_id is None or conversation_id is None:
+    if not says_something_new or user_id is None or conversation_id is None:
         return UnsentError(message, error)
     if "conversation" in message.envelope.healed or _is_forgotten(destination, services):
         return UnsentError(message, error)

@@ -2,8 +2,8 @@
 
 The line is ``outcome`` and a JSON object, so that counters, alert rules and searches can live on it
 (in Application Insights: ``parse_json``). ``throttled`` is what the Connector answered with 429,
-``held-back`` what was not even called, to keep the pace or a pause. ``traceId`` is that of whoever
-sent the message, the same in all its lines. It holds no text, no token, and of people only a hash.
+``held-back`` what was not even called, to keep the pace or a pause. ``traceId`` is that of the
+message's sender, the same in all its lines. It holds no text, no token, and of people only a hash.
 """
 
 import json

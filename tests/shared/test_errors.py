@@ -1,5 +1,3 @@
-import re
-
 from shared import errors
 from shared.errors import AppError, FieldError, HeldBackError, InvalidRequestError, OnQueue
 
@@ -55,12 +53,6 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "ForgottenRecipientError": (410, "ForgottenRecipient", DROP),
         "DeliveryNotRetriableError": (409, "DeliveryNotRetriable", FAIL),
     }
-
-
-def test_the_tree_at_the_top_of_the_module_names_every_error():
-    named = set(re.findall(r"\b[A-Z]\w+Error\b", errors.__doc__ or ""))
-
-    assert named == {"AppError", "ConnectorError", *(error.__name__ for error in every_error())}
 
 
 def test_what_is_our_own_fault_says_so():
