@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from shared.deliveries.delivery import Delivery, Status
@@ -37,6 +38,7 @@ MOST_ATTEMPTS = 6
 """The most calls for a message, including those in the middle of which a process died."""
 
 _PAUSE_SECONDS = 0.5
+_utc_now = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class DeliveryStore:
         failures: Failures,
         *,
         give_up_ambiguous: bool,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """With ``give_up_ambiguous``, no other try follows when a process died during a call."""

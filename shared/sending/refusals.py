@@ -19,7 +19,7 @@ from shared.errors import (
 from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.throttling.lane import Lane
-from shared.throttling.pacer import DISABLED
+from shared.throttling.shared_lane import DISABLED
 from shared.wiring import Services
 
 _logger = logging.getLogger(__name__)

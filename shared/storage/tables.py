@@ -25,7 +25,7 @@ _Written = TypeVar("_Written")
 
 def key_of(*ids: str) -> str:
     """Return the key of what ``ids`` name: a hash, as ids hold characters that a key may not."""
-    lengths_and_ids = "".join(f"{len(part)}:{part}" for part in ids)
+    lengths_and_ids = "".join([f"{len(part)}:{part}" for part in ids])
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -54,7 +54,7 @@ class ConversationLimits:
         with self._lock:
             now = self._clock()
             calls = self._calls(conversation_id, now)
-            at = max(now, *(_free_at(calls, limit) for limit in limits))
+            at = max([now, *[_free_at(calls, limit) for limit in limits]])
             if at - now > patience_seconds:
                 raise HeldBackError(_REASON, _return_at(calls, at, limits) - now)
             _add(calls, at, limits)
@@ -102,5 +102,5 @@ def _return_at(calls: _Calls, at: float, limits: Sequence[tuple[int, float]]) ->
 def _add(calls: _Calls, at: float, limits: Sequence[tuple[int, float]]) -> None:
     insort(calls.times, at)
     # No limit looks further back.
-    del calls.times[: -max(count for count, _ in limits)]
-    calls.matter_until = max(calls.matter_until, at + max(seconds for _, seconds in limits))
+    del calls.times[: -max([count for count, _ in limits])]
+    calls.matter_until = max(calls.matter_until, at + max([seconds for _, seconds in limits]))

@@ -23,7 +23,8 @@ from shared.messages.account_snapshot import snapshot_of
 from shared.messages.envelope import SEND_ACTIVITY, Envelope
 from shared.sending.alert_follow_up import whole_seconds_until
 from shared.throttling.lane import Lane
-from shared.throttling.pacer import DISABLED, Pacer
+from shared.throttling.pacer import Pacer
+from shared.throttling.shared_lane import DISABLED
 from tests.SendAlert.alerting import Clock
 from tests.support.builders import unique
 

@@ -11,7 +11,7 @@ from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import SEND_ACTIVITY, Step
 from shared.throttling.lane import Lane
-from shared.throttling.pacer import DISABLED
+from shared.throttling.shared_lane import DISABLED
 from tests.SendAlert.alerting import (
     STORAGE,
     delays,

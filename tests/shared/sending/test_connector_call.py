@@ -23,7 +23,8 @@ from shared.sending.connector_call import connector_call, take_turn
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
 from shared.throttling.conversation_limits import ConversationLimits
-from shared.throttling.pacer import DISABLED, Pacer
+from shared.throttling.pacer import Pacer
+from shared.throttling.shared_lane import DISABLED
 from shared.wiring import Services
 from tests.support.builders import unique
 from tests.support.worker import Worker

@@ -13,7 +13,8 @@ from shared.settings import StorageAccount
 from shared.storage.account import Storage
 from shared.storage.tables import Table, key_of
 from shared.throttling.lane import CREDENTIAL, Lane
-from shared.throttling.pacer import DISABLED, Pacer, Slot
+from shared.throttling.pacer import Pacer, Slot
+from shared.throttling.shared_lane import DISABLED
 from tests.support.builders import NOWHERE, unique
 from tests.support.lossy_storage import LossyStorage
 

@@ -1,0 +1,198 @@
+"""A lane as this process shares it with all others: its row, and the slots reserved here."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.errors import HeldBackError, StorageUnavailableError
+from shared.storage.tables import Table
+from shared.throttling.lane import PROBE_IS_OUT, Clock, LaneRow, LaneState, Sleep
+
+# Reasons of a pause.
+THROTTLED: Final = "the Connector asked for fewer calls"
+DISABLED: Final = "an administrator has disabled the bot"
+CREDENTIAL_FAILS: Final = "the bot's own credential fails"
+TOO_MANY: Final = "more calls are waiting than may be made"
+
+SLOT_LASTS: Final = timedelta(seconds=0.1)
+"""A slot is lost when so much time has passed since."""
+
+_TRIES = 20
+_LONGEST_LEAD = timedelta(seconds=0.5)
+_DEMAND_LASTS = timedelta(seconds=0.5)
+_LONGEST_CHUNK_SECONDS = 0.4
+_FARTHEST_SLOT = timedelta(seconds=2)
+_FARTHEST_HTTP_SLOT = timedelta(seconds=1)
+_TOO_FAR_RETURNS_BEFORE = timedelta(seconds=1)
+_SHORTEST_RETURN = timedelta(seconds=0.5)
+_SHORTEST_HTTP_RETURN_SECONDS = 1.0
+
+
+class SharedLane:
+    """A lane, and the slots of it that this process has reserved.
+
+    Each method holds the lock, also during its round trip to storage: other threads wait for that,
+    and find the rest of the chunk.
+    """
+
+    def __init__(
+        self, table: Table, key: str, rate_per_second: float, clock: Clock, sleep: Sleep
+    ) -> None:
+        self._row = LaneRow(table, key, clock, sleep)
+        self._clock = clock
+        self._interval = timedelta(seconds=1 / rate_per_second)
+        self._largest_chunk = max(1, int(_LONGEST_CHUNK_SECONDS * rate_per_second))
+        self._lock = threading.Lock()
+        self._slots: deque[datetime] = deque()
+        self._chunk = 0
+        self._chunk_ends_at: datetime | None = None
+        self._was_slot_lost = False
+        self._held_back_until: datetime | None = None
+        self._held_back = 0
+        self._too_far_returns_at: datetime | None = None
+
+    def require_open(
+        self, *, reserves: bool = False, may_probe: bool = False, is_http: bool = False
+    ) -> None:
+        """Raise HeldBackError when the lane is paused, unless a probe is due and this may be it.
+
+        ``reserves`` tells that a slot is to be taken next.
+        """
+        with self._lock:
+            self._drop_lost_slots()
+            is_paused = self._row.state.is_paused(self._clock())
+            self._row.refresh(write_follows=reserves and not self._slots and not is_paused)
+            if not (may_probe and self._row.state.is_probe_due(self._clock())):
+                self._require_open(self._row.state, is_http=is_http)
+
+    def take_probe(self, *, is_http: bool = False) -> bool:
+        """Tell whether this is the probe that a pause waits for; HeldBackError if another is."""
+        with self._lock:
+            if not self._row.state.is_paused(self._clock()):
+                return False
+            if self._row.change(lambda state: state.probed(self._clock())):
+                return True
+            self._require_open(self._row.state, is_http=is_http)
+            return False
+
+    def take_slot(self) -> datetime:
+        """Return the time of a slot, which is taken from here on."""
+        with self._lock:
+            for _ in range(_TRIES):
+                self._drop_lost_slots()
+                self._require_near()
+                if self._slots:
+                    return self._slots.popleft()
+                self._reserve(lambda ahead: self._largest_chunk if ahead <= _FARTHEST_SLOT else 0)
+        raise StorageUnavailableError("Storage is too slow to keep the pace of a lane in it")
+
+    def spend_slot(self) -> None:
+        """Take a slot for a call that does not wait for it."""
+        with self._lock:
+            self._drop_lost_slots()
+            if not self._slots:
+                self._reserve(
+                    lambda ahead: (_FARTHEST_HTTP_SLOT - ahead) // self._interval, is_http=True
+                )
+            if self._slots:
+                self._slots.popleft()
+                return
+            self._row.refresh()
+            self._require_open(self._row.state, is_http=True)
+
+    def state(self) -> LaneState:
+        """Return what is known of the lane, a second ago at most."""
+        with self._lock:
+            self._row.refresh()
+            return self._row.state
+
+    def take_alert(self, lasts: timedelta) -> datetime:
+        """Return when an alert's next calls are due, which take so long together."""
+        first = self._clock()
+
+        def taken(state: LaneState) -> LaneState:
+            nonlocal first
+            now = self._clock()
+            first = state.alert_at(now)
+            # What a pause holds back is due when it ends, and takes no time from what comes after.
+            return state if state.is_paused(now) else replace(state, next_alert_at=first + lasts)
+
+        with self._lock:
+            self._row.refresh()
+            self._row.change(taken)
+        return first
+
+    def note(self, change: Callable[[LaneState], LaneState]) -> None:
+        """Write what a call told about the lane."""
+        with self._lock:
+            self._row.refresh()
+            self._row.change(change)
+
+    def _reserve(self, most: Callable[[timedelta], int], *, is_http: bool = False) -> None:
+        """Reserve a chunk of slots, of which ``most`` are allowed when it is so far ahead."""
+        wanted = self._next_chunk()
+        slots: list[datetime] = []
+
+        def reserved(state: LaneState) -> LaneState:
+            self._require_open(state, is_http=is_http)
+            now = self._clock()
+            # Where storage is slow, slots from now on would be lost before they are written.
+            first = now + min(max(self._row.write_lasts, timedelta(0)), _LONGEST_LEAD)
+            if state.next_slot_at is not None:
+                first = max(first, state.next_slot_at)
+            count = max(0, min(wanted, most(first - now)))
+            slots[:] = [first + index * self._interval for index in range(count)]
+            return replace(state, next_slot_at=first + count * self._interval) if count else state
+
+        if self._row.change(reserved):
+            self._slots.extend(slots)
+            self._chunk = wanted
+            self._chunk_ends_at = slots[-1]
+            self._was_slot_lost = False
+
+    def _next_chunk(self) -> int:
+        """Return twice the last chunk when that was used up and is needed again, else 1."""
+        if self._was_slot_lost or self._chunk_ends_at is None:
+            return 1
+        if self._clock() - self._chunk_ends_at > _DEMAND_LASTS:
+            return 1
+        return min(2 * self._chunk, self._largest_chunk)
+
+    def _drop_lost_slots(self) -> None:
+        now = self._clock()
+        while self._slots and now - self._slots[0] > SLOT_LASTS:
+            self._slots.popleft()
+            self._was_slot_lost = True
+
+    def _require_near(self) -> None:
+        next_slot_at = self._slots[0] if self._slots else self._row.state.next_slot_at
+        now = self._clock()
+        if next_slot_at is None or next_slot_at - now <= _FARTHEST_SLOT:
+            return
+        returns_at = max(next_slot_at - _TOO_FAR_RETURNS_BEFORE, now + _SHORTEST_RETURN)
+        if self._too_far_returns_at is not None:
+            # So that they do not all come back at the same moment.
+            returns_at = max(returns_at, self._too_far_returns_at + self._interval)
+        self._too_far_returns_at = returns_at
+        raise HeldBackError(TOO_MANY, (returns_at - now).total_seconds())
+
+    def _require_open(self, state: LaneState, *, is_http: bool = False) -> None:
+        now = self._clock()
+        if not state.is_paused(now) or state.paused_until is None:
+            return
+        reason = state.pause_reason or THROTTLED
+        remaining = max((state.paused_until - now).total_seconds(), 0.0)
+        if is_http:
+            raise HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
+        if state.is_probe_out(now):
+            # How it went is known in a moment, so nothing needs to wait for the next probe.
+            remaining = min(remaining, PROBE_IS_OUT.total_seconds())
+        if state.paused_until != self._held_back_until:
+            self._held_back_until = state.paused_until
+            self._held_back = 0
+        spread = self._held_back * self._interval.total_seconds()
+        self._held_back += 1
+        raise HeldBackError(reason, remaining + spread)
