@@ -1,4 +1,4 @@
-"""What is sent: the same for all contenders, who may import only this."""
+"""The messages, users and settings that all contenders share; they import only this."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The results: as tables in Markdown for people, as JSON for comparisons."""
+"""The results: as tables in Markdown for people, as JSON for comparing runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _BUSY = 0.5
 _READING = f"""\
 How to read it: each contender sends the same activity to the same stubs on this machine, with
 {THREADS} messages in flight, in turn in each round. CPU is that of the sending process alone; of it
-and of the speeds the table has the best round, as whatever else a machine does only ever adds.
+and of the speeds the table has the best round, because other work on the machine only adds.
 Ratios are to the reference of the same run, and mean more than milliseconds, which are this
 machine's. Every message was delivered exactly once; else there would be no table. Connections,
 token requests, storage and Connector calls are those of all messages together, warm-up included.

@@ -1,4 +1,4 @@
-"""The programs that send, as seen by who has them send."""
+"""The programs that send, as seen from the benchmark that runs them."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ class Worker:
         return Taken(taken["seconds"], taken["cpuSeconds"])
 
     def end(self) -> None:
-        """Let it end, as nobody orders any more."""
+        """Let it end: no more orders come."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

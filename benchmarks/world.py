@@ -52,7 +52,7 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of the sender."""
+        """The environment of a contender."""
         return {
             **{name: os.environ[name] for name in _KEPT if name in os.environ},
             **self.identity.environment,
@@ -103,7 +103,7 @@ class World:
 
 @contextmanager
 def running_world(folder: Path) -> Iterator[World]:
-    """Run the stubs, on other processors than what is started while the block lasts."""
+    """Run the stubs, on other processors than the programs started while the block lasts."""
     first, *others = range(os.cpu_count() or 1)
     _pin(others)
     with (

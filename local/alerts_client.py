@@ -47,7 +47,7 @@ class AlertsClient:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
-        # What is on this machine is not behind a proxy, whatever the environment says.
+        # No proxy stands before this machine, even if the environment names one.
         self._session = requests.Session()
         self._session.trust_env = not is_loopback(urlsplit(url).hostname or "")
         if key:

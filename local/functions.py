@@ -48,7 +48,7 @@ class Function:
         self, data: Datum, metadata: Mapping[str, Datum], trace_parent: str | None
     ) -> Datum | None:
         """Call the function with what triggered it; only a HTTP function's answer comes back."""
-        # The real host traces every invocation, also one that nobody traced before.
+        # The real host traces every invocation, also one that has no trace yet.
         trace_parent = trace_parent or f"00-{uuid4().hex}-{uuid4().hex[:16]}-00"
         context = SimpleNamespace(
             function_name=self.name,
@@ -60,7 +60,7 @@ class Function:
         started = time.monotonic()
         try:
             answer = self._call(data, metadata, context)
-        except Exception as error:  # whatever the app raises, the host goes on
+        except Exception as error:  # the app can raise anything; the host goes on
             logger.exception("%s failed (invocation %s)", self.name, context.invocation_id)
             raise InvocationFailedError(self.name) from error
         duration = (time.monotonic() - started) * 1000

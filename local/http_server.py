@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 100 * 1024 * 1024  # the real host's own limit
 
-# The server's business, whatever a function says.
+# The server sets these itself.
 FRAMING_HEADERS = {"connection", "content-length", "transfer-encoding"}
 
 

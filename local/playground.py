@@ -21,7 +21,7 @@ SEPARATOR = "\n---\n"
 
 @dataclass(frozen=True)
 class Ids:
-    """The people of the chat, and where they talk."""
+    """The bot, the user who chats with it, and their conversation."""
 
     tenant_id: str
     bot_id: str
@@ -130,7 +130,7 @@ def playground(
         ) as process,
     ):
         session.trust_env = False
-        # When it cannot have the port, it takes another one without a word to us.
+        # If the port is taken, it takes another one and does not say so.
         if process.wait_for_output(r"Listening on (\d+)\n")[1] != str(port):
             raise ProcessError(f"The Agents Playground cannot have port {port}; try again.")
         process.wait_until(lambda: _answers(session, url))

@@ -163,9 +163,9 @@ def leaving_on_signals() -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Find a port on 127.0.0.1 that nobody uses; a program that can choose its own is better off.
+    """Find a free port on 127.0.0.1, for a program that cannot choose its own.
 
-    It is below those that systems give out by themselves, so nobody gets it by chance meanwhile.
+    It is below the ports that systems give out by themselves, so that none gives it out next.
     """
     while True:
         port = 20_000 + secrets.randbelow(10_000)

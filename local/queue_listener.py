@@ -86,7 +86,7 @@ class QueueListener:
             ).by_page()
             page: Iterable[QueueMessage] = next(pages, ())
         except ResourceNotFoundError:
-            page = ()  # nobody has made the queue yet
+            page = ()  # the queue does not exist yet
         except AzureError as error:
             if self._is_reachable:
                 self._is_reachable = False

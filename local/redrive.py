@@ -1,4 +1,4 @@
-"""`python -m local redrive QUEUE`: puts what failed back on its queue, once the cause is gone.
+"""`python -m local redrive QUEUE`: puts failed messages back on their queue.
 
 Works on the storage that `AzureWebJobsStorage` names, in Azure or here.
 """
@@ -19,7 +19,7 @@ REPORT_EVERY = 100
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command and its options."""
     parser = commands.add_parser(
-        "redrive", help="put what failed back on its queue", description=__doc__
+        "redrive", help="put failed messages back on their queue", description=__doc__
     )
     parser.add_argument("queue", choices=QUEUES)
     parser.add_argument(
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         prepare_environment(Path(__file__).parent.parent)
         queues = Services.of(Settings.from_environment()).queues
-        # What fails again meanwhile is not put back again.
+        # A message that fails again while this runs is not put back again.
         most = queues.count_failed(arguments.queue)
         if arguments.most is not None:
             most = min(most, arguments.most)

@@ -47,12 +47,12 @@ class App:
     chat: Playground
 
     def put(self, queue: str, message: dict[str, Any]) -> None:
-        """Put a message on a queue, as any system does that wants to reach somebody."""
+        """Put a message on a queue, as other systems do."""
         client = self.queues.get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
         client.send_message(json.dumps(message))
 
     def send_alert(self) -> None:
-        """Put the News Alert on its queue, in all its languages, for all who follow its topic."""
+        """Put the News Alert on its queue, in all its languages, for those who follow its topic."""
         audience = {"interests": [TOPIC]}
         self.put("send-alert", {"audience": audience, "topic": TOPIC, "activities": _alert()})
 
@@ -85,8 +85,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run everything; 0 when the alert was delivered, and until Ctrl-C unless it is once."""
-    # All that anybody talks to is on this machine, whatever proxy there is.
+    """Run everything until Ctrl-C, or with --once until the alert was delivered; 0 then."""
+    # All calls stay on this machine, so no proxy is needed.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     try:
         with leaving_on_signals(), running_app() as app:
@@ -126,7 +126,7 @@ def _host(connection_string: str, folder: Path) -> Iterator[str]:
     environment = {
         "AzureWebJobsStorage": connection_string,
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
-        # The Playground asks for no token and gives none, whatever bot local.settings.json names.
+        # The Playground asks for no token and gives none. local.settings.json may name a bot.
         "MicrosoftAppId": "",
     }
     command = [sys.executable, "-m", "local", "host", "--port", "0"]
@@ -174,9 +174,7 @@ def _wait_until(app: App, done: Callable[[], bool], what: str) -> None:
         if failures:
             raise NotDeliveredError(f"Not delivered; this went to a poison queue: {failures[0]}")
         if time.monotonic() > deadline:
-            raise NotDeliveredError(
-                f"Waited {DELIVERY_SECONDS:g} s for {what}, but it did not come."
-            )
+            raise NotDeliveredError(f"Waited {DELIVERY_SECONDS:g} s for {what}.")
         time.sleep(POLL_SECONDS)
 
 

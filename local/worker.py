@@ -32,7 +32,7 @@ class Worker:
         metadata: Mapping[str, Datum] | None = None,
         trace_parent: str | None = None,
     ) -> Invocation:
-        """Invoke the function once a thread is free; cancelled if the host stops before."""
+        """Invoke the function once a thread is free; cancelled if the host stops before that."""
         with self._lock:
             if not self._stopped:
                 return self._pool.submit(function.invoke, data, metadata or {}, trace_parent)
@@ -48,7 +48,7 @@ class Worker:
 
 
 class InFlight:
-    """Counts what was taken on and is not settled yet."""
+    """Counts the work that has begun and has not ended."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -1,4 +1,4 @@
-"""No contender, but run like one: has our accounts of the users made, by the function for that."""
+"""No contender, but run like one: makes our account of each user, by the function for that."""
 
 import json
 import os

@@ -36,7 +36,7 @@ class _Agent:
                 connections_map=[{"CONNECTION": "SERVICE_CONNECTION", "SERVICEURL": "*"}],
             )
         )
-        # By default it tells the user that something failed, and nobody else.
+        # By default only the user is told that something failed.
         self._adapter.on_turn_error = _raise
         self._references = TableClient.from_connection_string(os.environ[STORAGE], REFERENCES)
 

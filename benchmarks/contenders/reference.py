@@ -1,4 +1,4 @@
-"""The plain good loop that anybody could write: read the reference, have the token, post."""
+"""A plain, good loop: read the reference, have the token, post."""
 
 import json
 import os

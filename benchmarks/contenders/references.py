@@ -1,4 +1,4 @@
-"""No contender, but run like one: keeps a ConversationReference of each user."""
+"""No contender, but run like one: stores a ConversationReference for each user."""
 
 import json
 import os

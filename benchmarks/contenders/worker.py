@@ -46,7 +46,7 @@ def in_threads(send: Send) -> SendAll:
 
 
 def work(send_all: SendAll) -> None:
-    """Do what is ordered until there is nobody left who orders."""
+    """Do what is ordered until no more orders come."""
     # Whatever a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

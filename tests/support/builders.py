@@ -15,7 +15,7 @@ from shared.auth.clouds import PUBLIC
 from shared.auth.service_urls import TrustedServiceUrls, origin_of
 from shared.settings import Settings
 
-# Port 9 of this machine: nobody listens.
+# Port 9 of this machine: nothing listens there.
 NOWHERE = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c2VjcmV0;"
     "QueueEndpoint=http://127.0.0.1:9/devstoreaccount1;"

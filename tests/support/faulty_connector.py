@@ -16,7 +16,7 @@ def _error(status: int, **headers: str) -> Callable[[Any], Answer]:
 
 
 # What is answered instead of yes, how often in a hundred calls, and whether the call is done then:
-# None leaves it to chance, as nobody who gets such an answer can tell.
+# None leaves it to chance: such an answer does not tell.
 _FAULTS: tuple[tuple[Callable[[Any], Answer | None], float, bool | None], ...] = (
     (_error(429, **{"Retry-After": "1"}), 3, False),
     (_error(412), 3, False),

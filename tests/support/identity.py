@@ -9,7 +9,7 @@ LIFETIME_SECONDS = 24 * 60 * 60
 
 
 class StubIdentity(StubServer):
-    """Gives out tokens to whoever shows the secret of the environment."""
+    """Gives tokens to callers that show the secret of the environment."""
 
     secret = "identity-header-secret"
     # Makes tokens longer.

@@ -14,7 +14,7 @@ def is_token_request(request: ReceivedRequest) -> bool:
 
 
 class StubLogin(StubServer):
-    """Gives out tokens to whoever asks; what was shown for them is in the requests' forms."""
+    """Gives tokens to all callers; what they showed is in the requests' forms."""
 
     def __init__(self, certificates: Certificates) -> None:
         self.certificates = certificates

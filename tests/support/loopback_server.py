@@ -50,7 +50,7 @@ class LoopbackServer:
                 writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Cut off whoever is still connected, and stop."""
+        """Cut off all connections, and stop."""
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._closed.set)
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Queue storage, as much of it as whoever puts messages on queues needs; any queue is there."""
+"""Queue storage, as much of it as putting messages on queues needs; any queue exists."""
 
 import base64
 import itertools

@@ -138,7 +138,7 @@ class StubServer:
         self._server.drop_connections()
 
     def close(self) -> None:
-        """Cut off whoever is still connected and stop; raises what went wrong inside."""
+        """Cut off all connections and stop; raise what went wrong inside."""
         self._server.close()
         if self._server.errors:
             raise self._server.errors[0]

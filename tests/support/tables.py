@@ -1,4 +1,4 @@
-"""Table storage, as much of it as the app asks: rows by key, ranges of keys; any table is there."""
+"""Table storage, as much of it as the app asks: rows by key, ranges of keys; any table exists."""
 
 import itertools
 import operator
@@ -46,7 +46,7 @@ class StubTables(StubServer):
         if key in rows:
             return _error(409, "EntityAlreadyExists")
         version = self._put(rows, key, row)
-        # Whoever prefers it does not get back what they sent.
+        # A client that asks for it does not get back what it sent.
         if request.headers["prefer"] == "return-no-content":
             return Answer(204, headers={"ETag": version})
         return Answer(201, {"odata.etag": version, **row}, {"ETag": version})

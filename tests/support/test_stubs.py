@@ -105,7 +105,7 @@ def test_blocked_requests_wait_until_they_are_released(session, connector):
         assert connector.waiting == 0
 
 
-def test_whoever_waits_or_reads_is_cut_off_when_the_stub_closes(session):
+def test_clients_that_wait_or_read_are_cut_off_when_the_stub_closes(session):
     with ThreadPoolExecutor() as pool, StubConnector() as connector:
         connector.answer(201, {}, seconds_per_body_byte=3600, when=is_send)
         connector.block(times=1, when=is_start)
