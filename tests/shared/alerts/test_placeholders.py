@@ -12,8 +12,6 @@ from shared.errors import InvalidRequestError
 DATA = {
     "amount": 3,
     "price": 1.5,
-    "paid": True,
-    "late": False,
     "order": {"id": "A-1", "2026": "a year"},
     "items": [{"title": "First"}, {"title": "Second"}],
     "größe_in-cm": "180",
@@ -21,40 +19,28 @@ DATA = {
     "empty": "",
 }
 SCOPE = {**DATA, "name": "Alex", "topic": "orders", "data": DATA}
-
-
-def require_fillable(value, scope):
-    """Check a value as whoever accepts an alert does."""
-    problems = template_of(value).problems(scope)
-    if problems:
-        raise InvalidRequestError(*problems)
-
-
-HOSTILE = [
-    "a \"quote\" and 'another'",
-    "${name} and ${data.amount}",
-    "\\${name}",
-    "\\ \\\\ \\n \\1 \\g<0>",
-    "two\nlines\r\n\ttabbed\u2028\x00",
-    "</at><b>&amp;</b><script>",
-    '"},{"type":"Action.OpenUrl","url":"https://evil.example"',
-    "{{name}} {0} %s $name }${",
-    "👩‍👩‍👧‍👦 🙂",
-    "\ud83d",
-    "\ude00\ud83d",
-    "",
-    '"{}\\\n</at>🙂${name}\ud83d' * 600,
-]
+NO_PATH = "that holds no path such as data.items.0.title; write \\${ where it is to be text"
+BODY = "activity.attachments[0].content.body[1].text"
 
 
 def fill(value, scope=SCOPE):
-    return template_of(value).fill(scope)
+    template = template_of(value)
+    assert template.problems(scope) == []
+    return template.fill(scope)
 
 
 def problems_of(value, scope=SCOPE):
-    with pytest.raises(InvalidRequestError) as caught:
-        require_fillable(value, scope)
-    return [(error.field, error.message) for error in caught.value.field_errors]
+    """The problems of a value, of which some cannot be seen before it is filled in."""
+    try:
+        found = template_of(value).problems(scope)
+    except InvalidRequestError as error:
+        found = [*error.field_errors]
+    else:
+        with pytest.raises(InvalidRequestError) as caught:
+            template_of(value).fill(scope)
+        assert list(caught.value.field_errors) == found[:1]
+        assert caught.value.__cause__ is None
+    return [(each.field, each.message) for each in found]
 
 
 @pytest.mark.parametrize(
@@ -62,75 +48,49 @@ def problems_of(value, scope=SCOPE):
     [
         ("Hello ${name}!", "Hello Alex!"),
         ("${name}, ${topic}: ${data.amount}", "Alex, orders: 3"),
-        ("${order.id}", "A-1"),
-        ("${data.order.2026}", "a year"),
+        ("${order.id}, ${data.order.2026}", "A-1, a year"),
         ("${data.items.0.title}, ${items.1.title}", "First, Second"),
-        ("${data.größe_in-cm}", "180"),
-        ("[${data.empty}]", "[]"),
-        ("$${data.price}", "$1.5"),
-        ("{${name}}\n${topic}}", "{Alex}\norders}"),
-    ],
-)
-def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
-    require_fillable(text, SCOPE)
-
-    assert fill(text) == filled
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (-0.0, "-0.0"),
-        (1e-7, "1e-07"),
-        (123456789012345678901234567890, "123456789012345678901234567890"),
-        (True, "true"),
-    ],
-)
-def test_a_value_is_written_as_in_json_and_is_text_then(value, written):
-    require_fillable("${it}", {"it": value})
-
-    assert fill("${it}", {"it": value}) == written
-
-
-@pytest.mark.parametrize(
-    ("text", "filled"),
-    [
-        (r"\${name}", "${name}"),
-        (r"\${not a path", "${not a path"),
+        ("${data.größe_in-cm} [${data.empty}]", "180 []"),
+        ("{${name}}\n$${data.price}}", "{Alex}\n$1.5}"),
+        (r"\${name} \${not a path", "${name} ${not a path"),
         (r"\${${name}}", "${Alex}"),
-        (r"${name}\${name}${name}", "Alex${name}Alex"),
         (r"\\${name}", r"\${name}"),
         (r"\\\${name}", r"\\${name}"),
         (r"\ ${name}\n", r"\ Alex\n"),
     ],
 )
-def test_one_backslash_makes_a_placeholder_text_and_all_others_stay(text, filled):
-    require_fillable(text, SCOPE)
-
+def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
     assert fill(text) == filled
+
+
+def test_a_value_is_written_as_in_json_and_is_text_then():
+    for value in (-0.0, 1e-7, 123456789012345678901234567890, True):
+        assert fill("${it}", {"it": value}) == json_text.to_text(value)
 
 
 def test_all_else_is_text_and_not_copied():
     values: list[Any] = ["", "$5", "{name}", "$ {name}", "$\\{name}", r"C:\$", "$"]
     for value in (*values, None, True, 5, 1.5, [], {}, [[{"a": ["b"]}]]):
-        require_fillable(value, {})
-
         assert fill(value, {}) is value
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_value_comes_out_as_it_is_whatever_it_is(hostile):
-    scope = {"value": hostile, "name": "Alex", "data": {"amount": 3}}
+def test_a_value_comes_out_as_it_is_whatever_it_is():
     card = {"text": "${value}", "body": [{"text": "a ${value} b ${value}"}, "${name}"]}
+    for hostile in (
+        "a \"quote\" and 'another'",
+        "${name} and ${data.amount} and \\${name}",
+        "\\ \\\\ \\n \\1 \\g<0>",
+        "two\nlines\r\n\ttabbed\u2028\x00",
+        "</at><b>&amp;</b><script>",
+        '"},{"type":"Action.OpenUrl","url":"https://evil.example"',
+        "{{name}} {0} %s $name }${",
+        "👩‍👩‍👧‍👦 \ude00\ud83d",
+        '"{}\\\n</at>🙂${name}\ud83d' * 600,
+    ):
+        filled = fill(card, {"value": hostile, "name": "Alex", "data": {"amount": 3}})
 
-    require_fillable(card, scope)
-    filled = fill(card, scope)
-
-    assert filled == {
-        "text": hostile,
-        "body": [{"text": f"a {hostile} b {hostile}"}, "Alex"],
-    }
-    assert json.loads(json_text.encode(filled)) == filled
+        assert filled == {"text": hostile, "body": [{"text": f"a {hostile} b {hostile}"}, "Alex"]}
+        assert json.loads(json_text.encode(filled)) == filled
 
 
 def test_only_strings_are_filled_in_and_never_names():
@@ -138,8 +98,6 @@ def test_only_strings_are_filled_in_and_never_names():
         "${name}": "${name}",
         "${not a path": ["${topic}", 5, 1.5, None, True, {"a ${name}": {"${": "$"}}],
     }
-
-    require_fillable(value, SCOPE)
 
     assert fill(value) == {
         "${name}": "Alex",
@@ -152,6 +110,7 @@ def test_only_what_leads_to_a_placeholder_is_copied_and_the_rest_shared():
     original = json.loads(json.dumps(value))
 
     filled = fill(value)
+    filled["list"].append("more")
 
     assert value == original
     assert list(filled) == ["before", "list", "after"]
@@ -161,34 +120,19 @@ def test_only_what_leads_to_a_placeholder_is_copied_and_the_rest_shared():
     assert filled["after"][0] is value["after"][0]
 
 
-def test_each_filling_is_its_own():
-    template = template_of({"list": ["${name}"]})
-
-    first = template.fill({"name": "Alex"})
-    first["list"].append("more")
-
-    assert template.fill({"name": "Kim"}) == {"list": ["Kim"]}
-
-
-def test_nesting_goes_as_deep_as_a_request_may():
-    value: Any = "${deep.value}"
+def test_values_and_paths_nest_as_deep_as_a_request_may():
+    value: Any = "${" + ".".join("a" * 99) + "}"
+    scope: Any = "found"
     for level in range(99):
         value = [value] if level % 2 else {"a": value}
+        scope = {"a": scope}
 
     json_text.require_depth({"value": value})
-    filled = fill(value, {"deep": {"value": "found"}})
+    filled = fill(value, scope)
 
     for level in reversed(range(99)):
         filled = filled[0] if level % 2 else filled["a"]
     assert filled == "found"
-
-
-def test_a_path_goes_as_deep_as_a_request_may():
-    value: Any = "found"
-    for _ in range(99):
-        value = {"a": value}
-
-    assert fill("${" + ".".join("a" * 99) + "}", value) == "found"
 
 
 def test_a_scope_is_any_mapping():
@@ -196,17 +140,13 @@ def test_a_scope_is_any_mapping():
         assert fill("${data.amount}", kind({"data": {"amount": 3}})) == "3"
 
 
-@pytest.mark.parametrize(
-    "inside",
-    ["", " name", "name\n", ".name", "name.", "a..b", "items[0]", "f(name)", "a/b", "{name", "🙂"],
-)
-def test_what_is_no_path_is_refused_and_not_repeated(inside):
-    problem = (
-        "has a ${ at character 4 that holds no path such as data.items.0.title; "
-        "write \\${ where it is to be text"
-    )
-
-    assert problems_of({"text": f"ab ${{{inside}}}"}) == [("activity.text", problem)]
+def test_what_is_no_path_is_refused_and_not_repeated():
+    for inside in (
+        *("", " name", "name\n", ".name", "name.", "a..b", "items[0]", "f(name)", "a/b", "$root"),
+        *("{name", "🙂", "\ud83d"),
+    ):
+        problem = f"has a ${{ at character 4 {NO_PATH}"
+        assert problems_of({"text": f"ab ${{{inside}}}"}) == [("activity.text", problem)]
 
 
 def test_what_is_not_closed_is_refused():
@@ -221,78 +161,40 @@ def test_what_is_not_closed_is_refused():
 @pytest.mark.parametrize(
     "path",
     [
-        "unknown",
-        "Name",
-        "name.length",
-        "amount.real",
-        "nothing.more",
-        "__class__",
-        "items.__len__",
-        "data.items.2",
-        "data.items.-1",
-        "data.items.00",
-        "data.items.1_0",
-        "data.items.\u0660",
-        "data.items." + "9" * 5000,
+        *("unknown", "Name", "name.length", "amount.real", "nothing.more", "__class__"),
+        *("items.__len__", "data.items.2", "data.items.-1", "data.items.00", "data.items.1_0"),
+        *("data.items.\u0660", "data.items." + "9" * 5000),
     ],
     ids=lambda path: path[:24],
 )
 def test_an_unknown_path_is_refused_by_name(path):
-    value = {"text": f"a ${{{path}}}"}
+    problem = f"has ${{{path}}}, which has no value"
 
-    assert problems_of(value) == [("activity.text", f"has ${{{path}}}, which has no value")]
-    with pytest.raises(InvalidRequestError, match="has no value") as caught:
-        fill(value)
-    assert caught.value.__cause__ is None
+    assert problems_of({"text": f"a ${{{path}}}"}) == [("activity.text", problem)]
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [("nothing", "null"), ("data.items", "a list"), ("data.items.0", "an object")],
-)
-def test_what_cannot_stand_within_text_is_refused(path, kind):
-    message = f"has ${{{path}}}, which is {kind}, not text, a number, true or false"
+def test_what_cannot_stand_within_text_is_refused_and_not_repeated():
+    for path, kind in (("nothing", "null"), ("data.items", "a list"), ("items.0", "an object")):
+        problem = f"has ${{{path}}}, which is {kind}, not text, a number, true or false"
 
-    assert problems_of(f"${{{path}}}") == [("activity", message)]
-    with pytest.raises(InvalidRequestError, match=f"which is {kind}"):
-        fill(f"${{{path}}}")
+        assert problems_of(f"${{{path}}}") == [("activity", problem)]
 
 
-BODY = "activity.attachments[0].content.body[1].text"
+def test_all_problems_are_named_at_once_each_with_its_place():
+    def messages(text, in_body):
+        body = [{"text": "${name}"}, {"text": in_body}]
+        value = {"text": text, "attachments": [{"content": {"body": body}}]}
+        return [(field, message.split(";")[0][:44]) for field, message in problems_of(value)]
 
-
-@pytest.mark.parametrize(
-    ("text", "in_body", "expected"),
-    [
-        (
-            "${unknown} ${name} ${ name }",
-            "${unknown} ${unknown} ${",
-            [
-                (
-                    "activity.text",
-                    "has a ${ at character 20 that holds no path such as data.items.0.title",
-                ),
-                (BODY, "has a ${ at character 23 that is never closed"),
-            ],
-        ),
-        (
-            "${unknown} ${name}",
-            "${unknown} ${unknown} ${data}",
-            [
-                ("activity.text", "has ${unknown}, which has no value"),
-                (BODY, "has ${unknown}, which has no value"),
-                (BODY, "has ${data}, which is an object, not text, a number, true or false"),
-            ],
-        ),
-    ],
-    ids=["what is no placeholder", "what has no value"],
-)
-def test_all_problems_are_named_at_once_each_with_its_place(text, in_body, expected):
-    body = [{"text": "${name}"}, {"text": in_body}]
-
-    problems = problems_of({"text": text, "attachments": [{"content": {"body": body}}]})
-
-    assert [(field, message.split(";")[0]) for field, message in problems] == expected
+    assert messages("${unknown} ${name} ${ name }", "${unknown} ${unknown} ${") == [
+        ("activity.text", "has a ${ at character 20 that holds no path "),
+        (BODY, "has a ${ at character 23 that is never close"),
+    ]
+    assert messages("${unknown} ${name}", "${unknown} ${unknown} ${data}") == [
+        ("activity.text", "has ${unknown}, which has no value"),
+        (BODY, "has ${unknown}, which has no value"),
+        (BODY, "has ${data}, which is an object, not text, a"),
+    ]
 
 
 def test_a_template_is_checked_for_each_scope():
@@ -301,13 +203,6 @@ def test_a_template_is_checked_for_each_scope():
     assert template.problems({"name": "", "data": {"amount": 0}}) == []
     problems = template.problems({"data": {"amount": []}})
     assert [error.field for error in problems] == ["message.activity.text"] * 2
-
-
-def test_what_goes_wrong_does_not_repeat_values():
-    with pytest.raises(InvalidRequestError) as caught:
-        fill("${data} confidential", {"data": ["confidential"]})
-
-    assert "confidential" not in str(caught.value)
 
 
 def test_a_text_full_of_half_placeholders_is_read_once():
