@@ -260,20 +260,6 @@ def test_after_an_edit_all_is_counted_once_more(services, alert, sent, closed, c
     assert (after.closed_pages, after.counts) == (4, {"sent": 8, "current": 8})
 
 
-def test_a_page_that_is_reopened_is_counted_once_more(services, alert, end, closed, change):
-    for number in range(4):
-        end(number, "permanent-failure", "suppressed", posting="first")
-    closed()
-
-    services.audience_pages.reopen(page_of(services, alert))
-    change(closed_pages=0, counts={})
-    end(0, "sent", posting="again", alert_version=1)
-
-    after = closed()
-    assert after.closed_pages == 4
-    assert after.counts == {"sent": 1, "current": 1, "suppressed": 4, "permanent-failure": 3}
-
-
 def test_counts_are_not_noted_on_an_alert_that_was_changed_meanwhile(
     alerting, app_settings, services
 ):

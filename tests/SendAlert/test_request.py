@@ -48,7 +48,7 @@ def test_an_alert_has_somebody_to_go_to_and_something_to_say(target, content):
         ),
         ({**NEWS, "audience": {"interests": []}}, ["audience.interests"]),
         ({**NEWS, "audience": {"interests": [""]}}, ["audience.interests[0]"]),
-        ({**NEWS, "audience": {"interests": ["x" * 1000] * 40}}, ["audience.interests"]),
+        ({**NEWS, "audience": {"interests": ["x" * 1000] * 20}}, ["audience.interests"]),
         (
             {
                 **NEWS,
@@ -131,16 +131,12 @@ def test_the_same_request_is_known_by_all_but_its_id(change, is_same):
 # Edits
 
 
-@pytest.mark.parametrize(
-    ("body", "content"),
-    [
-        ({"text": "News"}, NEWS),
-        (NEWS, NEWS),
-        ({**BOTH, "data": {"a": 7}}, {**BOTH, "data": {"a": 7}}),
-    ],
-)
-def test_an_edit_is_an_activity_or_has_one(body, content):
-    assert EditRequest.from_json(body).content_json() == content
+def test_an_edit_is_an_activity_or_has_one():
+    for body, content in (({"text": "News"}, NEWS), (NEWS, NEWS), (BOTH, BOTH)):
+        with_data = {**content, "data": {"a": 7}}
+
+        assert EditRequest.from_json(body).content_json() == content
+        assert EditRequest.from_json(with_data).content_json() == with_data
 
 
 @pytest.mark.parametrize(
@@ -160,7 +156,7 @@ def test_each_field_at_fault_of_an_edit_is_named(body, fields):
 # Lists
 
 
-def test_a_query_has_its_defaults_and_leaves_out_what_is_not_its_own():
+def test_a_query_has_its_defaults_and_ignores_what_is_not_its_own():
     query = AlertDeliveryQuery.from_params({"id": "order-7", "code": "key"})
     asked = AlertDeliveryQuery.from_params({"pageSize": "7", "status": "sent"})
 
@@ -168,24 +164,18 @@ def test_a_query_has_its_defaults_and_leaves_out_what_is_not_its_own():
     assert (asked.page_size, asked.status) == (7, Status.SENT)
 
 
-@pytest.mark.parametrize(
-    "params", [{"pageSize": "0"}, {"pageSize": "1001"}, {"status": "lost"}, {"since": "yesterday"}]
-)
-def test_each_parameter_at_fault_is_named(params):
-    assert fields_of(AlertDeliveryQuery.from_params, params) == list(params)
+def test_each_parameter_at_fault_is_named():
+    for params in ({"pageSize": "0"}, {"pageSize": "1001"}, {"status": "lost"}, {"since": "now"}):
+        assert fields_of(AlertDeliveryQuery.from_params, params) == list(params)
     assert fields_of(AlertQuery.from_params, {"status": "sent"}) == ["status"]
 
 
-@pytest.mark.parametrize(
-    ("token", "place"),
-    [("7.", (7, "")), ("0.r12", (0, "r12")), (f"3.{'0a' * 16}", (3, "0a" * 16))],
-)
-def test_a_token_is_a_place(token, place):
-    assert AlertDeliveryQuery.from_params({"continuationToken": token}).place == place
+def test_a_token_is_a_place_in_this_list():
+    def place(token):
+        return AlertDeliveryQuery.from_params({"continuationToken": token}).place
 
-
-@pytest.mark.parametrize("token", ["", "7", ".", "-1.", "7.x", "7.0a", "9999999999.", "7.r1\n"])
-def test_a_token_that_this_list_did_not_give_is_named(token):
-    query = AlertDeliveryQuery.from_params({"continuationToken": token})
-
-    assert fields_of(lambda _: query.place, None) == ["continuationToken"]
+    assert place("7.") == (7, "")
+    assert place("0.r12") == (0, "r12")
+    assert place(f"3.{'0a' * 16}") == (3, "0a" * 16)
+    for token in ("", "7", ".", "-1.", "7.x", "7.0a", "9999999999.", "7.r1\n"):
+        assert fields_of(place, token) == ["continuationToken"]

@@ -1,4 +1,4 @@
-"""What an alert says to each person."""
+"""The content of an alert for each person."""
 
 import pytest
 
@@ -6,78 +6,68 @@ from shared.alerts.content import Content
 from shared.errors import InvalidRequestError, RequestTooLargeError
 
 MOST_BYTES = 100 * 1024
-ADAPTIVE = "application/vnd.microsoft.card.adaptive"
 LANGUAGES = {
     "activities": {"fr": {"text": "Quoi"}, "en": {"text": "News"}, "de": {"text": "Neues"}}
 }
 
 
-def said(content, *, topic=None, name=None, locale=None):
+def activity_for(content, *, topic=None, name=None, locale=None):
     read = Content.from_json(content)
     activity = read.activity(topic=topic, name=name, locale=locale, default_locale="en")
     return activity.to_json()
 
 
-def text(content, **to):
-    return said({"activity": {"text": content[0]}, "data": content[1]}, **to)["text"]
+def text(template, data, **to):
+    return activity_for({"activity": {"text": template}, "data": data}, **to)["text"]
+
+
+def fields_of(check, *args, error=InvalidRequestError, **how):
+    with pytest.raises(error) as caught:
+        check(*args, **how)
+    return [each.field for each in caught.value.field_errors]
 
 
 @pytest.mark.parametrize(
-    ("locale", "expected"),
-    [("de-AT", "Neues"), ("FR", "Quoi"), ("nl", "News"), (None, "News")],
-)
-def test_each_person_gets_the_text_that_they_read_best(locale, expected):
-    activity = said(LANGUAGES, locale=locale)
-
-    assert activity["text"] == expected
-    assert activity["locale"] == {"Neues": "de", "Quoi": "fr", "News": "en"}[expected]
-
-
-def test_a_text_that_is_in_none_of_the_languages_is_the_first():
-    activities = {"fr": {"text": "Quoi"}, "de": {"text": "Neues"}}
-
-    assert said({"activities": activities}, locale="nl")["text"] == "Quoi"
-
-
-def test_a_single_activity_is_everybodys_and_keeps_its_locale():
-    single = {"activity": {"text": "News", "locale": "en-GB"}}
-
-    assert said(single, locale="de")["locale"] == "en-GB"
-    assert "locale" not in said({"activity": {"text": "News"}}, locale="de")
-
-
-@pytest.mark.parametrize(
-    ("template", "expected"),
+    ("locale", "chosen", "expected"),
     [
-        ("Hello ${name}", "Hello Alex"),
-        ("On ${topic}", "On orders"),
-        ("${amount} and ${data.amount}", "7 and 7"),
-        ("${data.items.0.title}", "Tea"),
-        ("\\${name}", "${name}"),
+        ("de-AT", "de", "Neues"),
+        ("FR", "fr", "Quoi"),
+        ("nl", "en", "News"),
+        (None, "en", "News"),
     ],
 )
-def test_placeholders_are_filled_in_for_each_person(template, expected):
-    data = {"amount": 7, "items": [{"title": "Tea"}]}
+def test_each_person_gets_the_text_that_they_read_best(locale, chosen, expected):
+    activity = activity_for(LANGUAGES, locale=locale)
 
-    assert text((template, data), topic="orders", name="Alex") == expected
-
-
-def test_a_value_is_never_a_placeholder():
-    assert text(("${name} ${note}", {"note": "${name}"}), name="${note}") == "${note} ${name}"
+    assert (activity["locale"], activity["text"]) == (chosen, expected)
 
 
-def test_who_has_no_name_is_called_nothing():
-    assert text(("Hello ${name}!", {})) == "Hello !"
+def test_without_a_language_that_a_person_reads_the_first_one_is_taken():
+    activities = {"fr": {"text": "Quoi"}, "de": {"text": "Neues"}}
+
+    assert activity_for({"activities": activities}, locale="nl")["text"] == "Quoi"
 
 
-def test_the_name_and_the_topic_are_the_alerts_own_whatever_its_data_say():
-    data = {"name": "wrong", "topic": "wrong"}
+def test_a_single_activity_is_for_everybody_and_keeps_its_locale():
+    single = {"activity": {"text": "News", "locale": "en-GB"}}
 
-    assert text(("${name} ${topic} ${data.name}", data), topic="t", name="Alex") == "Alex t wrong"
-    assert text(("${topic}", {"topic": "of the data"})) == "of the data"
+    assert activity_for(single, locale="de")["locale"] == "en-GB"
+    assert "locale" not in activity_for({"activity": {"text": "News"}}, locale="de")
 
 
-def test_one_persons_text_is_not_another_ones():
+def test_placeholders_are_filled_in_for_each_person():
+    data = {"amount": 7, "items": [{"title": "Tea"}], "name": "wrong", "topic": "of the data"}
+    own = {"topic": "orders", "name": "Alex"}
+
+    assert text("Hello ${name} on ${topic}", data, **own) == "Hello Alex on orders"
+    assert text("${amount}, ${data.amount}, ${data.items.0.title}", data) == "7, 7, Tea"
+    assert text("${data.name}, ${topic}", data, name="Alex") == "wrong, of the data"
+    assert text("Hello ${name}!", data) == "Hello !"
+    # A value is never a placeholder.
+    assert text("${name} ${note}", {"note": "${name}"}, name="${note}") == "${note} ${name}"
+
+
+def test_one_persons_text_is_not_anothers():
     content = Content.from_json({"activity": {"text": "${name}", "value": {"deep": ["${name}"]}}})
 
     activities = [
@@ -90,91 +80,68 @@ def test_one_persons_text_is_not_another_ones():
     ]
 
 
-# Summaries
-
-
-def card(*texts):
-    body = [{"type": "TextBlock", "text": each} for each in texts]
-    return {"attachments": [{"contentType": ADAPTIVE, "content": {"body": body}}]}
-
-
 @pytest.mark.parametrize(
-    ("activity", "summary"),
+    ("activity", "topic", "summary"),
     [
-        ({"text": "**News** for ${name}"}, "News for Alex"),
-        (card("Tea for ${name}", "more"), "Tea for Alex"),
-        ({**card("Tea"), "summary": "Mine, ${name}"}, "Mine, Alex"),
-        ({"channelData": {}}, "orders"),
-        ({"type": "event", "value": 1, "text": "x"}, None),
+        ({"text": "**News** for ${name}"}, "orders", "News for Alex"),
+        ({"text": "News", "summary": "Mine, ${name}"}, "orders", "Mine, Alex"),
+        ({"channelData": {}}, "orders", "orders"),
+        ({"channelData": {}}, None, None),
+        ({"type": "event", "value": 1, "text": "x"}, "orders", None),
     ],
 )
-def test_a_message_without_a_summary_gets_one(activity, summary):
-    told = said({"activity": activity}, topic="orders", name="Alex")
+def test_a_message_without_a_summary_gets_one(activity, topic, summary):
+    filled = activity_for({"activity": activity}, topic=topic, name="Alex")
 
-    assert told.get("summary") == summary
-
-
-def test_a_message_that_says_nothing_of_itself_and_has_no_topic_has_no_summary():
-    assert "summary" not in said({"activity": {"channelData": {}}})
+    assert filled.get("summary") == summary
 
 
 # Checks
 
 
-@pytest.mark.parametrize(
-    ("content", "fields"),
-    [
-        ({"activity": {"text": "${1 + 1}"}}, ["activity.text"]),
-        (
-            {"activities": {"en": {"text": "${}"}, "de": {"speak": "${x", "text": "y"}}},
-            ["activities.en.text", "activities.de.speak"],
-        ),
-    ],
-)
-def test_what_is_no_placeholder_is_named(content, fields):
-    with pytest.raises(InvalidRequestError) as caught:
-        Content.from_json(content)
+def test_each_text_with_what_is_no_placeholder_is_named():
+    activities = {"en": {"text": "${}"}, "de": {"speak": "${x", "text": "y"}}
 
-    assert [each.field for each in caught.value.field_errors] == fields
+    assert fields_of(Content.from_json, {"activities": activities}) == [
+        "activities.en.text",
+        "activities.de.speak",
+    ]
+    assert fields_of(Content.from_json, {"activity": {"text": "${1 + 1}"}}) == ["activity.text"]
 
 
-def test_each_placeholder_without_a_value_is_named_in_every_language():
+def test_each_text_with_a_placeholder_without_a_value_is_named():
     activities = {
         "en": {"text": "${a} ${name} ${topic}", "attachments": [{"name": "${b}"}]},
         "de": {"text": "${a} ${data.c}"},
     }
     content = Content.from_json({"activities": activities, "data": {"a": 1}})
 
-    with pytest.raises(InvalidRequestError) as caught:
-        content.each_activity(topic=None, most_bytes=MOST_BYTES)
-
-    assert [each.field for each in caught.value.field_errors] == [
+    assert fields_of(content.each_activity, topic=None, most_bytes=MOST_BYTES) == [
         "activities.en.text",
         "activities.en.attachments[0].name",
         "activities.de.text",
     ]
 
 
-def test_all_that_is_said_is_told_by_the_names_of_its_fields():
-    content = Content.from_json({**LANGUAGES, "data": {}})
+def test_all_activities_are_returned_by_their_fields_as_they_are_sent():
+    content = Content.from_json(LANGUAGES)
+    single = Content.from_json({"activity": {"text": "Hello ${name} on ${topic}"}})
 
     assert list(content.each_activity(topic=None, most_bytes=MOST_BYTES)) == [
         "activities.fr",
         "activities.en",
         "activities.de",
     ]
-    single = Content.from_json({"activity": {"text": "Hello ${name} on ${topic}"}})
     [(field, activity)] = single.each_activity(topic="tea", most_bytes=MOST_BYTES).items()
     assert (field, activity.text) == ("activity", f"Hello {'N' * 64} on tea")
-    # It is measured with all that it is sent with.
     assert activity.summary
 
 
-def test_what_grows_beyond_its_channel_when_it_is_filled_in_is_not_even_made():
+def test_a_text_that_is_too_large_when_it_is_filled_in_is_not_even_filled_in():
     bomb = {"activity": {"text": "${x}" * 200_000}, "data": {"x": "x" * 3_000_000}}
-    content = Content.from_json(bomb)
+    text = {"activity": {"text": "${x}"}, "data": {"x": "x" * (MOST_BYTES // 2 + 1)}}
 
-    with pytest.raises(RequestTooLargeError) as caught:
-        content.each_activity(topic=None, most_bytes=MOST_BYTES)
-
-    assert [each.field for each in caught.value.field_errors] == ["activity"]
+    for content in map(Content.from_json, (bomb, text)):
+        check = content.each_activity
+        fields = fields_of(check, error=RequestTooLargeError, topic=None, most_bytes=MOST_BYTES)
+        assert fields == ["activity"]

@@ -8,16 +8,13 @@ import pytest
 
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.store import AlertStore
-from shared.errors import CancelledError, StorageUnavailableError, UnknownAlertError
+from shared.errors import CancelledError, UnknownAlertError
 from shared.settings import Settings
-from shared.storage.account import Storage
 from shared.storage.tables import Table, key_of
 from shared.wiring import Services
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-STORAGE = "AzureWebJobsStorage"
 WHOLE = Alert(
     id="order/7\\#?% 김😀",
     created_at=NOW,
@@ -68,9 +65,9 @@ def clock():
 def store(services, clock):
     """Makes stores of one bot: each is that of another process."""
 
-    def build(storage=None):
+    def build():
         return AlertStore(
-            storage or services.storage,
+            services.storage,
             services.settings.app_id,
             services.queues.large_values,
             kept_days=30,
@@ -189,45 +186,19 @@ def test_an_alert_that_does_not_change_is_not_written(alerts, storage_calls):
     assert [call.split()[0] for call in storage_calls()] == ["GET"]
 
 
-def test_many_who_change_an_alert_do_not_undo_each_other(alerts):
+def test_a_change_that_was_overtaken_is_made_again(alerts):
     alerts.create(an_alert())
-
-    def count(_):
-        alerts.change("order-7", lambda alert: replace(alert, found=alert.found + 1))
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(count, range(12)))
-
-    assert alerts.find("order-7").found == 12
-
-
-def test_a_change_that_is_always_overtaken_is_given_up(alerts):
-    alerts.create(an_alert())
-    overtaken = []
+    versions = []
 
     def change(alert):
-        overtaken.append(alert)
-        alerts.change("order-7", lambda current: replace(current, found=len(overtaken)))
-        return replace(alert, version=2)
+        versions.append(alert.version)
+        if len(versions) == 1:
+            alerts.change("order-7", lambda current: replace(current, version=5))
+        return replace(alert, version=alert.version + 1)
 
-    with pytest.raises(StorageUnavailableError):
-        alerts.change("order-7", change)
-
-    assert 2 < len(overtaken) < 100
-    assert alerts.find("order-7").version == 1
-
-
-def test_a_change_is_made_though_storage_lost_the_answer(alerts, store, app_settings):
-    alerts.create(an_alert())
-    with LossyStorage(app_settings[STORAGE]) as lossy:
-        settings = Settings.from_environment({**app_settings, STORAGE: lossy.connection_string})
-        through = store(Storage(settings.storage, threads=4))
-        lossy.lose_answer(lambda request: request.method == "PUT")
-
-        changed = through.change("order-7", lambda alert: replace(alert, cancelled_at=NOW))
-
-    assert changed.cancelled_at == NOW
-    assert alerts.find("order-7") == changed
+    assert alerts.change("order-7", change).version == 6
+    assert versions == [1, 5]
+    assert alerts.find("order-7").version == 6
 
 
 # What is remembered of an alert
