@@ -129,7 +129,11 @@ def test_of_two_accounts_that_become_one_the_last_word_about_alerts_holds():
             for preferences, at in (under_user_id, under_object_id)
         )
         for joined in (one.joined_with(other), other.joined_with(one)):
-            assert joined.preferences["muted"] is expected
+            assert joined.preferences == {
+                **other.preferences,
+                **one.preferences,
+                "muted": expected,
+            }
             assert joined.preferences_at == max(
                 (each.preferences_at for each in (one, other) if each.preferences_at), default=None
             )
