@@ -2,7 +2,7 @@
 
 BIN := .venv/bin
 
-.PHONY: help run test lint bench app-package setup clean
+.PHONY: help run test soak lint bench app-package setup clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is to make
@@ -11,9 +11,13 @@ help: ## Say what there is to make
 run: setup ## Run the app with a chat to look at; with ONCE=1, send one alert and exit
 	@$(BIN)/python -m local run $(if $(filter-out 0,$(ONCE)),--once)
 
-test: lint ## Check everything, as CI does
+test: lint ## Check style and types, and run the tests
 	@echo "Running the tests ..."
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+soak: setup ## Run what takes long: storms, ten thousand people, the pace in real time
+	@echo "Running what takes long, some 15 minutes ..."
+	@$(BIN)/pytest -m soak -v --durations 0
 
 lint: setup ## Check style, types and which module imports which
 	@echo "Checking style ..."

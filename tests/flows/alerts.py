@@ -22,7 +22,7 @@ from tests.support.stub_server import ReceivedRequest
 from tests.support.waiting import until
 
 _THREADS = 16
-ENDED_SECONDS = 300
+ENDED_SECONDS = 900
 
 
 def send_alert(app: RunningApp, **alert: Any) -> str:

@@ -4,14 +4,9 @@ import itertools
 import subprocess
 from collections import Counter
 from functools import partial
-from uuid import uuid4
 
 import pytest
 
-from SendAlert.request import AlertRequest
-from SendAlert.service import accept_alert
-from shared.settings import Settings
-from shared.wiring import Services
 from tests.flows.alerts import (
     ENDED_SECONDS,
     counts,
@@ -22,8 +17,10 @@ from tests.flows.alerts import (
     told,
     wait_for_end,
 )
-from tests.flows.running_app import APP_ID, running_app
+from tests.flows.running_app import AS_IN_AZURE, running_app
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.soak
 
 PEOPLE = 10_000
 CHANNELS = ("msteams", "slack", "telegram")
@@ -36,7 +33,7 @@ ACTIVITIES = {
 KILLS = 2
 WARM = {"channelId": "telegram", "userId": "somebody"}
 # What a host was doing when it died is done again soon.
-SETTINGS = {"ConnectorTimeoutSeconds": "2", "SendRatePerSecond": "150"}
+SETTINGS = {**AS_IN_AZURE, "ConnectorTimeoutSeconds": "2", "SendRatePerSecond": "150"}
 MOST_GROWTH_KILOBYTES = 50 * 1024
 
 
@@ -116,29 +113,3 @@ def test_it_reaches_each_of_them_once_in_their_language_whoever_dies(
     assert counts(ended) == {"sent": len(interested)}
     assert (ended["status"], ended["total"], ended["progress"]) == ("done", len(interested), 1.0)
     assert max(peaks) - idle < MOST_GROWTH_KILOBYTES
-
-
-def test_the_call_costs_the_same_for_ten_thousand_people_as_for_ten(
-    storage, people, connector, storage_calls
-):
-    def cost(app_id: str) -> list[str]:
-        """What storage is asked when somebody sends this bot's people an alert."""
-        environment = {
-            "AzureWebJobsStorage": storage.connection_string,
-            "MicrosoftAppId": app_id,
-            "TrustedServiceUrls": connector.url,
-        }
-        services = Services.of(Settings.from_environment(environment))
-        asked = {"audience": {"interests": ["Lighthouses"]}, "activities": ACTIVITIES}
-        storage_calls()
-        accept_alert(AlertRequest.from_json(asked), uuid4().hex, services)
-        # Only what is asked, not of which row.
-        return [call.partition("(")[0].partition("/bodies")[0] for call in storage_calls()]
-
-    few = "5a4b3c2d-0000-4000-8000-0000000000fe"
-    make_known(storage, [person("msteams", connector.url) for _ in range(10)], app_id=few)
-
-    cost(few)  # makes the tables
-    assert cost(APP_ID) == cost(few)
-    assert len(cost(APP_ID)) == 3
-    storage.empty("send-alert")

@@ -3,31 +3,12 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.flows.running_app import THREADS
-from tests.support.connector import is_send, is_start
 
 
-def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connector, user):
-    texts = [f"message {number}" for number in range(100)]
-    # A channel that takes any number of messages for one conversation at once.
-    recipient = {"channelId": "slack", "userId": user}
-    connector.block(when=is_start)
-
-    app.enqueue(
-        "send-activity",
-        *({"recipient": recipient, "activity": {"text": text}} for text in texts),
-    )
-    connector.wait_for_waiting(1)
-    connector.release()
-    app.wait_for_calls(101)
-    app.settle()
-
-    assert sum(is_start(call) for call in app.calls) == 1
-    assert Counter(call.json["text"] for call in app.calls if is_send(call)) == Counter(texts)
-    assert app.storage.take_poison("send-activity") == []
-    assert app.storage.take_poison("start-conversation") == []
-
-
+@pytest.mark.soak
 def test_a_thousand_sends_ask_for_one_token_over_few_connections(app, conversation_id):
     texts = [f"message {number}" for number in range(1000)]
     body = [json.dumps({"text": text}).encode() for text in texts]

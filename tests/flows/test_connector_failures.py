@@ -1,17 +1,211 @@
+"""What the Connector can say instead of yes: each kind of consequence, as it is seen from outside.
+
+Which code is of which kind stands in a table of the app, and that has a test of its own. Here the
+messages of all kinds are on their way at once, each to a person and a tenant of its own, so that no
+pause holds up another.
+"""
+
+import math
+import socket
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
-from tests.flows.running_app import new_tenant
+from tests.flows.running_app import QUEUES, SENDING, RunningApp, new_tenant, new_user, running_app
 from tests.support.connector import StubConnector, is_start
+from tests.support.stub_server import ReceivedRequest
 
+STARTING, UPDATING, DELETING = "start-conversation", "update-activity", "delete-activity"
+COMMUNITY = "smba.infra.gcc.teams.microsoft.com"
 SECRET = "Zephyr-7 is only for Alex"
+CUT_OFF = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a message that the Connector refuses once."""
+
+    status: str
+    calls: int = 1
+    attempts: int = 1
+    code: str | None = None
+    ambiguous: bool = False
+    blocked: bool | None = None
+    installed: bool | None = None
+
+
+def failed(code: str, **more: Any) -> Outcome:
+    return Outcome("permanent-failure", code=code, **more)
+
+
+THROTTLED = Outcome("sent", calls=2, attempts=1)
+SENT_AT_SECOND = Outcome("sent", calls=2, attempts=2)
+PERHAPS_SENT_TWICE = replace(SENT_AT_SECOND, ambiguous=True)
+# By status and code.
+OF_A_SEND: Mapping[tuple[int, str], Outcome] = {
+    (429, "Throttled"): THROTTLED,
+    (412, "PreconditionFailed"): SENT_AT_SECOND,
+    (503, "ServiceUnavailable"): SENT_AT_SECOND,
+    (502, "BadGateway"): PERHAPS_SENT_TWICE,
+    (504, "GatewayTimeout"): PERHAPS_SENT_TWICE,
+    (CUT_OFF, ""): PERHAPS_SENT_TWICE,
+    (403, "ConversationBlockedByUser"): failed("ConversationBlockedByUser", blocked=True),
+    (403, "MessageWritesBlocked"): failed("MessageWritesBlocked", blocked=True),
+    (403, "ForbiddenOperationException"): failed("ForbiddenOperationException", blocked=True),
+    (403, "BotNotInConversationRoster"): failed("BotNotInConversationRoster", installed=False),
+    (403, "NotEnoughPermissions"): failed("NotEnoughPermissions"),
+    (403, "AnythingElse"): failed("AnythingElse"),
+    (404, "AnythingElse"): failed("AnythingElse"),
+    (400, "BadArgument"): failed("BadArgument"),
+    (413, "MessageSizeTooBig"): failed("MessageSizeTooBig"),
+    (500, "ServiceError"): failed("ServiceError"),
+    (307, "Moved"): failed("ConnectorRedirected"),
+}
+# The start took what a send takes, and then there is the send.
+OF_A_START: Mapping[tuple[int, str], Outcome] = {
+    (429, "Throttled"): Outcome("sent", calls=3, attempts=2),
+    (503, "ServiceUnavailable"): Outcome("sent", calls=3, attempts=3),
+    (504, "GatewayTimeout"): Outcome("sent", calls=3, attempts=3, ambiguous=True),
+    (403, "ForbiddenOperationException"): failed("ForbiddenOperationException", blocked=True),
+    (403, "BotNotInConversationRoster"): failed("BotNotInConversationRoster", installed=False),
+    # There is none that could be started again.
+    (404, "ConversationNotFound"): failed("ConversationNotFound"),
+    (400, "BadArgument"): failed("BadArgument"),
+}
+OF_AN_EDIT: Mapping[tuple[int, str], Outcome] = {
+    (503, "ServiceUnavailable"): SENT_AT_SECOND,
+    (504, "GatewayTimeout"): PERHAPS_SENT_TWICE,
+    (403, "ConversationBlockedByUser"): failed("ConversationBlockedByUser", blocked=True),
+    (400, "BadArgument"): failed("BadArgument"),
+}
+# The status and the code that are answered, and whether the caller is told to come again.
+OVER_HTTP: Mapping[tuple[int, str], tuple[int, str, bool]] = {
+    (429, "Throttled"): (429, "Throttled", True),
+    (412, "PreconditionFailed"): (503, "PreconditionFailed", True),
+    (502, "BadGateway"): (502, "BadGateway", True),
+    (503, "ServiceUnavailable"): (502, "ServiceUnavailable", True),
+    (504, "GatewayTimeout"): (504, "GatewayTimeout", True),
+    (CUT_OFF, ""): (502, "ConnectorUnavailable", True),
+    (400, "BadArgument"): (400, "BadArgument", False),
+    (413, "MessageSizeTooBig"): (413, "MessageSizeTooBig", False),
+    (403, "ConversationBlockedByUser"): (403, "ConversationBlockedByUser", False),
+    (403, "BotNotInConversationRoster"): (403, "BotNotInConversationRoster", False),
+    (403, "BotDisabledByAdmin"): (403, "BotDisabledByAdmin", False),
+    (403, "InvalidBotApiHost"): (403, "InvalidBotApiHost", False),
+    (404, "ConversationNotFound"): (404, "ConversationNotFound", False),
+    (405, "MethodNotAllowed"): (502, "MethodNotAllowed", False),
+    (500, "ServiceError"): (502, "ServiceError", False),
+    (307, "Moved"): (502, "ConnectorRedirected", False),
+}
+
+
+class Person:
+    """Somebody in a tenant of their own, and what the Connector says of them."""
+
+    def __init__(self, app: RunningApp, *, is_known: bool = True, **account: Any) -> None:
+        self.user = new_user()
+        self.tenant = new_tenant()
+        self.id = f"message for {self.user}"
+        self.recipient = {"channelId": "msteams", "userId": self.user}
+        self._app = app
+        self._is_known = is_known
+        known = {"conversation": {"id": f"a:{self.user}"}} if is_known else {}
+        app.remember("msteams", self.user, **{"tenantId": self.tenant, **known, **account})
+
+    @property
+    def calls(self) -> list[ReceivedRequest]:
+        """All calls that are for this person."""
+        return [call for call in self._app.connector.requests if self._fits(call)]
+
+    def refuse(
+        self, status: int, code: str, *, times: float = 1, retry_after: str = "0"
+    ) -> "Person":
+        """Have the Connector say this of what it is asked first."""
+        connector = self._app.connector
+        if status == CUT_OFF:
+            connector.cut(times=times, when=self._is_refused)
+            return self
+        headers = {"MS-CV": self.tenant}
+        if status == 429:
+            headers["Retry-After"] = retry_after
+        if status == 307:
+            headers["Location"] = f"{connector.url}/moved"
+        said = f"It failed: {SECRET}"
+        connector.fail(status, code, said, headers, times=times, when=self._is_refused)
+        return self
+
+    def enqueue(self, queue: str = SENDING, **more: Any) -> None:
+        to: dict[str, Any] = {"conversationId": f"a:{self.user}", "activityId": "7"}
+        if queue == SENDING:
+            to = {"recipient": self.recipient}
+        what = {} if queue == DELETING else {"activity": {"text": SECRET}}
+        self._app.enqueue(queue, {"id": self.id, **to, **what, **more})
+
+    @property
+    def outcome(self) -> Outcome:
+        delivery, account = self._app.delivery(self.id), self._app.account("msteams", self.user)
+        if delivery["status"] == "permanent-failure" and delivery["code"] != "ConnectorRedirected":
+            assert delivery["correlationId"] == self.tenant
+        return Outcome(
+            status=delivery["status"],
+            calls=len(self.calls),
+            attempts=delivery["attempts"],
+            code=delivery.get("code"),
+            ambiguous=delivery.get("ambiguous", False),
+            blocked=account.get("blocked"),
+            installed=account.get("installed"),
+        )
+
+    def send(self) -> Any:
+        """Ask for a send over HTTP."""
+        return self._app.send(f"a:{self.user}", text=SECRET)
+
+    def start(self) -> Any:
+        """Ask for a start over HTTP."""
+        return self._app.start(members=[{"id": self.user}])
+
+    def _fits(self, call: ReceivedRequest) -> bool:
+        if is_start(call):
+            return self.user in call.body.decode()
+        return self.user.split(":")[1] in call.path
+
+    def _is_refused(self, call: ReceivedRequest) -> bool:
+        return self._fits(call) and is_start(call) != self._is_known
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[StubConnector]:
+    """Where all goes that is not on this machine: nowhere."""
+    with StubConnector() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def nowhere() -> Iterator[str]:
+    """A service URL where nobody listens."""
+    with closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{nobody.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def module_app(folder, storage, connector, identity, proxy, nowhere) -> Iterator[RunningApp]:
+    """The app, which reaches nothing but the stubs."""
+    changes = {
+        "HTTPS_PROXY": proxy.url,
+        "TrustedServiceUrls": f"{connector.url},{nowhere}",
+    }
+    with running_app(folder, storage, connector, identity, **changes) as app:
+        yield app
 
 
 @pytest.fixture
-def app(module_app):
+def app(module_app: RunningApp) -> Iterator[RunningApp]:
     """The app, which must keep texts and tokens out of its log whatever happens."""
     module_app.begin()
     yield module_app
@@ -21,179 +215,160 @@ def app(module_app):
     assert "Traceback" not in log
 
 
-def check_problem(answer, status, code):
+def check_problem(answer: Any, status: int, code: str) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (answer.status, answer.json()["status"], answer.json()["code"]) == (status, status, code)
     assert SECRET.encode() not in answer.body
     assert b"identity-token" not in answer.body
 
 
+# From the queues
+
+
 @pytest.mark.parametrize(
-    ("status", "code", "answered", "may_help_later"),
+    ("queue", "expected"),
     [
-        (400, "BadArgument", 400, False),
-        (413, "MessageSizeTooBig", 413, False),
-        (403, "BotNotInConversationRoster", 403, False),
-        (403, "ConversationBlockedByUser", 403, False),
-        (403, "ForbiddenOperationException", 403, False),
-        (403, "BotDisabledByAdmin", 403, False),
-        (403, "NotEnoughPermissions", 403, False),
-        (404, "ConversationNotFound", 404, False),
-        (405, "MethodNotAllowed", 502, False),
-        (409, "Conflict", 502, False),
-        (412, "PreconditionFailed", 503, True),
-        (429, "Throttled", 429, True),
-        (500, "ServiceError", 502, False),
-        (502, "ServiceError", 502, True),
-        (503, "ServiceUnavailable", 502, True),
-        (504, "GatewayTimeout", 504, True),
+        (SENDING, OF_A_SEND),
+        (STARTING, OF_A_START),
+        (UPDATING, OF_AN_EDIT),
+        (DELETING, OF_AN_EDIT),
     ],
+    ids=["send", "start", "edit", "recall"],
 )
-def test_what_the_connector_answers_is_passed_on(
-    app, connector, conversation_id, status, code, answered, may_help_later
-):
-    connector.fail(
-        status, code, message=f"Cannot send: {SECRET}", headers={"MS-CV": "correlated.0"}
+def test_what_becomes_of_a_message(app: RunningApp, queue, expected):
+    people = {said: Person(app, is_known=queue != STARTING) for said in expected}
+    for said, person in people.items():
+        person.refuse(*said).enqueue(SENDING if queue == STARTING else queue)
+    app.settle()
+
+    assert {said: person.outcome for said, person in people.items()} == expected
+    poison = {
+        entry["_flow"]["id"]: entry for queue in QUEUES for entry in app.storage.take_poison(queue)
+    }
+    failures = {said for said, person in people.items() if person.id in poison}
+    assert failures == {said for said, each in expected.items() if each.status != "sent"}
+    for said in failures:
+        delivery = app.delivery(people[said].id)
+        failure = poison[people[said].id]["failure"]
+        assert failure.keys() == {"code", "detail", "failedAt", "attempts"}
+        assert {name: delivery[name] for name in ("code", "detail", "attempts")}.items() <= (
+            failure.items()
+        )
+        assert SECRET not in failure["detail"]
+
+
+def test_six_calls_are_made_at_most(app: RunningApp, nowhere: str):
+    always = Person(app).refuse(503, "ServiceUnavailable", times=math.inf)
+    unreachable = Person(app, serviceUrl=nowhere)
+
+    for person in (always, unreachable):
+        person.enqueue()
+    app.settle()
+
+    assert always.outcome == Outcome(
+        "temporary-failure", calls=6, attempts=6, code="ServiceUnavailable"
     )
-
-    answer = app.send(conversation_id, text=SECRET)
-
-    check_problem(answer, answered, code)
-    assert answer.json()["correlationId"] == "correlated.0"
-    assert ("Retry-After" in answer.headers) == may_help_later
-    assert len(app.calls) == 1
+    assert unreachable.outcome == Outcome(
+        "temporary-failure", calls=0, attempts=6, code="ConnectorUnavailable"
+    )
+    assert len(app.storage.take_poison(SENDING)) == 2
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "answered", "code"),
-    [
-        (403, None, 403, "ConnectorRejected"),
-        (403, {"message": SECRET}, 403, "ConnectorRejected"),
-        (403, {"error": {"code": f"{SECRET}!", "message": SECRET}}, 403, "ConnectorRejected"),
-        (
-            403,
-            {"errorCode": 209, "message": '{"subCode": "MessageWritesBlocked", "details": null}'},
-            403,
-            "MessageWritesBlocked",
-        ),
-        (502, "<html>Bad gateway</html>", 502, "ConnectorUnavailable"),
-        (500, [], 502, "ConnectorError"),
-        (429, b"slow down", 429, "Throttled"),
-    ],
-)
-def test_an_odd_error_body_is_survived(
-    app, connector, conversation_id, status, body, answered, code
-):
-    connector.answer(status, body)
+@pytest.mark.parametrize("code", ["BotNotInConversationRoster", "ConversationBlockedByUser"])
+def test_who_is_out_of_reach_gets_no_more(app: RunningApp, code):
+    person = Person(app).refuse(403, code)
+    person.enqueue()
+    app.settle()
 
-    check_problem(app.send(conversation_id, text=SECRET), answered, code)
+    person.enqueue(id=f"later {person.id}")
+    app.settle()
+    over_http = person.send()
+
+    assert app.delivery(f"later {person.id}")["status"] == "suppressed"
+    check_problem(over_http, 403, "Suppressed")
+    assert len(person.calls) == 1
+    app.storage.take_poison(SENDING)
 
 
-@pytest.mark.parametrize("status", [429, 412, 503])
-def test_how_long_to_wait_is_passed_on(app, connector, conversation_id, status):
-    connector.fail(status, "Later", headers={"Retry-After": "17"})
+@pytest.mark.parametrize("is_known", [True, False], ids=["send", "start"])
+def test_a_tenant_in_which_the_bot_is_disabled_is_left_alone(app: RunningApp, is_known):
+    person = Person(app, is_known=is_known).refuse(403, "BotDisabledByAdmin")
+    colleague = Person(app, tenantId=person.tenant)
+    person.enqueue()
+    app.settle()
 
-    assert app.send(conversation_id, text=SECRET).headers["Retry-After"] == "17"
+    # That is before the next probe.
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    colleague.enqueue(expiresAt=soon.isoformat())
+    app.settle()
+    over_http = colleague.send()
+
+    assert person.outcome == failed("BotDisabledByAdmin")
+    assert app.delivery(colleague.id)["status"] == "temporary-failure"
+    assert app.delivery(colleague.id)["attempts"] == 0
+    check_problem(over_http, 429, "Throttled")
+    assert 3000 < int(over_http.headers["Retry-After"]) <= 3600
+    assert colleague.calls == []
+    for queue in (SENDING, STARTING):
+        app.storage.take_poison(queue)
 
 
-def test_a_date_until_which_to_wait_is_passed_on_in_seconds(app, connector, conversation_id):
-    later = datetime.now(UTC) + timedelta(hours=1)
-    connector.fail(429, "Throttled", headers={"Retry-After": format_datetime(later, usegmt=True)})
+@pytest.mark.parametrize("is_known", [True, False], ids=["send", "start"])
+def test_the_service_url_of_the_community_cloud_is_tried(app: RunningApp, is_known):
+    person = Person(app, is_known=is_known).refuse(403, "InvalidBotApiHost")
 
-    answer = app.send(conversation_id, text=SECRET)
+    person.enqueue()
+    app.settle()
 
-    assert 3000 < int(answer.headers["Retry-After"]) <= 3600
+    account = app.account("msteams", person.user)
+    assert account["serviceUrl"] == f"https://{COMMUNITY}/teams"
+    assert ("conversation" in account) == is_known
+    # There is nobody, as often as it is tried.
+    assert replace(person.outcome, code=None) == Outcome("temporary-failure", calls=1, attempts=6)
+    for queue in (SENDING, STARTING):
+        app.storage.take_poison(queue)
 
 
-def test_the_other_name_of_the_correlation_id_is_known_too(app, connector, conversation_id):
-    connector.fail(400, "BadSyntax", headers={"X-Correlating-OperationId": "correlated-too"})
-
-    answer = app.send(conversation_id, text=SECRET)
-
-    assert answer.json()["correlationId"] == "correlated-too"
+# Over HTTP
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(app, connector, conversation_id, status):
+def test_what_the_caller_is_answered(app: RunningApp):
+    people = {said: Person(app).refuse(*said, retry_after="17") for said in OVER_HTTP}
+
+    answers = {said: person.send() for said, person in people.items()}
+
+    for said, answer in answers.items():
+        check_problem(answer, *OVER_HTTP[said][:2])
+        if said[0] not in (CUT_OFF, 307):
+            assert answer.json()["correlationId"] == people[said].tenant
+        # Nothing is marked, nothing is forgotten, nothing is tried again: that is for the caller.
+        assert len(people[said].calls) == 1
+        account = app.account("msteams", people[said].user)
+        assert account["conversation"]["id"] == f"a:{people[said].user}"
+        assert account.keys().isdisjoint({"blocked", "installed"})
+    waits = {said for said, answer in answers.items() if "Retry-After" in answer.headers}
+    assert waits == {said for said, (_, _, is_to_wait) in OVER_HTTP.items() if is_to_wait}
+    assert answers[429, "Throttled"].headers["Retry-After"] == "17"
+
+
+def test_a_start_that_fails_leaves_nothing_behind(app: RunningApp):
+    users = {said: new_user() for said in [(400, 400), (403, 403), (429, 429), (503, 502)]}
+    moved = new_user()
+    before = app.storage.rows()
+    for (said, answered), user in users.items():
+        app.connector.fail(said, "Refused", when=is_start)
+        start = {"members": [{"id": user}], "activity": {"text": SECRET}, "tenantId": new_tenant()}
+        check_problem(app.start(**start), answered, "Refused")
     with StubConnector() as elsewhere:
-        connector.answer(status, headers={"Location": f"{elsewhere.url}/v3/conversations"})
-
-        answer = app.send(conversation_id, text=SECRET)
-
+        app.connector.answer(307, headers={"Location": f"{elsewhere.url}/v3/conversations"})
+        answer = app.start(members=[{"id": moved}], serviceUrl=f"{app.connector.url}/moved/")
         check_problem(answer, 502, "ConnectorRedirected")
         assert elsewhere.requests == []
-    assert len(app.calls) == 1
-
-
-def test_a_service_url_that_redirects_starts_nothing(app, connector, user):
-    before = app.storage.rows()
-    with StubConnector() as elsewhere:
-        connector.answer(307, headers={"Location": f"{elsewhere.url}/v3/conversations"})
-
-        answer = app.start(members=[{"id": user}], serviceUrl=f"{connector.url}/moved/")
-
-        check_problem(answer, 502, "ConnectorRedirected")
-        assert elsewhere.requests == []
-    [start] = app.calls
-    assert start.path == "/moved/v3/conversations"
-    assert app.storage.rows() == before
-
-
-def test_a_refused_token_is_the_deployments_fault_and_dropped(app, connector, conversation_id):
-    connector.fail(401, "BotNotRegistered", message=SECRET)
-
-    refused = app.send(conversation_id, text=SECRET)
-    sent = app.send(conversation_id, text=SECRET)
-
-    check_problem(refused, 500, "BotCredentialError")
-    assert "BotNotRegistered" not in refused.body.decode()
-    assert sent.status == 201
-    first, second = (call.headers["Authorization"] for call in app.calls)
-    assert first != second
-    assert len(app.token_requests) >= 1
-
-
-def test_no_token_to_be_had_is_the_deployments_fault(app, connector, identity, conversation_id):
-    connector.fail(401, "BotNotRegistered")
-    app.send(conversation_id, text=SECRET)
-    identity.answer(400, {"statusCode": 400, "message": "No managed identity is assigned."})
-    app.begin()
-
-    answer = app.send(conversation_id, text=SECRET)
-
-    check_problem(answer, 500, "BotCredentialError")
-    assert app.calls == []
-
-
-@pytest.mark.parametrize("cut", ["cut", "cut_unread"])
-def test_a_connector_that_hangs_up_is_unavailable(app, connector, conversation_id, cut):
-    getattr(connector, cut)()
-
-    check_problem(app.send(conversation_id, text=SECRET), 502, "ConnectorUnavailable")
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "answered"),
-    [
-        (400, "BadSyntax", 400),
-        (403, "ForbiddenOperationException", 403),
-        (429, "Throttled", 429),
-        (500, "ServiceError", 502),
-        (503, "ServiceUnavailable", 502),
-    ],
-)
-def test_a_start_that_fails_leaves_nothing_behind(app, connector, user, status, code, answered):
-    connector.fail(status, code, message=SECRET, when=is_start)
-    before = app.storage.rows()
-
-    start = {"members": [{"id": user}], "activity": {"text": SECRET}}
-    failed = app.start(**start, tenantId=new_tenant())
     after = app.storage.rows()
-    started = app.start(**start, tenantId=new_tenant())
+    again = [app.start(members=[{"id": user}], tenantId=new_tenant()) for user in users.values()]
 
-    check_problem(failed, answered, code)
     assert after == before
-    assert started.status == 201
+    assert [answer.status for answer in again] == [201] * len(users)
 
 
 def test_callers_who_wait_for_a_start_that_fails_try_it_themselves(app, connector, user):
@@ -208,67 +383,30 @@ def test_callers_who_wait_for_a_start_that_fails_try_it_themselves(app, connecto
         assert sorted([first.result().status, second.result().status]) == [201, 502]
 
 
-def queued(conversation_id):
-    return {"conversationId": conversation_id, "activity": {"text": SECRET}}
+# Whole tenants
 
 
-def test_a_throttled_message_goes_back_and_is_delivered(app, connector, conversation_id):
-    connector.fail(429, "Throttled", message=SECRET, headers={"Retry-After": "1"}, times=2)
+def test_a_start_that_is_throttled_pauses_its_tenant(app: RunningApp):
+    person, elsewhere = (Person(app, is_known=False) for _ in range(2))
+    person.refuse(429, "Throttled", retry_after="600")
 
-    app.enqueue("send-activity", queued(conversation_id))
-    app.settle()
+    throttled, held_back, other_tenant = person.start(), person.start(), elsewhere.start()
 
-    assert len(app.calls) == 3
-    assert app.storage.take_poison("send-activity") == []
-
-
-def test_a_message_that_may_succeed_later_goes_back_and_is_delivered(
-    app, connector, conversation_id
-):
-    connector.fail(503, "ServiceUnavailable", message=SECRET, times=2)
-
-    app.enqueue("send-activity", queued(conversation_id))
-    app.settle()
-
-    assert len(app.calls) == 3
-    assert [call.json["text"] for call in app.calls] == [SECRET] * 3
-    assert app.storage.take_poison("send-activity") == []
+    assert (throttled.status, throttled.headers["Retry-After"]) == (429, "600")
+    check_problem(held_back, 429, "Throttled")
+    assert 300 < int(held_back.headers["Retry-After"]) <= 600
+    assert len(person.calls) == 1
+    assert other_tenant.status == 201
 
 
-def test_a_start_that_may_succeed_later_goes_back_with_what_waits_for_it(app, connector, user):
-    connector.fail(503, "ServiceUnavailable", message=SECRET, when=is_start)
+def test_two_conversations_that_are_throttled_pause_their_tenant(app: RunningApp):
+    first = Person(app)
+    second, third = (Person(app, tenantId=first.tenant) for _ in range(2))
+    for person in (first, second):
+        person.refuse(429, "Throttled", retry_after="600")
 
-    recipient = {"channelId": "msteams", "userId": user}
-    app.enqueue("send-activity", {"recipient": recipient, "activity": {"text": SECRET}})
-    app.settle()
+    answers = [person.send() for person in (first, third, second, third)]
 
-    assert [is_start(call) for call in app.calls] == [True, True, False]
-    assert app.calls[-1].json["text"] == SECRET
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, "BadArgument"),
-        (403, "ConversationBlockedByUser"),
-        (413, "MessageSizeTooBig"),
-        (500, "ServiceError"),
-    ],
-)
-def test_a_message_that_is_refused_is_poison_at_once_with_the_reason(
-    app, connector, conversation_id, status, code
-):
-    connector.fail(status, code, message=f"No: {SECRET}")
-    before = datetime.now(UTC)
-
-    app.enqueue("send-activity", queued(conversation_id))
-    app.settle()
-
-    [poison] = app.storage.take_poison("send-activity")
-    failure = poison["failure"]
-    assert poison["message"] == queued(conversation_id)
-    assert set(failure) == {"code", "detail", "failedAt", "attempts"}
-    assert (failure["code"], failure["attempts"]) == (code, 1)
-    assert SECRET not in failure["detail"]
-    assert before - timedelta(seconds=1) < datetime.fromisoformat(failure["failedAt"])
-    assert len(app.calls) == 1
+    assert [answer.status for answer in answers] == [429, 201, 429, 429]
+    assert [len(person.calls) for person in (first, second, third)] == [1, 1, 1]
+    check_problem(answers[3], 429, "Throttled")

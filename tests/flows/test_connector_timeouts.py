@@ -11,35 +11,33 @@ def module_app(folder, storage, connector, identity):
         yield app
 
 
-def check_given_up(answer):
-    assert (answer.status, answer.json()["code"]) == (504, "ConnectorTimeout")
-    assert "Retry-After" in answer.headers
-
-
-def test_a_connector_that_does_not_answer_is_given_up(app, connector, conversation_id):
-    connector.block(times=1)
+@pytest.mark.parametrize("is_slow", [False, True], ids=["does not answer", "byte by byte"])
+def test_a_connector_that_takes_too_long_is_given_up(app, connector, conversation_id, is_slow):
+    if is_slow:
+        connector.answer(201, {"id": "1"}, seconds_per_header_byte=0.5)
+    else:
+        connector.block(times=1)
 
     answer = app.send(conversation_id, text="Hello")
     connector.release()
 
-    check_given_up(answer)
-
-
-def test_a_connector_that_answers_byte_by_byte_is_given_up(app, connector, conversation_id):
-    connector.answer(201, {"id": "1"}, seconds_per_header_byte=0.5)
-
-    check_given_up(app.send(conversation_id, text="Hello"))
+    assert (answer.status, answer.json()["code"]) == (504, "ConnectorTimeout")
+    assert "Retry-After" in answer.headers
 
 
 def test_a_message_that_was_not_answered_goes_back_and_is_sent_again(
-    app, connector, conversation_id
+    app, connector, user, conversation_id
 ):
     connector.block(times=1)
+    message = {"id": user, "conversationId": conversation_id, "activity": {"text": "Hello"}}
 
-    app.enqueue("send-activity", {"conversationId": conversation_id, "activity": {"text": "Hello"}})
+    app.enqueue("send-activity", message)
     sent = app.wait_for_calls(2)
     connector.release()
     app.settle()
 
+    delivery = app.delivery(user)
     assert [call.json["text"] for call in sent] == ["Hello"] * len(sent)
+    assert (delivery["status"], delivery["ambiguous"]) == ("sent", True)
+    assert delivery["attempts"] >= 2
     assert app.storage.take_poison("send-activity") == []

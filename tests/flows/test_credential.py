@@ -1,9 +1,11 @@
-"""The bot's credential expires in the middle of many messages, and is renewed after a while."""
+"""The Connector refuses the bot's token, or there is none to be had."""
 
 import json
 import math
 import re
 from collections import Counter
+
+import pytest
 
 from tests.flows.people import remember_all
 from tests.flows.running_app import QUEUES, SENDING, THREADS
@@ -12,9 +14,63 @@ from tests.support.waiting import until
 MESSAGES = 300
 SENT_BEFORE = 100
 # A probe comes once a minute.
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
+def message_for(user: str) -> dict[str, object]:
+    recipient = {"channelId": "msteams", "userId": user}
+    return {"id": user, "recipient": recipient, "activity": {"text": user}}
+
+
+def test_a_refused_token_is_renewed_and_the_message_sent(app, connector, user, conversation_id):
+    connector.fail(401, "BotNotRegistered")
+
+    app.enqueue(SENDING, message_for(user))
+    app.settle()
+
+    first, second = (call.headers["Authorization"] for call in app.calls)
+    delivery = app.delivery(user)
+    assert first != second
+    assert (delivery["status"], delivery["attempts"]) == ("sent", 1)
+    assert app.storage.take_poison(SENDING) == []
+
+
+@pytest.mark.parametrize("is_start", [False, True], ids=["send", "start"])
+def test_over_http_the_caller_learns_no_more_than_that_it_failed(
+    app, connector, user, conversation_id, is_start
+):
+    def ask():
+        if is_start:
+            return app.start(members=[{"id": user}], startNew=True)
+        return app.send(conversation_id, text="News")
+
+    connector.fail(401, "BotNotRegistered")
+
+    refused, again = ask(), ask()
+
+    assert (refused.status, refused.json()["code"]) == (500, "BotCredentialError")
+    assert "Retry-After" not in refused.headers
+    assert b"BotNotRegistered" not in refused.body
+    assert again.status == 201
+    first, second = (call.headers["Authorization"] for call in app.calls)
+    assert first != second
+
+
+def test_without_a_token_no_call_is_made(app, connector, identity, conversation_id):
+    connector.fail(401, "BotNotRegistered")
+    app.send(conversation_id, text="News")
+    identity.answer(400, {"statusCode": 400, "message": "No managed identity is assigned."})
+    app.begin()
+
+    answer = app.send(conversation_id, text="News")
+
+    assert (answer.status, answer.json()["code"]) == (500, "BotCredentialError")
+    assert b"managed identity" not in answer.body
+    assert app.calls == []
+    assert app.send(conversation_id, text="News").status == 201
+
+
+@pytest.mark.soak
 def test_everything_waits_for_the_credential_and_nothing_is_lost(app, connector, identity):
     users = remember_all(app, MESSAGES)
     app.begin()
@@ -26,7 +82,7 @@ def test_everything_waits_for_the_credential_and_nothing_is_lost(app, connector,
     connector.fail_always(401, "Unauthorized", when=is_expired)
     identity.answer(400, {"statusCode": 400, "message": "Gone."}, times=math.inf, when=is_expired)
     app.enqueue(SENDING, *(message_for(user) for user in users))
-    until(lambda: len(seen(app)) == MESSAGES)
+    until(lambda: len(seen(app) & {*users}) == MESSAGES)
     refused = app.calls[SENT_BEFORE:]
     asked = len(app.token_requests)
     is_renewed = True
@@ -40,18 +96,13 @@ def test_everything_waits_for_the_credential_and_nothing_is_lost(app, connector,
     assert len(app.token_requests) <= asked + 2
     for queue in QUEUES:
         assert app.storage.take_poison(queue) == []
-    deliveries = [app.get(f"/api/deliveries/{delivery_id}").json() for delivery_id in seen(app)]
+    deliveries = [app.delivery(user) for user in users]
     assert [(each["status"], each["attempts"]) for each in deliveries] == [("sent", 1)] * MESSAGES
     # What an alert rule watches.
     assert "The Connector does not accept the bot's token" in app.host.log()
 
 
-def message_for(user: str) -> dict[str, object]:
-    recipient = {"channelId": "msteams", "userId": user}
-    return {"recipient": recipient, "activity": {"text": user}}
-
-
 def seen(app) -> set[str]:
     """The ids of all deliveries of which the log tells something."""
-    lines = re.findall(r"shared\.outcomes outcome (\{.*\})", app.host.log())
+    lines = re.findall(r"outcome (\{.*\})", app.host.log())
     return {told["deliveryId"] for told in map(json.loads, lines) if "deliveryId" in told}

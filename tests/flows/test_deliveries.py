@@ -8,19 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.flows.running_app import SENDING, new_tenant, new_user, running_app
+from tests.flows.running_app import SENDING, new_tenant
 from tests.local.host_process import PROJECT, environment
 from tests.support.waiting import until
 
 NAME = "Alex Wilber"
-
-
-@pytest.fixture(scope="module")
-def module_app(folder, storage, connector, identity):
-    """The app, in which a claim does not last long."""
-    patience = {"ConnectorTimeoutSeconds": "2"}
-    with running_app(folder, storage, connector, identity, **patience) as app:
-        yield app
 
 
 @pytest.fixture
@@ -99,29 +91,12 @@ def test_what_failed_is_told_with_the_reason(app, connector, user, conversation_
     assert poison["failure"]["detail"] == delivery["detail"]
 
 
-def test_what_the_person_does_not_want_is_suppressed(app, user, conversation_id, delivery_id):
-    preferences = {"preferences": {"muted": True}}
-    app.put(f"/api/accounts/msteams/{quote(user, safe='')}", preferences)
-
-    send(app, user, delivery_id)
-
-    assert app.delivery(delivery_id)["status"] == "suppressed"
-    assert app.calls == []
-    assert app.storage.take_poison(SENDING) == []
-
-
 def test_what_comes_too_late_is_expired(app, user, conversation_id, delivery_id):
     send(app, user, delivery_id, expiresAt="2020-01-01T00:00:00Z")
 
     assert app.delivery(delivery_id)["status"] == "expired"
     assert app.calls == []
     assert app.storage.take_poison(SENDING) == []
-
-
-def test_a_delivery_that_nobody_knows(app, delivery_id):
-    answer = app.get(f"/api/deliveries/{quote(delivery_id)}")
-
-    assert (answer.status, answer.json()["code"]) == (404, "UnknownDelivery")
 
 
 def test_failures_are_listed_in_pages(app, connector, user, conversation_id):
@@ -159,7 +134,7 @@ def test_what_failed_is_retried_whole_and_once(app, connector, user, conversatio
     assert len(app.storage.take_poison(SENDING)) == 1
 
 
-@pytest.mark.parametrize("order", ["redriven", "redriven and retried", "retried and redriven"])
+@pytest.mark.parametrize("order", ["redriven and retried", "retried and redriven"])
 def test_poison_is_redriven_and_sent_once(
     app, connector, user, conversation_id, delivery_id, order
 ):
@@ -173,7 +148,7 @@ def test_poison_is_redriven_and_sent_once(
             assert "1 messages were put back" in command.stdout
         else:
             app.post(f"/api/deliveries/{quote(delivery_id)}/retry", {})
-    app.settle()
+        app.settle()
 
     assert [call.json["text"] for call in app.calls] == ["News"]
     assert app.delivery(delivery_id)["status"] == "sent"
@@ -200,10 +175,12 @@ def test_a_message_that_is_given_out_twice_at_once_is_sent_once(
     app.enqueue(SENDING, message, message)
     until(lambda: '"code": "DeliveryUnderWay"' in app.host.log())
     connector.release()
-    app.settle()
+    until(lambda: app.delivery(delivery_id)["status"] == "sent")
 
     assert len(app.calls) == 1
-    assert app.delivery(delivery_id)["status"] == "sent"
+    # The other one has gone back until the claim is over.
+    until(lambda: app.storage.length(SENDING) == 1)
+    app.storage.empty(SENDING)
 
 
 def test_nothing_tells_of_a_person_who_was_forgotten(app, connector, user):
@@ -236,15 +213,3 @@ def test_nothing_tells_of_a_person_who_was_forgotten(app, connector, user):
     gone = app.post(f"/api/deliveries/{quote(failed)}/retry", {})
     assert (gone.status, gone.json()["code"]) == (410, "ForgottenRecipient")
     assert len(app.storage.take_poison(SENDING)) == 1
-
-
-def test_a_person_whom_nobody_knew_is_told_of_in_the_record_of_what_was_sent(
-    app, user, delivery_id
-):
-    user = new_user()
-
-    send(app, user, delivery_id)
-
-    delivery = app.delivery(delivery_id)
-    assert (delivery["status"], delivery["recipient"]["userId"]) == ("sent", user)
-    assert delivery["attempts"] == 2

@@ -17,6 +17,7 @@ import pytest
 
 from local.azurite import azurite
 from tests.flows.running_app import (
+    AS_IN_AZURE,
     QUEUES,
     SENDING,
     THREADS,
@@ -28,6 +29,8 @@ from tests.flows.running_app import (
 from tests.support.faulty_connector import FaultyConnector
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.soak
+
 MESSAGES = 1000
 # Of the people, so many have no conversation with the bot yet.
 NEW_PEOPLE = 100
@@ -35,7 +38,7 @@ TENANTS = 20
 KILLS = 5
 STORAGE_STOPS_SECONDS = 10
 TIMEOUT_SECONDS = 1
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +166,7 @@ def storm_app(tmp_path, name, storage, connector, identity):
         identity,
         *("--lease-seconds", "5"),
         ConnectorTimeoutSeconds=str(TIMEOUT_SECONDS),
+        **AS_IN_AZURE,
     )
 
 

@@ -1,9 +1,10 @@
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.flows.running_app import APP_ID, TENANT_ID, new_user
-from tests.support.connector import is_start
+from tests.support.connector import is_send, is_start
 from tests.support.waiting import until
 
 # As it stands in the documentation of the Bot Connector.
@@ -95,14 +96,6 @@ def test_a_second_start_with_an_activity_sends_it_into_the_conversation(app, use
     assert second.json()["activityId"].startswith("activity-")
 
 
-def test_a_start_that_must_be_new_makes_a_call(app, user):
-    app.start(members=[{"id": user}])
-    second = app.start(members=[{"id": user}], startNew=True)
-
-    assert [is_start(call) for call in app.calls] == [True, True]
-    assert second.status == 201
-
-
 def test_starts_at_the_same_moment_make_one_call(app, connector, user):
     connector.block(when=is_start)
     with ThreadPoolExecutor() as callers:
@@ -141,41 +134,6 @@ def test_a_group_is_started_anew_each_time(app):
     assert len(set(ids)) == 2
 
 
-def test_what_is_absent_is_filled_in_from_the_account(app, connector, user):
-    app.remember(
-        "msteams",
-        user,
-        name="Alex",
-        bot={"id": "28:another", "name": "News"},
-        tenantId="the-account's",
-        serviceUrl=f"{connector.url}/emea/",
-    )
-
-    app.start(members=[{"id": user}])
-
-    [start] = app.calls
-    assert start.path == "/emea/v3/conversations"
-    assert start.json["bot"] == {"id": "28:another", "name": "News"}
-    assert start.json["members"] == [{"id": user, "name": "Alex"}]
-    assert start.json["tenantId"] == "the-account's"
-
-
-@pytest.mark.parametrize(
-    ("told", "used"),
-    [("{origin}/amer/", "/amer"), ("https://smba.trafficmanager.net.evil.example/", "/teams")],
-)
-def test_the_service_url_in_the_answer_is_used_if_it_is_trusted(app, connector, user, told, used):
-    answer = {"id": f"a:{user}", "serviceUrl": told.format(origin=connector.url)}
-    connector.answer(201, answer, when=is_start)
-
-    app.start(members=[{"id": user}])
-    app.send(f"a:{user}", text="Hello")
-
-    start, send = app.calls
-    assert start.path == "/teams/v3/conversations"
-    assert send.path.startswith(f"{used}/v3/conversations/")
-
-
 def test_a_recipient_whom_nobody_knows_is_tried_with_what_the_settings_give(app, connector):
     object_id = new_user().removeprefix("29:")
 
@@ -201,14 +159,28 @@ def test_a_recipient_whom_nobody_knows_is_tried_with_what_the_settings_give(app,
     assert send.json["text"] == "Your order has shipped"
 
 
+def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connector, user):
+    texts = [f"message {number}" for number in range(30)]
+    # A channel that takes any number of messages for one conversation at once.
+    recipient = {"channelId": "slack", "userId": user}
+    connector.block(when=is_start)
+
+    app.enqueue(
+        "send-activity",
+        *({"recipient": recipient, "activity": {"text": text}} for text in texts),
+    )
+    connector.wait_for_waiting(1)
+    connector.release()
+    app.settle()
+
+    assert sum(is_start(call) for call in app.calls) == 1
+    assert Counter(call.json["text"] for call in app.calls if is_send(call)) == Counter(texts)
+    assert app.storage.take_poison("send-activity") == []
+    assert app.storage.take_poison("start-conversation") == []
+
+
 @pytest.mark.parametrize(
-    ("locale", "text", "sent_locale"),
-    [
-        ("de-AT", "Guten Tag", "de"),
-        ("en-GB", "Good day", "en"),
-        ("fr", "Good day", "en"),
-        (None, "Good day", "en"),
-    ],
+    ("locale", "text", "sent_locale"), [("de-AT", "Guten Tag", "de"), ("fr", "Good day", "en")]
 )
 def test_people_are_written_to_in_their_language(app, user, locale, text, sent_locale):
     app.remember("msteams", user, locale=locale, conversation={"id": f"a:{user}"})

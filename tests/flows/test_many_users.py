@@ -13,6 +13,8 @@ from tests.flows.listening_app import ListeningApp, listening_app
 from tests.flows.people import message, post_all
 from tests.flows.running_app import THREADS, new_user
 
+pytestmark = pytest.mark.soak
+
 USERS = 2000
 PAGE_SIZE = 300
 

@@ -6,9 +6,11 @@ from contextlib import ExitStack
 import pytest
 
 from tests.flows.people import remember_all
-from tests.flows.running_app import SENDING, running_app
+from tests.flows.running_app import AS_IN_AZURE, SENDING, running_app
 from tests.support.limited_connector import LimitedConnector
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.soak
 
 MESSAGES = 500
 TAKEN_PER_SECOND = 50
@@ -33,6 +35,7 @@ def test_no_more_is_sent_than_the_connector_takes(tmp_path, storage, connector, 
                     connector,
                     identity,
                     SendRatePerSecond=RATE,
+                    **AS_IN_AZURE,
                 )
             )
             for host in range(hosts)
@@ -49,7 +52,7 @@ def test_no_more_is_sent_than_the_connector_takes(tmp_path, storage, connector, 
                 for user in users
             ),
         )
-        until(storage.is_drained, seconds=120)
+        until(storage.is_drained, seconds=600)
         logs = [app.host.log() for app in apps]
 
     sent = Counter(call.json["text"] for call in connector.requests)

@@ -8,7 +8,9 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 # Long enough for a busy machine; a passing test never waits for it.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.1
 
 
 def until(
@@ -22,11 +24,14 @@ def until(
     A failure tells the condition, and what `seeing` sees at that moment.
     """
     deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE_SECONDS
     while not (value := condition()):
         if time.monotonic() > deadline:
             seen = f"; saw {seeing()!r}" if seeing else f"; it said {value!r}"
             raise AssertionError(f"not within {seconds:g} s: {_source(condition)}{seen}")
-        time.sleep(0.01)
+        time.sleep(pause)
+        # Who asks too often takes the processor from what is waited for.
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
     return value
 
 
