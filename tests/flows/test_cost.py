@@ -1,4 +1,4 @@
-"""What a message costs when all goes well, counted at the wire."""
+"""What a message costs when all goes well, counted at the wire; what pacing costs, aside."""
 
 import re
 from collections import Counter
@@ -12,9 +12,7 @@ from tests.flows.running_app import SENDING, AppStorage, RunningApp, running_app
 from tests.support.lossy_storage import LossyStorage
 from tests.support.stub_server import ReceivedRequest
 
-MESSAGES = 100
-MOST_TABLE_OPERATIONS = 3.2
-DEFAULT_RATE = "40"
+MESSAGES = 50
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +33,12 @@ def queues(tables: LossyStorage) -> Iterator[LossyStorage]:
 def module_app(folder, storage, queues, connector, identity) -> Iterator[RunningApp]:
     with (
         closing(AppStorage(queues.connection_string)) as watched,
-        running_app(folder, watched, connector, identity, SendRatePerSecond=DEFAULT_RATE) as app,
+        running_app(folder, watched, connector, identity) as app,
     ):
         yield RunningApp(app.host, storage, connector, identity)
 
 
-def test_a_message_costs_one_call_three_rows_and_a_share_of_the_pacing(
+def test_a_message_costs_one_call_and_three_rows(
     app: RunningApp, tables: LossyStorage, queues: LossyStorage
 ):
     # The first ones make the tables that are missing.
@@ -53,9 +51,11 @@ def test_a_message_costs_one_call_three_rows_and_a_share_of_the_pacing(
 
     operations = Counter(table_of(each) for each in tables.requests[table_requests:])
     assert Counter(call.json["text"] for call in app.calls) == Counter(users)
-    assert operations["GET accounts"] == MESSAGES
-    assert operations["POST deliveries"] == operations["PUT deliveries"] == MESSAGES
-    assert operations.total() <= MOST_TABLE_OPERATIONS * MESSAGES, operations
+    # How many slots are reserved at once depends on how busy this machine is.
+    del operations["GET lanes"], operations["PUT lanes"], operations["POST lanes"]
+    assert operations == dict.fromkeys(
+        ("GET accounts", "POST deliveries", "PUT deliveries"), MESSAGES
+    )
     asked = Counter(each.method for each in queues.requests[queue_requests:])
     # The host takes a batch, and deletes each message; neither it nor we put anything anywhere.
     assert asked.keys() == {"GET", "DELETE"}

@@ -23,19 +23,19 @@ def module_app(folder, storage, connector, identity):
         yield app
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-@pytest.mark.parametrize("headers", [{}, {"x-functions-key": "wrong"}])
-def test_nothing_is_answered_without_the_key(app, method, path, headers):
-    answer = app.host.request(method, path, b"{}", headers)
+def test_nothing_is_answered_without_the_key(app):
+    for method, path in ROUTES:
+        for headers in ({}, {"x-functions-key": "wrong"}):
+            answer = app.host.request(method, path, b"{}", headers)
 
-    assert (answer.status, answer.body) == (401, b"")
+            assert (path, answer.status, answer.body) == (path, 401, b"")
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_the_key_lets_in(app, method, path):
-    answer = app.host.request(method, path, b"{}", {"x-functions-key": KEY})
+def test_the_key_lets_in(app):
+    for method, path in ROUTES:
+        answer = app.host.request(method, path, b"{}", {"x-functions-key": KEY})
 
-    assert answer.status in (204, 400, 404)
+        assert answer.status in (204, 400, 404), path
 
 
 def test_health_is_open_to_everybody(app):

@@ -15,7 +15,6 @@ from tests.local.host_process import Answer
 from tests.ReceiveActivity.activities import inbound
 from tests.support.connector import StubConnector, is_send
 from tests.support.stub_server import ReceivedRequest
-from tests.support.waiting import until
 
 NAME = "Alexandra Wilber"
 
@@ -38,9 +37,14 @@ class Person:
         self._authorization = f"Bearer {app.forger().sign()}"
 
     @property
+    def ids(self) -> tuple[str, str]:
+        """Either of which a caller may know them by."""
+        return self.user_id, self.object_id
+
+    @property
     def traces(self) -> list[str]:
         """All that would tell of them, wherever it stood."""
-        return [self.user_id, self.object_id, self.conversation_id, self.name]
+        return [*self.ids, self.conversation_id, self.name]
 
     def activity(self, **changes: Any) -> dict[str, Any]:
         """A message from them, written now."""
@@ -70,13 +74,6 @@ def person(app: ListeningApp) -> Person:
     return Person(app)
 
 
-@pytest.fixture(params=["user_id", "object_id"])
-def either_id(request: pytest.FixtureRequest, person: Person) -> str:
-    """One id of the person, and the other."""
-    found: str = getattr(person, request.param)
-    return found
-
-
 def alert(user_id: str, text: str = "News", **message: Any) -> dict[str, Any]:
     recipient = {"channelId": "msteams", "userId": user_id}
     return {"recipient": recipient, "activity": {"text": text}, **message}
@@ -102,12 +99,12 @@ def texts_of(calls: list[ReceivedRequest]) -> list[str]:
 
 
 @pytest.fixture
-def traces_of(storage: AppStorage) -> Callable[[Person], list[str]]:
-    """Tells which traces of a person are in the tables and the queues, poison aside."""
+def traces_of(storage: AppStorage) -> Callable[..., list[str]]:
+    """Tells which traces of people are in the tables and the queues, poison aside."""
 
-    def tell(person: Person) -> list[str]:
+    def tell(*people: Person) -> list[str]:
         kept = all_that_is_kept(storage.connection_string)
-        return [trace for trace in person.traces if trace in kept]
+        return [trace for person in people for trace in person.traces if trace in kept]
 
     return tell
 
@@ -126,88 +123,68 @@ def all_that_is_kept(connection_string: str) -> str:
     return "\n".join(map(str, kept))
 
 
-# Stop
+# Wishes
 
 
-def test_nothing_is_sent_from_the_queue_to_who_said_stop(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_who_said_stop_gets_nothing_until_they_say_start(app: ListeningApp, person: Person):
     person.write("stop")
     app.begin()
 
-    send(app, alert(either_id))
+    send(app, alert(person.user_id), alert(person.object_id))
+    refused = [app.send(person.conversation_id, text="News")]
+    for user_id in person.ids:
+        refused.append(app.start(members=[{"id": user_id}], activity={"text": "News"}))
 
+    assert [(each.status, each.json()["code"]) for each in refused] == [(403, "Suppressed")] * 3
     assert app.calls == []
     assert app.storage.take_poison("send-activity") == []
     assert app.storage.take_poison("start-conversation") == []
 
-
-def test_a_send_over_http_to_who_said_stop_is_refused_as_suppressed(
-    app: ListeningApp, person: Person, either_id: str
-):
-    person.write("stop")
-    app.begin()
-
-    sent = app.send(person.conversation_id, text="News")
-    started = app.start(members=[{"id": either_id}], activity={"text": "News"})
-
-    for answer in (sent, started):
-        assert (answer.status, answer.json()["code"]) == (403, "Suppressed")
-    assert app.calls == []
-
-
-def test_who_says_start_gets_alerts_again(app: ListeningApp, person: Person, either_id: str):
-    person.write("stop")
     person.write("start")
     app.begin()
+    send(app, alert(person.user_id), alert(person.object_id))
 
-    send(app, alert(either_id))
-
-    assert texts_of(app.calls) == ["News"]
+    assert texts_of(app.calls) == ["News", "News"]
 
 
-def test_a_stop_that_was_told_under_the_object_id_holds_from_the_first_message_on(
-    app: ListeningApp, person: Person, either_id: str
+def test_what_was_told_under_the_object_id_holds_from_the_first_message_on(
+    app: ListeningApp, person: Person
 ):
     app.remember("msteams", person.object_id, preferences={"muted": True})
     person.write("follow Lighthouses")
     app.begin()
 
-    send(app, alert(either_id))
+    send(app, alert(person.user_id), alert(person.object_id))
 
     assert app.calls == []
-    assert app.get(account_path(either_id)).json()["preferences"] == {
-        "interests": ["Lighthouses"],
-        "muted": True,
-    }
+    for user_id in person.ids:
+        preferences = app.get(account_path(user_id)).json()["preferences"]
+        assert preferences == {"interests": ["Lighthouses"], "muted": True}
 
 
 def test_a_block_that_was_told_under_the_object_id_holds_under_the_other(
-    app: ListeningApp, person: Person, either_id: str
+    app: ListeningApp, person: Person
 ):
     app.remember("msteams", person.object_id, blocked=True)
     app.remember("msteams", person.user_id, aadObjectId=person.object_id)
 
-    send(app, alert(either_id))
+    send(app, alert(person.user_id), alert(person.object_id))
 
     assert app.calls == []
-    assert app.get(account_path(either_id)).json()["blocked"] is True
+    for user_id in person.ids:
+        assert app.get(account_path(user_id)).json()["blocked"] is True
 
 
-# Topics
-
-
-def test_who_mutes_a_topic_still_hears_of_the_others(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_who_mutes_a_topic_still_hears_of_the_others(app: ListeningApp, person: Person):
     person.write("mute Lighthouses")
     app.begin()
 
     send(
         app,
-        alert(either_id, "muted", topic="LIGHTHOUSES"),
-        alert(either_id, "another topic", topic="Ferries"),
-        alert(either_id, "no topic"),
+        alert(person.user_id, "muted", topic="LIGHTHOUSES"),
+        alert(person.object_id, "muted", topic="lighthouses"),
+        alert(person.object_id, "another topic", topic="Ferries"),
+        alert(person.user_id, "no topic"),
     )
 
     assert sorted(texts_of(app.calls)) == ["another topic", "no topic"]
@@ -218,9 +195,7 @@ def test_who_mutes_a_topic_still_hears_of_the_others(
     ("locale", "command", "said"),
     [
         ("de-AT", "follow Fähren", "Sie folgen Fähren."),
-        ("de", "stop", "Sie bekommen keine Meldungen mehr."),
-        ("en-GB", "mute Ferries", "You will get no more alerts on Ferries."),
-        ("fi-FI", "interests", "You follow no topic yet."),
+        ("fi-FI", "mute Ferries", "You will get no more alerts on Ferries."),
     ],
 )
 def test_a_command_is_confirmed_in_the_language_of_the_person(
@@ -238,36 +213,34 @@ def test_a_command_is_confirmed_in_the_language_of_the_person(
 # One person, two ids
 
 
-def test_either_id_finds_the_language_and_the_conversation(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_either_id_finds_the_language_and_the_conversation(app: ListeningApp, person: Person):
     person.write("hello", locale="sv-SE")
     texts = {"en": {"text": "Hello"}, "sv": {"text": "Hej"}}
-    recipient = {"channelId": "msteams", "userId": either_id}
 
-    send(app, {"recipient": recipient, "activities": texts})
-    started = app.start(members=[{"id": either_id}])
+    for user_id in person.ids:
+        send(app, {"recipient": {"channelId": "msteams", "userId": user_id}, "activities": texts})
+        started = app.start(members=[{"id": user_id}])
+        assert (started.status, started.json()["id"]) == (200, person.conversation_id)
 
-    [sent] = app.calls
-    assert (sent.json["text"], sent.json["locale"]) == ("Hej", "sv")
-    assert sent.json["conversation"] == {"id": person.conversation_id}
-    assert (started.status, started.json()["id"]) == (200, person.conversation_id)
+    for sent in app.calls:
+        assert (sent.json["text"], sent.json["locale"]) == ("Hej", "sv")
+        assert sent.json["conversation"] == {"id": person.conversation_id}
+    assert len(app.calls) == 2
 
 
-def test_what_is_told_of_either_id_is_told_of_the_person(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_what_is_told_of_either_id_is_told_of_the_person(app: ListeningApp, person: Person):
     person.write("hello")
 
-    changed = app.put(account_path(either_id), {"timeZone": "Europe/Vienna"})
+    for user_id, zone in zip(person.ids, ("Europe/Vienna", "Europe/Oslo"), strict=True):
+        changed = app.put(account_path(user_id), {"timeZone": zone})
 
-    found = [app.get(account_path(each)) for each in (person.user_id, person.object_id)]
-    assert changed.status == 200
-    for answer in found:
-        assert answer.json()["userId"] == person.user_id
-        assert answer.json()["aadObjectId"] == person.object_id
-        assert answer.json()["timeZone"] == "Europe/Vienna"
-    assert found[0].headers["ETag"] == found[1].headers["ETag"] == changed.headers["ETag"]
+        found = [app.get(account_path(each)) for each in person.ids]
+        assert changed.status == 200
+        for answer in found:
+            assert answer.json()["userId"] == person.user_id
+            assert answer.json()["aadObjectId"] == person.object_id
+            assert answer.json()["timeZone"] == zone
+        assert found[0].headers["ETag"] == found[1].headers["ETag"] == changed.headers["ETag"]
 
 
 # Forged service URLs
@@ -298,9 +271,9 @@ def test_a_forged_service_url_never_gets_the_token(app: ListeningApp, person: Pe
 # Erasure
 
 
-@pytest.fixture
-def talkative(app: ListeningApp, person: Person) -> Person:
+def talkative(app: ListeningApp) -> Person:
     """Somebody of whom there is a trace in every table and queue that knows people."""
+    person = Person(app)
     app.remember("msteams", person.object_id, conversation={"id": f"{person.conversation_id}-0"})
     app.start(members=[{"id": person.object_id}], startNew=True)
     person.write("hello")
@@ -322,37 +295,29 @@ def forget_as_the_channel_asks(app: ListeningApp, person: Person) -> None:
     assert person.post(type="deleteUserData").status == 200
 
 
-def forget_after_an_uninstall(app: ListeningApp, person: Person) -> None:
+def forget_after_leaving(app: ListeningApp, person: Person) -> None:
     assert person.post(type="installationUpdate", action="remove").status == 200
     forget(app, person.user_id)
 
 
-@pytest.mark.parametrize(
-    "forgetting",
-    [
-        forget_by_http,
-        forget_by_object_id,
-        forget_as_the_channel_asks,
-        forget_after_an_uninstall,
-    ],
-)
-def test_who_is_forgotten_leaves_no_trace(
-    app: ListeningApp, traces_of: Callable[[Person], list[str]], talkative: Person, forgetting: Any
-):
-    before = traces_of(talkative)
+def test_who_is_forgotten_leaves_no_trace(app: ListeningApp, traces_of: Callable[..., list[str]]):
+    ways = (forget_by_http, forget_by_object_id, forget_as_the_channel_asks, forget_after_leaving)
+    people = [talkative(app) for _ in ways]
+    assert traces_of(*people) == [trace for person in people for trace in person.traces]
 
-    forgetting(app, talkative)
+    for forget_them, person in zip(ways, people, strict=True):
+        forget_them(app, person)
     app.settle()
 
-    assert before == talkative.traces
-    assert traces_of(talkative) == []
-    for user_id in (talkative.user_id, talkative.object_id):
-        assert app.get(account_path(user_id)).status == 404
-    assert app.send(talkative.conversation_id, text="News").status == 404
+    assert traces_of(*people) == []
+    for person in people:
+        for user_id in person.ids:
+            assert app.get(account_path(user_id)).status == 404
+        assert app.send(person.conversation_id, text="News").status == 404
 
 
 def test_an_object_id_that_was_told_no_more_is_forgotten_too(
-    app: ListeningApp, traces_of: Callable[[Person], list[str]], person: Person
+    app: ListeningApp, traces_of: Callable[..., list[str]], person: Person
 ):
     person.write("hello")
     app.put(account_path(person.user_id), {"aadObjectId": None})
@@ -362,30 +327,28 @@ def test_an_object_id_that_was_told_no_more_is_forgotten_too(
     assert traces_of(person) == []
 
 
-def test_who_said_stop_and_was_forgotten_is_still_left_alone(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_who_said_stop_and_was_forgotten_is_still_left_alone(app: ListeningApp, person: Person):
     person.write("stop")
     forget(app, person.user_id)
     app.begin()
 
-    send(app, alert(either_id))
-    started = app.start(members=[{"id": either_id}], activity={"text": "News"})
+    send(app, alert(person.user_id), alert(person.object_id))
+    for user_id in person.ids:
+        started = app.start(members=[{"id": user_id}], activity={"text": "News"})
+        assert (started.status, started.json()["code"]) == (403, "Suppressed")
 
     assert app.calls == []
-    assert (started.status, started.json()["code"]) == (403, "Suppressed")
     assert app.storage.take_poison("send-activity") == []
 
 
-def test_who_was_forgotten_without_a_stop_can_be_written_to(
-    app: ListeningApp, person: Person, either_id: str
-):
+def test_who_was_forgotten_without_a_stop_can_be_written_to(app: ListeningApp, person: Person):
     person.write("hello")
     forget(app, person.user_id)
     app.begin()
 
-    send(app, alert(either_id))
-    until(lambda: texts_of(app.calls) == ["News"])
+    send(app, alert(person.user_id), alert(person.object_id))
+
+    assert texts_of(app.calls) == ["News", "News"]
 
 
 # What arrives late

@@ -59,37 +59,23 @@ def without_what_is_added(sent, conversation_id):
     return {name: sent[name] for name in ACTIVITY}
 
 
-def test_an_activity_goes_out_whole_over_http(app, conversation_id):
+def test_an_activity_goes_out_whole_whichever_way(app, connector, user, conversation_id):
+    message = {"conversationId": conversation_id, "activity": ACTIVITY}
+    stranger = {"channelId": "msteams", "userId": f"{user}-2"}
+
     app.send(conversation_id, **ACTIVITY)
-
-    [send] = app.calls
-    assert without_what_is_added(send.json, conversation_id) == ACTIVITY
-
-
-def test_an_activity_goes_out_whole_from_the_queue(app, conversation_id):
-    app.enqueue("send-activity", {"conversationId": conversation_id, "activity": ACTIVITY})
+    app.enqueue("send-activity", message)
     app.settle()
-
-    [send] = app.calls
-    assert without_what_is_added(send.json, conversation_id) == ACTIVITY
-
-
-def test_an_activity_goes_out_whole_after_a_start_on_its_way(app, connector, user):
-    app.enqueue(
-        "send-activity",
-        {"recipient": {"channelId": "msteams", "userId": user}, "activity": ACTIVITY},
-    )
+    app.enqueue("send-activity", {"recipient": stranger, "activity": ACTIVITY})
     app.settle()
+    app.start(members=[{"id": f"{user}-3"}], activity=ACTIVITY)
 
-    _, send = app.calls
-    assert without_what_is_added(send.json, connector.conversation_id(user)) == ACTIVITY
-
-
-def test_an_activity_goes_out_whole_with_the_start_of_a_conversation(app, user):
-    app.start(members=[{"id": user}], activity=ACTIVITY)
-
-    [start] = app.calls
-    assert start.json["activity"] == ACTIVITY
+    over_http, queued, _, after_start, with_start = app.calls
+    for sent in (over_http, queued):
+        assert without_what_is_added(sent.json, conversation_id) == ACTIVITY
+    new_id = connector.conversation_id(f"{user}-2")
+    assert without_what_is_added(after_start.json, new_id) == ACTIVITY
+    assert with_start.json["activity"] == ACTIVITY
 
 
 def test_channel_data_and_what_else_is_known_of_accounts_goes_out_whole(app, user):
@@ -111,49 +97,3 @@ def test_other_activities_than_messages_need_no_content(app, conversation_id, ac
 
     [send] = app.calls
     assert {name: send.json[name] for name in activity} == activity
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "headers"),
-    [
-        (200, None, {}),
-        (202, None, {}),
-        (204, None, {}),
-        (200, b"not json", {}),
-        (200, "<html>Sent</html>", {}),
-        (201, [], {}),
-        (201, {"id": 5}, {}),
-        (201, {"id": ""}, {}),
-        (201, {"id": None}, {}),
-        (201, {"id": "1"}, {"Content-Length": "1000"}),
-        (201, b"no gzip", {"Content-Encoding": "gzip"}),
-    ],
-)
-def test_an_odd_answer_to_a_send_is_taken_for_sent(
-    app, connector, conversation_id, status, body, headers
-):
-    connector.answer(status, body, headers)
-
-    answer = app.send(conversation_id, text="Hello")
-
-    assert (answer.status, answer.json()) == (202, {})
-    assert len(app.calls) == 1
-
-
-def test_an_odd_answer_to_a_send_is_taken_for_sent_from_the_queue(app, connector, conversation_id):
-    connector.answer(200, b"not json")
-
-    app.enqueue("send-activity", {"conversationId": conversation_id, "activity": {"text": "Hello"}})
-    app.settle()
-
-    assert len(app.calls) == 1
-    assert app.storage.take_poison("send-activity") == []
-
-
-@pytest.mark.parametrize("body", [None, b"not json", [], {}, {"id": 5}])
-def test_a_start_that_is_answered_without_an_id_failed(app, connector, user, body):
-    connector.answer(201, body)
-
-    answer = app.start(members=[{"id": user}])
-
-    assert (answer.status, answer.json()["code"]) == (502, "ConversationIdMissing")
