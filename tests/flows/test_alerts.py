@@ -285,18 +285,6 @@ def test_what_cannot_be_edited_says_so_and_holds_up_nothing(app, connector, topi
     assert wait_for_end(app, alert_id)["current"] == 2
 
 
-def test_an_expired_alert_is_not_sent(app):
-    late = datetime.now(UTC) - timedelta(seconds=1)
-
-    answer = app.post(
-        "/api/alerts",
-        {"audience": {}, "activity": {"text": "Old"}, "expiresAt": late.isoformat()},
-    )
-
-    assert answer.status == 400
-    assert answer.json()["errors"] == [{"field": "expiresAt", "message": "is over already"}]
-
-
 def test_an_alert_that_nobody_knows_is_not_found(app):
     for method, *parts in [
         ("GET",),

@@ -1,16 +1,19 @@
-"""What a message costs when all goes well, counted at the wire; what pacing costs, aside."""
+"""What a person and a message cost: operations on storage, counted at the wire, pacing aside.
+
+The only host on its queues is the one that is watched.
+"""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from urllib.parse import quote
 
 import pytest
 
-from tests.flows.people import remember_all
-from tests.flows.running_app import SENDING, AppStorage, RunningApp, running_app
+from tests.flows.listening_app import ListeningApp, listening_app
+from tests.flows.people import remember_all, write
+from tests.flows.running_app import SENDING, AppStorage, RunningApp, new_user
 from tests.support.lossy_storage import LossyStorage
-from tests.support.stub_server import ReceivedRequest
 
 MESSAGES = 50
 
@@ -30,39 +33,22 @@ def queues(tables: LossyStorage) -> Iterator[LossyStorage]:
 
 
 @pytest.fixture(scope="module")
-def module_app(folder, storage, queues, connector, identity) -> Iterator[RunningApp]:
+def module_app(folder, storage, queues, connector, identity) -> Iterator[ListeningApp]:
+    """The app, seen from its storage, which has all that is missing at first."""
     with (
         closing(AppStorage(queues.connection_string)) as watched,
-        running_app(folder, watched, connector, identity) as app,
+        listening_app(folder, watched, connector, identity) as app,
     ):
-        yield RunningApp(app.host, storage, connector, identity)
+        ours = RunningApp(app.host, storage, connector, identity)
+        user = new_user()
+        write(app, user)
+        send(ours, user)
+        yield ListeningApp(ours, app.openid)
 
 
-def test_a_message_costs_one_call_and_three_rows(
-    app: RunningApp, tables: LossyStorage, queues: LossyStorage
-):
-    # The first ones make the tables that are missing.
-    send(app, remember_all(app, 2))
-    users = remember_all(app, MESSAGES)
+def send(app: RunningApp, *users: str) -> None:
+    """Have a message sent to each user by the queue."""
     app.begin()
-    table_requests, queue_requests = len(tables.requests), len(queues.requests)
-
-    send(app, users)
-
-    operations = Counter(table_of(each) for each in tables.requests[table_requests:])
-    assert Counter(call.json["text"] for call in app.calls) == Counter(users)
-    # How many slots are reserved at once depends on how busy this machine is.
-    del operations["GET lanes"], operations["PUT lanes"], operations["POST lanes"]
-    assert operations == dict.fromkeys(
-        ("GET accounts", "POST deliveries", "PUT deliveries"), MESSAGES
-    )
-    asked = Counter(each.method for each in queues.requests[queue_requests:])
-    # The host takes a batch, and deletes each message; neither it nor we put anything anywhere.
-    assert asked.keys() == {"GET", "DELETE"}
-    assert asked["DELETE"] == MESSAGES
-
-
-def send(app: RunningApp, users: list[str]) -> None:
     app.enqueue(
         SENDING,
         *(
@@ -71,9 +57,92 @@ def send(app: RunningApp, users: list[str]) -> None:
         ),
     )
     app.settle()
+    assert sorted(call.json["text"] for call in app.calls) == sorted(users)
 
 
-def table_of(request: ReceivedRequest) -> str:
-    """Such as `GET accounts`."""
-    match = re.match(r"/devstoreaccount1/(\w+)", request.path)
-    return f"{request.method} {match[1] if match else request.path}"
+@pytest.fixture
+def operations(tables: LossyStorage) -> Callable[[], list[str]]:
+    """Tells what tables were asked since it was last told, such as ``GET accounts``."""
+    earlier = len(tables.requests)
+
+    def tell() -> list[str]:
+        nonlocal earlier
+        asked = tables.requests[earlier:]
+        earlier += len(asked)
+        named = (re.match(r"/devstoreaccount1/(\w+)", each.path) for each in asked)
+        told = [
+            f"{each.method} {match[1] if match else each.path}"
+            for each, match in zip(asked, named, strict=True)
+        ]
+        return [each for each in told if not each.endswith(" lanes")]
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("path", "reads"),
+    [
+        ("/api/accounts/msteams/{user}", ["accounts"]),
+        # By way of the row that points to the account.
+        ("/api/accounts/msteams/object-{user}", ["accounts", "accounts"]),
+        ("/api/conversations/a%3A{user}", ["conversations"]),
+        ("/api/conversations/a%3A{user}?channelId=msteams", ["conversations"]),
+    ],
+)
+def test_a_look_up_takes_one_round_trip_or_two_by_the_object_id(
+    app: ListeningApp, operations, user: str, path: str, reads: list[str]
+):
+    write(app, user)
+    operations()
+
+    found = app.get(path.format(user=quote(user, safe="")))
+
+    assert found.status == 200
+    assert operations() == [f"GET {table}" for table in reads]
+
+
+def test_the_first_message_of_a_person_takes_four_writes_a_later_one_one_and_a_repeat_none(
+    app: ListeningApp, operations, user: str
+):
+    operations()
+
+    write(app, user)
+    # Read: whether they are known, and whether they said stop before they were forgotten, by
+    # either id. Written: the conversation, what points from the object id, the person's key,
+    # the account.
+    methods = [each.split()[0] for each in operations()]
+    assert methods == ["GET", "PUT", "GET", "GET", "POST", "PUT", "POST"]
+
+    write(app, user)
+    assert operations() == ["GET accounts"]
+
+    write(app, user, timestamp="2026-01-02T10:00:00Z")
+    assert operations() == ["GET accounts", "PUT accounts"]
+
+
+def test_a_send_reads_the_account_and_writes_before_and_after_the_call(
+    app: ListeningApp, operations, user: str
+):
+    write(app, user)
+    operations()
+
+    send(app, user)
+
+    assert operations() == ["GET accounts", "POST deliveries", "PUT deliveries"]
+
+
+def test_many_messages_cost_no_more_each(app: ListeningApp, operations, queues: LossyStorage):
+    users = remember_all(app, MESSAGES)
+    operations()
+    earlier = len(queues.requests)
+
+    send(app, *users)
+
+    asked = operations()
+    assert {each: asked.count(each) for each in asked} == dict.fromkeys(
+        ("GET accounts", "POST deliveries", "PUT deliveries"), MESSAGES
+    )
+    methods = [each.method for each in queues.requests[earlier:]]
+    # The host takes a batch, and deletes each message; neither it nor we put anything anywhere.
+    assert {*methods} == {"GET", "DELETE"}
+    assert methods.count("DELETE") == MESSAGES

@@ -202,17 +202,3 @@ def test_in_development_without_an_app_id_activities_need_no_token(
 
     assert (taken.status, refused.status) == (200, 403)
     assert known["serviceUrl"] == activity["serviceUrl"]
-
-
-def test_in_azure_nobody_is_taken_without_an_app_id_whatever_the_environment_is_called(
-    another_app, storage: AppStorage, activity: dict[str, Any]
-):
-    before = storage.rows()
-    in_azure = {"AZURE_FUNCTIONS_ENVIRONMENT": "Development", "WEBSITE_SITE_NAME": "notify"}
-
-    with another_app(MicrosoftAppId="", **in_azure) as app:
-        answer = app.post_activity(activity, None)
-
-    assert (answer.status, answer.json()["code"]) == (500, "InvalidSetting")
-    assert "MicrosoftAppId" in answer.json()["detail"]
-    assert storage.rows() == before
