@@ -11,7 +11,7 @@ FOLDERS = sorted(path.parent.name for path in PROJECT.glob("*/triggers.py"))
 
 @pytest.fixture(scope="module")
 def imports():
-    return grimp.build_graph("shared", "local", *FOLDERS)
+    return grimp.build_graph("shared", "local", *FOLDERS, cache_dir=None)
 
 
 def test_folders_of_functions_import_shared_and_never_each_other(imports):
