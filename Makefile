@@ -38,5 +38,5 @@ setup: ## Install what is missing or has changed; PYTHON=python3.12 chooses the 
 	@PYTHON="$(PYTHON)" bash local/setup.sh
 
 clean: ## Remove all that was installed or made here
-	@rm -rf .venv benchmarks/.venv-agents local/node_modules .local .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv benchmarks/.venv-agents local/node_modules .local .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

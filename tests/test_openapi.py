@@ -44,8 +44,8 @@ print(json.dumps({each.name: each.trigger for each in load_functions(pathlib.Pat
 """
 
 
-def found_at(reference: str, root: Json) -> Json:
-    found: Any = root
+def found_at(reference: str, root: Any) -> Any:
+    found = root
     for name in reference.removeprefix("#/").split("/"):
         found = found[name]
     return found
@@ -58,6 +58,7 @@ def resolved(value: Json) -> Json:
 
 OPERATIONS: dict[str, Json] = {
     told["operationId"]: {
+        "security": DOCUMENT["security"],
         **told,
         "route": (method.upper(), path),
         "parameters": list(
@@ -96,7 +97,7 @@ def triggers() -> dict[str, Json]:
 
 def test_it_has_the_routes_of_the_app_and_asks_for_keys_where_the_app_does(triggers):
     told = {
-        name: (*it["route"], {"functionKey": []} in it.get("security", DOCUMENT["security"]))
+        name: (*it["route"], {"functionKey": []} in it["security"])
         for name, it in OPERATIONS.items()
     }
 
@@ -177,8 +178,8 @@ def parts(schema: Json, root: Json) -> Iterator[Json]:
             yield null
 
 
-LIMITS = ("pattern", "format", "enum", "const", "default", "minLength", "maxLength")
-LIMITS += ("minItems", "maxItems", "minimum", "maximum")
+SIZES = ("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")
+LIMITS = ("pattern", "format", "enum", "const", "default", *SIZES)
 
 
 def flat(schema: Json, root: Json) -> Json:
