@@ -199,6 +199,13 @@ def test_the_help_tells_the_exit_status_and_no_key(run, command):
         assert re.search(rf"\b{code}\b", output)
 
 
+def test_the_help_tells_the_commands(run):
+    status, output, _ = run("--help")
+
+    assert status == 0
+    assert [name for name in command_line.COMMANDS if f"\n    {name} " not in output] == []
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
