@@ -1,6 +1,5 @@
 """What the documents name must be there: files, headings, make targets, commands, settings."""
 
-import argparse
 import re
 from collections import UserDict
 from pathlib import Path
@@ -101,13 +100,6 @@ def settings_of_the_app() -> set[str]:
     return {name for name in environment.names if not re.match(others, name)}
 
 
-def commands() -> set[str]:
-    parsers = argparse.ArgumentParser().add_subparsers()
-    for command in COMMANDS:
-        command.add_parser(parsers)
-    return set(parsers.choices)
-
-
 def test_there_are_documents():
     assert {"README.md", "docs/operations.md"} <= {name_of(each) for each in DOCUMENTS}
 
@@ -121,7 +113,7 @@ def test_a_document_leads_only_to_what_is_there(document: Path):
     assert dead_links(document) == []
     assert dead_paths(document) == []
     assert set(_MAKE.findall(code)) <= targets
-    assert set(_LOCAL.findall(code)) <= commands()
+    assert set(_LOCAL.findall(code)) <= set(COMMANDS)
 
 
 def test_the_reference_has_each_setting_once():
