@@ -151,7 +151,7 @@ def test_errors_do_not_repeat_what_was_sent():
         parse(Everything, {"name": ["confidential"], "channelId": "very confidential"})
 
     assert "confidential" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def test_a_time_needs_an_offset_and_is_a_moment():
