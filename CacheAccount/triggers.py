@@ -14,7 +14,7 @@ from CacheAccount.service import (
     list_accounts,
 )
 from shared.accounts.erasure import erase
-from shared.messages.envelope import CACHE_ACCOUNT
+from shared.messages.queue_names import CACHE_ACCOUNT
 from shared.messages.queued_message import QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import (

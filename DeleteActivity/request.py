@@ -1,6 +1,6 @@
 """What can be asked for: that an activity which was sent be gone."""
 
-from shared.sending.activity_changes import ChangeRequest
+from shared.sending.change_request import ChangeRequest
 
 
 class DeleteRequest(ChangeRequest):

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from DeleteActivity.request import DeleteRequest
 from shared.connector.errors import ConnectorError
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
-from shared.sending.alert_copies import changing
+from shared.sending.alert_copies import held_copy
 from shared.sending.connector_call import connector_call
 from shared.sending.recipient import FoundRecipient
 from shared.wire_models import parse
@@ -24,7 +24,7 @@ def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     change, alert_id = message.envelope.change, message.envelope.alert
     if change is None or alert_id is None:
         return delete_activity(parse(DeleteRequest, message.body), services, message)
-    with changing(alert_id, change, services, recalls=True) as copy:
+    with held_copy(alert_id, change, services, recalls=True) as copy:
         return _delete(copy.recipient, copy.activity_id, services, message)
 
 

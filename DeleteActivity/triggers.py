@@ -4,7 +4,7 @@ import azure.functions as func
 
 from DeleteActivity.request import DeleteRequest
 from DeleteActivity.service import delete_activity, delete_queued_activity
-from shared.messages.envelope import DELETE_ACTIVITY
+from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, no_content, path_id

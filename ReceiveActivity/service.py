@@ -12,7 +12,8 @@ from shared.accounts.conversations import Conversation
 from shared.accounts.erasure import erase
 from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.messages.envelope import SEND_ACTIVITY, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services

@@ -118,7 +118,7 @@ def _find_recipient(request: SendRequest, services: Services) -> FoundRecipient:
 
 def _account_in_snapshot(request: SendRequest, message: QueuedMessage) -> Account | None:
     """Return the account as the alert's message brings it along, while that is fresh."""
-    snapshot, to = message.envelope.reference, request.recipient
+    snapshot, to = message.envelope.snapshot, request.recipient
     age = datetime.now(UTC) - message.envelope.accepted_at
     if snapshot is None or to is None or age >= _SNAPSHOT_HOLDS:
         return None

@@ -7,7 +7,7 @@ import azure.functions as func
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
 from shared.idempotency import Answer
-from shared.messages.envelope import SEND_ACTIVITY
+from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json

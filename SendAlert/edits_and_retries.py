@@ -7,14 +7,9 @@ from SendAlert.progress import change_id, needs_change
 from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Delivery
 from shared.errors import ForgottenRecipientError
-from shared.messages.envelope import (
-    DELETE_ACTIVITY,
-    UPDATE_ACTIVITY,
-    AlertChange,
-    Envelope,
-    Step,
-)
-from shared.sending.alert_follow_up import enqueue_step, reopen_page, whole_seconds_until
+from shared.messages.envelope import AlertChange, Envelope, Step
+from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
+from shared.sending.alert_steps import enqueue_step, reopen_page, whole_seconds_until
 from shared.sending.redrive import put_back
 from shared.wiring import Services
 

@@ -14,8 +14,9 @@ from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.rows import id_in_alert
 from shared.messages.account_snapshot import snapshot_of
-from shared.messages.envelope import SEND_ACTIVITY, Envelope
-from shared.sending.alert_follow_up import whole_seconds_until
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY
+from shared.sending.alert_steps import whole_seconds_until
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 
@@ -102,7 +103,7 @@ def _message_to(member: Member, due_at: datetime, alert: Alert, page: AudiencePa
         posting=delivery_id,
         alert=alert.id,
         # The account of somebody who is out of reach is looked up once more before the call.
-        reference=snapshot_of(account) if account and not account.is_out_of_reach else None,
+        snapshot=snapshot_of(account) if account and not account.is_out_of_reach else None,
         traceparent=alert.traceparent,
     )
     return DueMessage(SEND_ACTIVITY, json_text.without_none(body), envelope, due_at)

@@ -28,8 +28,9 @@ from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import HeldBackError, SuppressedError
-from shared.messages.envelope import SEND_ALERT, Step
-from shared.sending.alert_follow_up import enqueue_step, whole_seconds_until
+from shared.messages.envelope import Step
+from shared.messages.queue_names import SEND_ALERT
+from shared.sending.alert_steps import enqueue_step, whole_seconds_until
 from shared.sending.telemetry import Outcome, report
 from shared.throttling.lane import Lane
 from shared.wiring import Services

@@ -16,8 +16,8 @@ from shared.deliveries.rows import member_of
 from shared.errors import AlertOverError, FieldError, InvalidRequestError
 from shared.messages.envelope import Step
 from shared.messages.queued_message import QueuedMessage
-from shared.sending.alert_follow_up import enqueue_step
 from shared.sending.alert_lifecycle import create_alert, require_records, require_sendable
+from shared.sending.alert_steps import enqueue_step
 from shared.wiring import Services
 
 _LONGEST_WAIT_SECONDS = 2.0

@@ -20,7 +20,7 @@ from SendAlert.service import (
 )
 from shared.alerts.alert import Alert
 from shared.idempotency import Answer, id_for_key
-from shared.messages.envelope import SEND_ALERT
+from shared.messages.queue_names import SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import STORAGE

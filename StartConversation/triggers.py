@@ -8,7 +8,7 @@ import azure.functions as func
 
 from shared.accounts.conversations import Conversation
 from shared.idempotency import Answer
-from shared.messages.envelope import START_CONVERSATION
+from shared.messages.queue_names import START_CONVERSATION
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from shared.messages.envelope import QUEUES
+from shared.messages.queue_names import QUEUES
 from shared.storage.queues import Queue
 from shared.storage.tables import Row, Table, version_of
 from shared.wiring import Services

@@ -1,6 +1,6 @@
 """What can be asked for: another activity in the place of one that was sent."""
 
-from shared.sending.activity_changes import ChangeRequest
+from shared.sending.change_request import ChangeRequest
 from shared.wire_models import Activity
 
 

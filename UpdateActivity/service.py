@@ -1,7 +1,7 @@
 """Editing what was sent: another activity in its place, with the same id."""
 
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
-from shared.sending.alert_copies import changing
+from shared.sending.alert_copies import held_copy
 from shared.sending.connector_call import connector_call
 from shared.sending.outgoing_activity import outgoing, require_size
 from shared.sending.recipient import FoundRecipient
@@ -23,7 +23,7 @@ def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     change, alert_id = message.envelope.change, message.envelope.alert
     if change is None or alert_id is None:
         return update_activity(parse(UpdateRequest, message.body), services, message)
-    with changing(alert_id, change, services, recalls=False) as copy:
+    with held_copy(alert_id, change, services, recalls=False) as copy:
         activity = copy.activity(services)
         sent = _update(copy.recipient, copy.activity_id, activity, services, message)
         copy.activity_id = sent.activity_id or copy.activity_id

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from shared.messages.envelope import UPDATE_ACTIVITY
+from shared.messages.queue_names import UPDATE_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from local.environment import StartError, prepare_environment
 from shared.errors import AppError
-from shared.messages.envelope import QUEUES
+from shared.messages.queue_names import QUEUES
+from shared.sending.redrive import put_back_poison
 from shared.settings import Settings
 from shared.wiring import Services
 
@@ -33,12 +34,12 @@ def main(arguments: argparse.Namespace) -> int:
     count = 0
     try:
         prepare_environment(Path(__file__).parent.parent)
-        queues = Services.of(Settings.from_environment()).queues
+        services = Services.of(Settings.from_environment())
         # A message that fails again while this runs is not put back again.
-        most = queues.count_failed(arguments.queue)
+        most = services.queues.count_failed(arguments.queue)
         if arguments.most is not None:
             most = min(most, arguments.most)
-        while count < most and queues.redrive(arguments.queue):
+        while count < most and put_back_poison(arguments.queue, services):
             count += 1
             if count % REPORT_EVERY == 0:
                 print(f"{count} messages are back on {arguments.queue} ...", flush=True)

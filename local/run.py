@@ -24,7 +24,7 @@ from azure.storage.queue import (
 from local.azurite import azurite
 from local.playground import Playground, playground
 from local.processes import ProcessError, leaving_on_signals, running
-from shared.messages.envelope import QUEUES
+from shared.messages.queue_names import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
 TOPIC = "Lighthouses"

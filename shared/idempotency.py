@@ -30,7 +30,7 @@ from shared.errors import (
     StorageRefusedError,
     StorageUnavailableError,
 )
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.encryption import decrypt, derived_key, encrypt
 from shared.storage.tables import Row, Table, key_of, version_of
 

@@ -27,8 +27,8 @@ from shared.errors import FieldError, InvalidRequestError
 def _read_time(value: object) -> datetime:
     """Return a time that is text: a number may be seconds or milliseconds, so it is none.
 
-    Neither is what came before computers, such as the default of .NET; storage takes no year 1. At
-    the end of all calendars there must be room for what is counted from a time.
+    Years before 1970 are defaults of somebody's code, and storage takes no year 1. Years from 9000
+    on leave no room for adding to them.
     """
     time = None
     if isinstance(value, datetime):

@@ -16,7 +16,7 @@ from shared.deliveries.store import DeliveryStore
 from shared.idempotency import IdempotencyKeys
 from shared.messages.app_queues import AppQueues
 from shared.settings import Settings
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.leases import Leases
 from shared.storage.personal_keys import PersonalKeys

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.environment import read_host_json
-from shared.messages.envelope import QUEUES
+from shared.messages.queue_names import QUEUES
 from shared.triggers.queue import LAST_TRY
 
 PROJECT = Path(__file__).parents[1]

@@ -26,13 +26,13 @@ class OneToOne:
 class Account:
     """A person on a channel, and what the bot knows of them.
 
-    ``preferences`` are kept as they came. They were so at ``preferences_at``, but ``muted`` at
-    ``muted_at``; the rest of the account was so at ``observed_at``. ``pointer_from`` is the object
-    id that leads here by a row of its own. ``former_conversation_ids`` still lead to the person;
-    their rows go when the account goes. Where the Connector said that somebody is ``blocked`` or
-    not ``installed``, one message is let through at ``probe_at``, to see whether it is still so.
-    What is recorded of the person elsewhere is sealed with their ``key``, or with one of
-    ``former_key_ids``.
+    ``preferences`` are kept as they came. ``preferences_at`` is when they were last set, except
+    ``muted``, which has a time of its own, ``muted_at``; ``observed_at`` is when all the rest was
+    so. ``pointer_from`` is the object id that leads here by a row of its own.
+    ``former_conversation_ids`` still lead to the person; their rows go when the account goes. Where
+    the Connector said that a person is ``blocked`` or not ``installed``, one message is let through
+    at ``probe_at``, to see whether it is still so. What is recorded of the person elsewhere is
+    sealed with their ``key``, or with one of ``former_key_ids``.
     """
 
     channel_id: str

@@ -13,8 +13,8 @@ from typing import Any
 
 from shared import json_text
 from shared.errors import AmbiguousConversationError, UnknownConversationError
-from shared.storage.account import Storage
-from shared.storage.records import to_fields, to_properties
+from shared.storage.clients import Storage
+from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of
 from shared.wire_models import ChannelAccount
 

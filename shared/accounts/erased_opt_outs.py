@@ -10,7 +10,7 @@ import secrets
 from functools import cached_property
 
 from shared.errors import StorageUnavailableError
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
 from shared.wire_models import canonical_id
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.accounts.account import Account, OneToOne
 from shared.json_text import to_text, without_none
-from shared.storage import records
+from shared.storage import row_properties
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.tables import Row
 from shared.wire_models import ChannelAccount
@@ -30,7 +30,7 @@ def to_properties(account: Account) -> dict[str, Any]:
         "formerKeyIds": account.former_key_ids,
     }
     return {
-        **records.to_properties(account, but=(*_WRITTEN_AS_JSON, "key")),
+        **row_properties.to_properties(account, but=(*_WRITTEN_AS_JSON, "key")),
         **{name: to_text(value) for name, value in texts.items() if value},
         **({"keyId": account.key.id, "key": account.key.value} if account.key else {}),
     }
@@ -38,7 +38,7 @@ def to_properties(account: Account) -> dict[str, Any]:
 
 def from_row(row: Row) -> Account:
     """Return the account that a row holds."""
-    known = records.to_fields(Account, row)
+    known = row_properties.to_fields(Account, row)
     known |= {name: json.loads(known[name]) for name in _WRITTEN_AS_JSON if name in known}
     bot, conversation = known.get("bot"), known.get("conversation")
     former_ids = known.get("former_conversation_ids", [])

@@ -20,7 +20,7 @@ from shared.accounts.conversations import ConversationStore
 from shared.accounts.erased_opt_outs import ErasedOptOuts
 from shared.accounts.rows import from_row, to_properties
 from shared.json_text import without_none
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 from shared.wire_models import canonical_id
@@ -140,7 +140,9 @@ class AccountStore:
         return [Scanned(row["PartitionKey"], self._own(row)) for row in rows], token is not None
 
     def delete(self, channel_id: str, user_id: str) -> None:
-        """Erase a person, under both ids; only their stop is remembered, if they said it.
+        """Delete an account under both ids, and its keys; remember the stop, if it has one.
+
+        This is a part of erasing a person; see ``shared.accounts.erasure``.
 
         The row of the given id goes last, so the same call finds the rest after a failure.
         """

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from shared import json_text
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Row, Table, key_of, version_of
 
 # Keys of equal length keep the rows in the order of their numbers.

@@ -18,9 +18,9 @@ from shared import json_text
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.content import Content
 from shared.errors import CancelledError, UnknownAlertError
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
-from shared.storage.records import to_fields, to_properties
+from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 
 _ROW_KEY = "alert"

@@ -52,10 +52,10 @@ class Remedy(Enum):
 class Row:
     """A row of the table: what the Connector said, and what becomes of the call.
 
-    ``codes`` are those that the row is for, all others where there are none; ``code`` is ours,
-    where the Connector gives none. ``http`` is what an HTTP caller is answered, None for the
-    Connector's own status. ``is_ambiguous`` tells that what was asked for may have been done all
-    the same.
+    ``codes`` are the Connector's codes that the row is for; where there are none, it is for any
+    other code. ``code`` is what we answer when the Connector gave none. ``http`` is what an HTTP
+    caller is answered, None for the Connector's own status. ``is_ambiguous`` tells that the call
+    may have been done all the same.
     """
 
     said: tuple[int | NoAnswer, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
-from shared.storage.records import to_properties
+from shared.storage.row_properties import to_properties
 
 _NOT_ANSWERED = ("destination", "posting", "owner", "until", "failed_on")
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from shared import json_text
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import from_row, to_properties
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.encryption import decrypt, encrypt
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKey, PersonalKeys

@@ -10,7 +10,7 @@ from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.json_text import without_none
 from shared.storage.encryption import decrypt, encrypt
 from shared.storage.personal_keys import PersonalKey
-from shared.storage.records import to_fields
+from shared.storage.row_properties import to_fields
 from shared.storage.tables import Row, key_of
 
 _ROW_KEY = "delivery"

@@ -30,7 +30,7 @@ from shared.errors import (
     StorageUnavailableError,
     UnknownDeliveryError,
 )
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table
 

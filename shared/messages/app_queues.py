@@ -1,28 +1,21 @@
-"""The app's queues: messages are put on them, put back when they failed, and redriven."""
+"""The app's queues: messages are put on them, and put back when they failed."""
 
 import base64
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import json_text
-from shared.errors import AppError, InvalidRequestError
-from shared.messages.envelope import (
-    BODY,
-    ENVELOPE,
-    SEND_ACTIVITY,
-    START_CONVERSATION,
-    Envelope,
-    whole_message,
-)
+from shared.errors import AppError
+from shared.messages.envelope import BODY, ENVELOPE, Envelope, envelope_in, whole_message
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
-from shared.storage.queues import Queue, text_of
-from shared.wire_models import parse
+from shared.storage.queues import Queue
 
 if TYPE_CHECKING:
-    from azure.storage.queue import QueueMessage
+    pass
 
 # Queue storage's limit, which holds for the base64.
 _LARGEST_MESSAGE_BYTES = 64 * 1024
@@ -45,7 +38,7 @@ class AppQueues:
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
-        noted = message.envelope.without_reference().model_copy(update={"then": message.body})
+        noted = message.envelope.without_snapshot().model_copy(update={"then": message.body})
         self.send(START_CONVERSATION, start, noted)
 
     def follow_up(self, envelope: Envelope) -> None:
@@ -81,7 +74,7 @@ class AppQueues:
 
         What has no notes of ours goes as it is. It fails again, with the reason.
         """
-        envelope = _noted(message)
+        envelope = envelope_in(message)
         if envelope is None or not isinstance(message, dict):
             self._put(queue, _to_text(message), delay_seconds=delay_seconds)
             return None
@@ -94,30 +87,6 @@ class AppQueues:
         """Return how many messages are on a queue's poison queue, or a few more."""
         return Queue(self._storage, f"{queue}-poison").count()
 
-    def redrive(self, queue: str) -> bool:
-        """Put one message of a queue's poison queue back on the queue; False when there is none."""
-        poison = Queue(self._storage, f"{queue}-poison")
-        taken = poison.take()
-        if taken is None:
-            return False
-        text = text_of(taken)
-        entry = _object_in(text) or {}
-        is_ours = {"message", "failure"} <= entry.keys()
-        message: object = entry["message"] if is_ours else entry or text
-        key = message.get(BODY) if isinstance(message, dict) else None
-        whole = self.large_values.fetch(key) if isinstance(key, str) else None
-        if whole is not None:
-            message = _object_in(whole) or whole
-        if isinstance(message, dict) and is_ours and ENVELOPE in entry:
-            message = {**message, ENVELOPE: entry[ENVELOPE]}
-        elif isinstance(message, dict) and not is_ours:
-            message = _given_up_by_host(message, taken)
-        self.put_back(queue, message)
-        poison.delete(taken)
-        if isinstance(key, str):
-            self.large_values.drop(key)
-        return True
-
     def _put(self, queue: str, text: str, *, delay_seconds: float = 0) -> None:
         if not _fits(text):
             text = json_text.to_text({BODY: self.large_values.keep(text)})
@@ -125,39 +94,8 @@ class AppQueues:
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 
 
-def _noted(message: object) -> Envelope | None:
-    noted = message.get(ENVELOPE) if isinstance(message, dict) else None
-    if not isinstance(noted, dict):
-        return None
-    try:
-        return parse(Envelope, noted, within=ENVELOPE)
-    except InvalidRequestError:
-        return None
-
-
-def _given_up_by_host(message: dict[str, Any], taken: "QueueMessage") -> dict[str, Any]:
-    """Return a message that the Functions host gave up: nobody knows how often it was sent."""
-    envelope = _noted(message)
-    if envelope is None and ENVELOPE in message:
-        return message
-    if envelope is None:
-        own_id = message.get("id")
-        envelope = Envelope(
-            id=own_id if isinstance(own_id, str) and own_id else taken.id,
-            accepted_at=taken.inserted_on or datetime.now(UTC),
-        )
-    return {**message, ENVELOPE: envelope.model_copy(update={"ambiguous": True}).to_json()}
-
-
 def _to_text(message: object) -> str:
     return message if isinstance(message, str) else json_text.to_text(message)
-
-
-def _object_in(text: str) -> dict[str, Any] | None:
-    try:
-        return json_text.parse_own_object(text)
-    except InvalidRequestError:
-        return None
 
 
 def _fits(text: str) -> bool:

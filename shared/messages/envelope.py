@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
+from shared.errors import InvalidRequestError
 from shared.wire_models import (
     ChannelAccount,
     Identifier,
@@ -19,21 +20,7 @@ from shared.wire_models import (
     OpenModel,
     ServiceUrl,
     Timestamp,
-)
-
-START_CONVERSATION: Final = "start-conversation"
-SEND_ACTIVITY: Final = "send-activity"
-CACHE_ACCOUNT: Final = "cache-account"
-SEND_ALERT: Final = "send-alert"
-UPDATE_ACTIVITY: Final = "update-activity"
-DELETE_ACTIVITY: Final = "delete-activity"
-QUEUES: Final = (
-    START_CONVERSATION,
-    SEND_ACTIVITY,
-    CACHE_ACCOUNT,
-    SEND_ALERT,
-    UPDATE_ACTIVITY,
-    DELETE_ACTIVITY,
+    parse,
 )
 
 ENVELOPE: Final = "_flow"
@@ -93,17 +80,17 @@ class AlertChange(OpenModel):
 class Envelope(OpenModel):
     """What we note about a message on its way.
 
-    ``posting`` names the act of putting it on a queue, by its sender or, after it had failed, by
-    somebody else at ``retried_at``: all copies that the queue gives out have the same.
+    ``posting`` changes each time that somebody puts the message on a queue: its sender, or whoever
+    retries it at ``retried_at``. Copies that the queue gives out share it.
     ``attempts`` counts Connector calls, ``returns`` how often it went back to a queue. ``then`` is
     the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
     it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
     most once.
-    ``alert`` is the id of the alert that the message is a part of; ``reference``, ``step`` and
+    ``alert`` is the id of the alert that the message is a part of; ``snapshot``, ``step`` and
     ``change`` are what else there is to know of it, depending on the queue.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
-    who want no alerts; ``is_probe`` what was let through to see whether who is out of reach still
-    is; ``ambiguous`` what may have been sent before, as nobody can know. ``traceparent`` is that of
+    who want no alerts; ``is_probe`` the message that shows whether a person out of reach can be
+    reached again; ``ambiguous`` one that may have been sent before. ``traceparent`` is that of
     the message's sender (W3C Trace Context).
     """
 
@@ -119,7 +106,7 @@ class Envelope(OpenModel):
     then: dict[str, Any] | None = None
     started: bool = False
     alert: Identifier | None = None
-    reference: AccountSnapshot | None = None
+    snapshot: Annotated[AccountSnapshot | None, Field(alias="reference")] = None
     step: Step | None = None
     change: AlertChange | None = None
     is_reply: bool = False
@@ -139,9 +126,9 @@ class Envelope(OpenModel):
         """Whether nothing was recorded of the message yet, as far as can be told from here."""
         return not (self.returns or self.started or self.then)
 
-    def without_reference(self) -> "Envelope":
+    def without_snapshot(self) -> "Envelope":
         """Return what is noted for the next try, which looks everything up."""
-        return self.model_copy(update={"reference": None}) if self.reference else self
+        return self.model_copy(update={"snapshot": None}) if self.snapshot else self
 
     def anew(self) -> "Envelope":
         """Return what is noted about a message that failed and is put back."""
@@ -154,7 +141,7 @@ class Envelope(OpenModel):
                 "healed": [],
                 "started": False,
                 "is_probe": False,
-                "reference": None,
+                "snapshot": None,
             }
         )
 
@@ -162,3 +149,14 @@ class Envelope(OpenModel):
 def whole_message(message: object, envelope: Envelope) -> object:
     """Return a message with what is noted about it; what is no JSON object has no place for it."""
     return {**message, ENVELOPE: envelope.to_json()} if isinstance(message, dict) else message
+
+
+def envelope_in(message: object) -> Envelope | None:
+    """Return what is noted beside a message; None where there is nothing of ours."""
+    noted = message.get(ENVELOPE) if isinstance(message, dict) else None
+    if not isinstance(noted, dict):
+        return None
+    try:
+        return parse(Envelope, noted, within=ENVELOPE)
+    except InvalidRequestError:
+        return None

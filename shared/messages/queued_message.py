@@ -8,7 +8,8 @@ from typing import Any
 
 from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
-from shared.messages.envelope import CACHE_ACCOUNT, START_CONVERSATION, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import CACHE_ACCOUNT, START_CONVERSATION
 
 
 @dataclass(frozen=True)

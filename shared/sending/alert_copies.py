@@ -34,7 +34,7 @@ class AlertCopy:
 
 
 @contextmanager
-def changing(
+def held_copy(
     alert_id: str, change: AlertChange, services: Services, *, recalls: bool
 ) -> Iterator[AlertCopy]:
     """Hold a copy of an alert while it is edited or recalled, and record the change at the end.

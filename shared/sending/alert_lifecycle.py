@@ -10,7 +10,7 @@ from shared.alerts.content import Content
 from shared.connector.channel_features import KNOWN_CHANNELS
 from shared.errors import AlertExistsError, AlertOverError
 from shared.messages.envelope import Step
-from shared.sending.alert_follow_up import enqueue_step, whole_seconds_until
+from shared.sending.alert_steps import enqueue_step, whole_seconds_until
 from shared.sending.outgoing_activity import require_size
 from shared.wiring import Services
 

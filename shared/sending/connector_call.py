@@ -80,9 +80,10 @@ def connector_call(
     """Wait for the turn of a call; make it within the block.
 
     Takes where it goes, and the queue's message that it is made for, None over HTTP. ``is_probe``:
-    the call shows whether a person out of reach can be reached again. Storage is asked for nothing
-    more in the block once the call is made. Raises what ``take_turn`` raises, and what the
-    Connector answers; for a queue's message as an UnsentError, with the message as it is then.
+    the call shows whether a person out of reach can be reached again. The block must not use
+    storage after the call: where storage fails in it, the call counts as not made. Raises what
+    ``take_turn`` raises, and what the Connector answers; for a queue's message as an UnsentError,
+    with the message as it is then.
     """
     return take_turn(destination, services, message, is_probe=is_probe).call()
 

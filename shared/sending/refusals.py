@@ -16,10 +16,10 @@ from shared.errors import (
     StorageUnavailableError,
     SuppressedError,
 )
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.throttling.lane import Lane
-from shared.throttling.shared_lane import DISABLED
+from shared.throttling.lane_slots import DISABLED
 from shared.wiring import Services
 
 _logger = logging.getLogger(__name__)

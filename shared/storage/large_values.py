@@ -9,7 +9,7 @@ import uuid
 from datetime import datetime
 
 from shared.errors import StorageUnavailableError
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Table
 
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.errors import StorageUnavailableError
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of, version_of
 
 _logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ holds only the id of the key and what is encrypted with it.
 import uuid
 from dataclasses import dataclass, field
 
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.encryption import new_key
 from shared.storage.tables import Table
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from azure.storage.queue import QueueClient, QueueMessage
 
-from shared.storage.account import Storage, ignoring, translated_errors
+from shared.storage.clients import Storage, ignoring, translated_errors
 
 
 class Queue:

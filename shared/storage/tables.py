@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from azure.data.tables import TableClient
 
 from shared.errors import StorageUnavailableError
-from shared.storage.account import Storage, ignoring, translated_errors
+from shared.storage.clients import Storage, ignoring, translated_errors
 from shared.storage.continuation_tokens import read_token, write_token
 
 Row = Mapping[str, Any]
@@ -150,8 +150,9 @@ class Table:
         """Write what ``change`` makes of the row with these keys; return the version it then has.
 
         ``change`` takes the row, or None where there is none. It is called again when somebody else
-        has changed the row. To write nothing, it returns what it took; where there is no row then,
-        the version is empty. With ``is_new`` there is most likely no row, so none is read at first.
+        has changed the row. It returns the row unchanged to write nothing; where there is none
+        then, the version is empty. With ``is_new`` there is most likely no row, so none is read at
+        first.
         """
         is_read = not is_new
 

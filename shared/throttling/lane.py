@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from shared.storage.records import to_fields, to_properties
+from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Table, retry_until_written, version_of
 from shared.wire_models import canonical_id
 

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from shared.errors import HeldBackError, StorageUnavailableError
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
 from shared.throttling.lane import CREDENTIAL, Clock, Lane, LaneState, Sleep
-from shared.throttling.shared_lane import (
+from shared.throttling.lane_slots import (
     CREDENTIAL_FAILS,
     SLOT_LASTS,
     THROTTLED,
     TOO_MANY,
-    SharedLane,
+    LaneSlots,
 )
 
 _logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Pacer:
         self._rate_per_second = rate_per_second
         self._clock = clock
         self._sleep = sleep
-        self._lanes: dict[Lane, SharedLane] = {}
+        self._lanes: dict[Lane, LaneSlots] = {}
         self._lock = threading.Lock()
         # Whether the credential may fail. While it is known to be good, its lane is not read.
         self._is_suspicious = True
@@ -186,8 +186,8 @@ class Pacer:
     def passed(self, slot: Slot) -> None:
         """Note that the call of a slot reached the Connector, and the credential was good.
 
-        If the slot was a probe, that ends the pause. So do not call this for a probe that found its
-        lane still disabled, or set the pause again.
+        If the slot was a probe, that ends the pause. After a probe that found its lane still
+        disabled, do not call this.
         """
         self._is_suspicious = False
         if slot.probes is not None:
@@ -209,17 +209,17 @@ class Pacer:
         except StorageUnavailableError as error:
             _logger.warning("What a call told about the pace could not be noted: %s", error)
 
-    def _gates(self, lane: Lane) -> list[tuple[Lane, SharedLane]]:
+    def _gates(self, lane: Lane) -> list[tuple[Lane, LaneSlots]]:
         """Return the lanes whose pauses hold a call in this lane back."""
         lanes = (CREDENTIAL, lane) if self._is_suspicious else (lane,)
         return [(each, self._shared(each)) for each in lanes]
 
-    def _shared(self, lane: Lane) -> SharedLane:
+    def _shared(self, lane: Lane) -> LaneSlots:
         with self._lock:
             shared = self._lanes.get(lane)
             if shared is None:
                 key = key_of(self._app_id, lane.host, lane.tenant_id)
-                shared = SharedLane(
+                shared = LaneSlots(
                     self._table, key, self._rate_per_second, self._clock, self._sleep
                 )
                 self._lanes[lane] = shared

@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.messages.envelope import whole_message
 from shared.messages.queued_message import Handled, QueuedMessage, Sent, StartFirst
-from shared.sending.alert_follow_up import recount
+from shared.sending.alert_steps import recount
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.wiring import Services
 
@@ -71,7 +71,7 @@ class Settlement:
 
     def _settle_error(self, message: QueuedMessage, error: AppError) -> None:
         # The next try looks everything up.
-        message = replace(message, envelope=message.envelope.without_reference())
+        message = replace(message, envelope=message.envelope.without_snapshot())
         match error:
             case AppError(on_queue=OnQueue.DONE):
                 self._recount(message)

@@ -8,7 +8,7 @@ from CacheAccount.triggers import (
     delete_account_http,
     get_account_http,
 )
-from shared.messages.envelope import CACHE_ACCOUNT
+from shared.messages.queue_names import CACHE_ACCOUNT
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 ALEX = {"channelId": "msteams", "userId": "29:alex/1"}

@@ -10,7 +10,8 @@ from shared.alerts.alert import Alert
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
-from shared.messages.envelope import DELETE_ACTIVITY, AlertChange, Envelope
+from shared.messages.envelope import AlertChange, Envelope
+from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.wire_models import parse
 from tests.support.builders import unique
 from tests.support.worker import Worker

@@ -2,7 +2,7 @@ import pytest
 
 from DeleteActivity.triggers import delete_activity_from_queue, delete_activity_http
 from shared.accounts.conversations import Conversation
-from shared.messages.envelope import DELETE_ACTIVITY
+from shared.messages.queue_names import DELETE_ACTIVITY
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 

@@ -12,7 +12,7 @@ from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.accounts.account import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.messages.envelope import SEND_ACTIVITY
+from shared.messages.queue_names import SEND_ACTIVITY
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import inbound, read
 from tests.support.builders import QueueReader, settings, unique

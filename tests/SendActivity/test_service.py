@@ -21,7 +21,8 @@ from shared.errors import (
     UnknownConversationError,
 )
 from shared.messages.account_snapshot import snapshot_of
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, StartFirst, UnsentError
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer

@@ -2,7 +2,7 @@ import pytest
 
 from SendActivity.triggers import send_activity_from_queue, send_activity_http
 from shared.accounts.conversations import Conversation
-from shared.messages.envelope import SEND_ACTIVITY
+from shared.messages.queue_names import SEND_ACTIVITY
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 
 

@@ -19,7 +19,8 @@ from shared.accounts.account import Account, OneToOne
 from shared.accounts.rows import to_properties
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
-from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT, Envelope, Step
+from shared.messages.envelope import Envelope, Step
+from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
 from shared.sending.alert_lifecycle import begin_alert
 from shared.settings import Settings
 from shared.storage.encryption import new_key

@@ -10,7 +10,8 @@ from SendAlert.service import retry_alert
 from shared.accounts.erasure import erase
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
-from shared.messages.envelope import SEND_ACTIVITY, UPDATE_ACTIVITY, AlertChange
+from shared.messages.envelope import AlertChange
+from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, delays, interrupted, through, writes

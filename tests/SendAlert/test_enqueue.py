@@ -20,11 +20,12 @@ from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.errors import HeldBackError
 from shared.messages.account_snapshot import snapshot_of
-from shared.messages.envelope import SEND_ACTIVITY, Envelope
-from shared.sending.alert_follow_up import whole_seconds_until
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY
+from shared.sending.alert_steps import whole_seconds_until
 from shared.throttling.lane import Lane
+from shared.throttling.lane_slots import DISABLED
 from shared.throttling.pacer import Pacer
-from shared.throttling.shared_lane import DISABLED
 from tests.SendAlert.alerting import Clock
 from tests.support.builders import unique
 
@@ -159,7 +160,7 @@ def test_a_message_has_all_but_the_content(alerting, services):
         accepted_at=THEN,
         posting=delivery_id,
         alert="order-7",
-        reference=snapshot_of(to.account),
+        snapshot=snapshot_of(to.account),
         traceparent="00-a-b-01",
     )
     assert message == DueMessage(SEND_ACTIVITY, body, envelope, THEN)
@@ -169,7 +170,7 @@ def test_a_message_has_all_but_the_content(alerting, services):
 def test_who_is_out_of_reach_is_looked_up_again_when_it_is_sent(alerting, services, known):
     [message] = messages([member(alerting, **known)], services)
 
-    assert message.envelope.reference is None
+    assert message.envelope.snapshot is None
     assert message.body.keys() == {"id", "recipient"}
 
 

@@ -9,9 +9,10 @@ from SendAlert.fan_out import take_step
 from shared.accounts.erasure import erase
 from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
-from shared.messages.envelope import SEND_ACTIVITY, Step
+from shared.messages.envelope import Step
+from shared.messages.queue_names import SEND_ACTIVITY
 from shared.throttling.lane import Lane
-from shared.throttling.shared_lane import DISABLED
+from shared.throttling.lane_slots import DISABLED
 from tests.SendAlert.alerting import (
     STORAGE,
     delays,

@@ -19,7 +19,8 @@ from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import AlertOverError, InvalidRequestError, UnknownAlertError
-from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending.alert_lifecycle import cancel_alert
 from tests.SendAlert.alerting import recipients

@@ -16,7 +16,7 @@ from SendAlert.triggers import (
 )
 from shared.accounts.account import Account
 from shared.deliveries.delivery import Status
-from shared.messages.envelope import SEND_ACTIVITY, SEND_ALERT
+from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
 from tests.SendAlert.alerting import recipients
 from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
 

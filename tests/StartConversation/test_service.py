@@ -18,7 +18,8 @@ from shared.errors import (
     InvalidRequestError,
     UntrustedServiceUrlError,
 )
-from shared.messages.envelope import START_CONVERSATION, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import START_CONVERSATION
 from shared.settings import Settings
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services

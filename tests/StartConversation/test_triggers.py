@@ -1,6 +1,6 @@
 import pytest
 
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from StartConversation.triggers import (
     get_conversation_http,
     start_conversation_from_queue,

@@ -12,7 +12,7 @@ from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failure
 from shared.deliveries.store import Claim
 from shared.errors import UnknownAlertError, UnknownDeliveryError
-from shared.messages.envelope import QUEUES, SEND_ACTIVITY
+from shared.messages.queue_names import QUEUES, SEND_ACTIVITY
 from shared.settings import Settings
 from shared.storage.queues import Queue
 from shared.storage.tables import Table, key_of

@@ -9,7 +9,8 @@ from azure.functions import TimerRequest
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
+from shared.sending.redrive import put_back_poison
 from shared.wire_models import ChannelAccount
 from tests.support.builders import answer_of, http_request, unique
 from tests.support.connector import is_start
@@ -228,7 +229,7 @@ def test_retried_and_redriven_too_it_is_sent_once(failed, worker, deployed, conn
     sent_before = len(connector.requests)
     if first == "retry":
         retry(ID_IN_PATH)
-    assert deployed.queues.redrive(SEND_ACTIVITY)
+    assert put_back_poison(SEND_ACTIVITY, deployed)
     if first == "redrive":
         retry(ID_IN_PATH)
     worker.run()

@@ -8,7 +8,8 @@ from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import RequestTooLargeError
-from shared.messages.envelope import UPDATE_ACTIVITY, AlertChange, Envelope
+from shared.messages.envelope import AlertChange, Envelope
+from shared.messages.queue_names import UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
 from tests.support.builders import unique
 from tests.support.worker import Worker

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.accounts.conversations import Conversation
-from shared.messages.envelope import UPDATE_ACTIVITY
+from shared.messages.queue_names import UPDATE_ACTIVITY
 from tests.support.builders import answer_of, http_request, invocation, queue_message
 from UpdateActivity.triggers import update_activity_from_queue, update_activity_http
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.rows import to_properties
 from shared.settings import StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.encryption import new_key
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.tables import Table, key_of

@@ -8,7 +8,8 @@ import pytest
 
 from local import __main__ as command_line
 from shared.connector.errors import ConnectorAnswer, connector_error
-from shared.messages.envelope import CACHE_ACCOUNT, QUEUES, SEND_ACTIVITY, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import CACHE_ACCOUNT, QUEUES, SEND_ACTIVITY
 from tests.support.builders import NOWHERE
 from tests.support.lossy_storage import LossyStorage
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.run import ALERT, App, deliver, running_app
-from shared.messages.envelope import QUEUES
+from shared.messages.queue_names import QUEUES
 from tests.local.host_process import PROJECT
 from tests.support.waiting import until
 

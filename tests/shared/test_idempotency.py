@@ -27,7 +27,7 @@ from shared.errors import (
 )
 from shared.idempotency import Answer, IdempotencyKeys, id_for_key
 from shared.settings import StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.encryption import derived_key
 from shared.triggers.http import http_function, json_response
 from tests.support.builders import NOWHERE, http_request, unique

@@ -8,7 +8,7 @@ from DeleteActivity.service import delete_queued_activity
 from SendActivity.service import send_queued_activity
 from shared import json_text
 from shared.deliveries.delivery import Delivery
-from shared.messages.envelope import (
+from shared.messages.queue_names import (
     DELETE_ACTIVITY,
     SEND_ACTIVITY,
     START_CONVERSATION,

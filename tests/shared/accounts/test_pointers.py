@@ -43,7 +43,7 @@ def object_id() -> str:
     return unique("object")
 
 
-def changing(user_id: str, **changes: Any) -> Change:
+def held_copy(user_id: str, **changes: Any) -> Change:
     """A change of some fields of an account, which is made for it under this id."""
 
     def change(stored: StoredAccount | None) -> Account:
@@ -54,7 +54,7 @@ def changing(user_id: str, **changes: Any) -> Change:
 
 
 def tell(accounts: AccountStore, user_id: str, **changes: Any) -> StoredAccount:
-    return accounts.change(CHANNEL_ID, user_id, changing(user_id, **changes))
+    return accounts.change(CHANNEL_ID, user_id, held_copy(user_id, **changes))
 
 
 def found(accounts: AccountStore, user_id: str) -> Account:

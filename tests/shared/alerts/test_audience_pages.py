@@ -8,7 +8,7 @@ import pytest
 
 from shared.alerts.audience_pages import AudiencePage, AudiencePages
 from shared.settings import Settings
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 

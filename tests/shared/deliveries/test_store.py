@@ -28,7 +28,7 @@ from shared.errors import (
     UnknownDeliveryError,
 )
 from shared.settings import Settings, StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import key_of

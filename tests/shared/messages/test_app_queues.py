@@ -11,6 +11,7 @@ from SendActivity.request import SendRequest
 from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import AccountSnapshot, AlertChange, Envelope, Step
+from shared.sending.redrive import put_back_poison
 from shared.triggers.queue import Taken, process
 from tests.support.builders import unique
 
@@ -164,13 +165,13 @@ def test_what_has_no_notes_of_ours_goes_back_as_it_is(queues, queue, message):
 # Redriven
 
 
-def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(queues, queue):
-    assert (queues.count_failed(queue.name), queues.redrive(queue.name)) == (0, False)
+def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(services, queues, queue):
+    assert (queues.count_failed(queue.name), put_back_poison(queue.name, services)) == (0, False)
     for number in range(2):
         queue.fail({**MESSAGE, "id": f"order-{number}"})
 
     assert queues.count_failed(queue.name) == 2
-    assert [queues.redrive(queue.name) for _ in range(3)] == [True, True, False]
+    assert [put_back_poison(queue.name, services) for _ in range(3)] == [True, True, False]
 
     back = queue.waiting.take()
     assert [each["_flow"]["id"] for each in back] == ["order-0", "order-1"]
@@ -178,13 +179,15 @@ def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(queue
     assert back[0]["_flow"]["attempts"] == 0
 
 
-def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(queues, queue):
+def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(
+    services, queues, queue
+):
     queue.fail({**LARGE, "id": "order-7"})
     with queue.client(f"{queue.name}-poison") as client:
         [content] = client.peek_messages()
     entry = json.loads(base64.b64decode(content.content))
 
-    assert queues.redrive(queue.name)
+    assert put_back_poison(queue.name, services)
 
     assert entry["failure"]["code"] == "BadSyntax"
     body, envelope = queue.back()
@@ -193,10 +196,10 @@ def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(
 
 
 @pytest.mark.parametrize("message", [MESSAGE, {"message": "of a sender"}, {"_body": 5}])
-def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(queues, queue, message):
+def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(services, queues, queue, message):
     queue.put_by_host(json.dumps(message))
 
-    assert queues.redrive(queue.name)
+    assert put_back_poison(queue.name, services)
 
     body, envelope = queue.back()
     assert body == message
@@ -206,31 +209,31 @@ def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(queues, queue, me
 
 
 @pytest.mark.parametrize("body", [MESSAGE, LARGE], ids=["small", "large"])
-def test_a_message_on_its_way_that_the_host_gave_up_starts_anew(queues, queue, body):
-    envelope = Envelope(id="order-7", accepted_at=THEN, attempts=5, reference=TAKEN_ALONG)
+def test_a_message_on_its_way_that_the_host_gave_up_starts_anew(services, queues, queue, body):
+    envelope = Envelope(id="order-7", accepted_at=THEN, attempts=5, snapshot=TAKEN_ALONG)
     text = json.dumps({**body, "_flow": envelope.to_json()})
     key = queues.large_values.keep(text) if body is LARGE else None
     queue.put_by_host(json.dumps({"_body": key}) if key else text)
 
-    assert queues.redrive(queue.name)
+    assert put_back_poison(queue.name, services)
 
     back, noted = queue.back()
     assert back == body
     assert (noted.id, noted.accepted_at, noted.attempts) == ("order-7", THEN, 0)
     assert noted.ambiguous
-    assert noted.reference is None
+    assert noted.snapshot is None
     assert key is None or queues.large_values.fetch(key) is None
 
 
 @pytest.mark.parametrize("text", ["not JSON", "[1, 2]"])
 @pytest.mark.parametrize("by", ["the host", "the functions"])
-def test_a_text_that_is_no_json_object_is_put_back_too(queues, queue, text, by):
+def test_a_text_that_is_no_json_object_is_put_back_too(services, queues, queue, text, by):
     if by == "the host":
         queue.put_by_host(text)
     else:
         queue.fail(text)
 
-    assert queues.redrive(queue.name)
+    assert put_back_poison(queue.name, services)
 
     # What is JSON stands as such in the entry, and may come back written otherwise.
     assert queue.texts() in ([text], [text.replace(" ", "")])

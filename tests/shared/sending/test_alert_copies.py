@@ -18,7 +18,7 @@ from shared.errors import (
     UnknownDeliveryError,
 )
 from shared.messages.envelope import AlertChange
-from shared.sending.alert_copies import changing
+from shared.sending.alert_copies import held_copy
 from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 
@@ -87,7 +87,7 @@ def change(services, alert):
 
     def begin(delivery, version=2, *, recalls=False):
         asked = AlertChange(delivery_id=delivery.id, version=version)
-        return changing(alert.id, asked, services, recalls=recalls)
+        return held_copy(alert.id, asked, services, recalls=recalls)
 
     return begin
 
@@ -241,6 +241,6 @@ def test_an_unknown_delivery_or_alert_is_told_as_such(services, deliver, refused
     change = AlertChange(delivery_id=deliver().id, version=2)
     with (
         pytest.raises(UnknownAlertError),
-        changing("nothing", change, services, recalls=False),
+        held_copy("nothing", change, services, recalls=False),
     ):
         raise AssertionError("nothing is to be changed")

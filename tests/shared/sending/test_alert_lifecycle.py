@@ -14,7 +14,7 @@ from shared.errors import (
     InvalidRequestError,
     RequestTooLargeError,
 )
-from shared.messages.envelope import SEND_ACTIVITY, UPDATE_ACTIVITY
+from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import Settings
 from shared.wiring import Services

@@ -17,14 +17,15 @@ from shared.errors import (
     StorageUnavailableError,
     UntrustedServiceUrlError,
 )
-from shared.messages.envelope import SEND_ACTIVITY, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import connector_call, take_turn
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
 from shared.throttling.conversation_limits import ConversationLimits
+from shared.throttling.lane_slots import DISABLED
 from shared.throttling.pacer import Pacer
-from shared.throttling.shared_lane import DISABLED
 from shared.wiring import Services
 from tests.support.builders import unique
 from tests.support.worker import Worker

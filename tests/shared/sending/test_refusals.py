@@ -16,7 +16,8 @@ from shared.auth.clouds import PUBLIC
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Status
 from shared.errors import SuppressedError, UnknownConversationError
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY
 from shared.messages.queued_message import QueuedMessage
 from shared.sending.connector_call import take_turn
 from shared.sending.recipient import find_person

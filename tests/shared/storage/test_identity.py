@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import StorageUnavailableError
 from shared.settings import Settings
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from tests.support.certificates import Certificates
 from tests.support.identity import StubIdentity
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer

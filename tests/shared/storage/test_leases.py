@@ -4,7 +4,7 @@ import pytest
 from azure.core.pipeline.transport import HttpTransport
 
 from shared.settings import StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.leases import Lease, Leases
 from tests.support.builders import NOWHERE, unique
 from tests.support.lossy_storage import LossyStorage

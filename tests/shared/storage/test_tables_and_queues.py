@@ -8,7 +8,7 @@ from azure.storage.queue import QueueClient
 
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.queues import Queue, text_of
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Table, key_of, version_of
 from tests.support.builders import NOWHERE, unique

@@ -10,11 +10,11 @@ from azure.core.pipeline.transport import HttpTransport
 
 from shared.errors import HeldBackError, OnQueue, StorageUnavailableError
 from shared.settings import StorageAccount
-from shared.storage.account import Storage
+from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
 from shared.throttling.lane import CREDENTIAL, Lane
+from shared.throttling.lane_slots import DISABLED
 from shared.throttling.pacer import Pacer, Slot
-from shared.throttling.shared_lane import DISABLED
 from tests.support.builders import NOWHERE, unique
 from tests.support.lossy_storage import LossyStorage
 

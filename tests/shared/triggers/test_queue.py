@@ -8,7 +8,8 @@ import pytest
 from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import InvalidSettingError, StorageUnavailableError
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION, Envelope
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import Sent, UnsentError
 from shared.triggers.queue import Taken, process
 from tests.support.builders import unique
@@ -138,7 +139,7 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, text):
         (on_the_way(attempts=-1), "_flow.attempts"),
         (on_the_way(then="message"), "_flow.then"),
     ],
-    ids=lambda value: repr(value)[-40:],
+    ids=lambda value: value if isinstance(value, str) else "message",
 )
 def test_what_is_not_as_a_message_has_to_be_is_poison_at_once(run, message, detail):
     poison = run.refusal(json.dumps(message))

@@ -21,7 +21,8 @@ from shared.errors import (
     SuppressedError,
     UnknownDeliveryError,
 )
-from shared.messages.envelope import SEND_ACTIVITY, START_CONVERSATION, AccountSnapshot, Envelope
+from shared.messages.envelope import AccountSnapshot, Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, Sent, StartFirst
 from shared.settings import Settings
 from shared.triggers.settlement import Settlement
@@ -174,7 +175,7 @@ def test_a_message_waits_inside_the_start_and_comes_back(
     sending, services, queue_reader, is_called, attempts
 ):
     starting = Settling(services, queue_reader, START_CONVERSATION)
-    first = sending.message(attempts=2, reference=TAKEN_ALONG)
+    first = sending.message(attempts=2, snapshot=TAKEN_ALONG)
 
     sending.settle(first, StartFirst({"members": []}, first))
     assert sending.delivery().status is Status.ACCEPTED
@@ -206,7 +207,7 @@ def test_a_message_waits_inside_the_start_and_comes_back(
 )
 def test_a_message_that_may_succeed_later_goes_back_whole(settling, error, attempts):
     kept = {"returns": 4, "healed": ["host"], "alert": "alert-7", "traceparent": "00-a-b-01"}
-    message = settling.message(attempts=2, reference=TAKEN_ALONG, more="of a newer version", **kept)
+    message = settling.message(attempts=2, snapshot=TAKEN_ALONG, more="of a newer version", **kept)
 
     settling.settle(message, error)
 
@@ -347,7 +348,7 @@ def test_a_message_that_would_come_back_too_late_fails_now(
 def test_a_failure_says_whose_fault_it_is_and_is_kept_whole(settling, error, status, attempts):
     before = datetime.now(UTC).replace(microsecond=0)
 
-    settling.settle(settling.claimed(alert="alert-7", reference=TAKEN_ALONG), error)
+    settling.settle(settling.claimed(alert="alert-7", snapshot=TAKEN_ALONG), error)
 
     [poison] = settling.poison.take()
     delivery = settling.delivery()

@@ -1,7 +1,7 @@
-"""Changing what was sent: an edit or a recall, made with one call where the activity is.
+"""The base of requests to edit or recall an activity: which one, in which conversation.
 
-It stays in the conversation that it was sent into, even when the person has another one now. As
-a change is no new message, it goes also to people who want no messages.
+An activity stays in the conversation that it was sent into, even when the person has another one
+now. A change is no new message, so it reaches also people who want no messages.
 """
 
 from shared.sending.recipient import FoundRecipient, find_conversation

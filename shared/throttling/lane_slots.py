@@ -1,4 +1,4 @@
-"""A lane as this process shares it with all others: its row, and the slots reserved here."""
+"""The slots of a lane that this process has reserved."""
 
 import threading
 from collections import deque
@@ -18,7 +18,7 @@ CREDENTIAL_FAILS: Final = "the bot's own credential fails"
 TOO_MANY: Final = "more calls are waiting than may be made"
 
 SLOT_LASTS: Final = timedelta(seconds=0.1)
-"""A slot is lost when so much time has passed since."""
+"""A slot is lost so long after its time."""
 
 _TRIES = 20
 _LONGEST_LEAD = timedelta(seconds=0.5)
@@ -31,7 +31,7 @@ _SHORTEST_RETURN = timedelta(seconds=0.5)
 _SHORTEST_HTTP_RETURN_SECONDS = 1.0
 
 
-class SharedLane:
+class LaneSlots:
     """A lane, and the slots of it that this process has reserved.
 
     Each method holds the lock, also during its round trip to storage: other threads wait for that,

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.rows import place_in_alert
-from shared.messages.envelope import SEND_ALERT, Envelope, Step
+from shared.messages.envelope import Envelope, Step
+from shared.messages.queue_names import SEND_ALERT
 from shared.wiring import Services
 
 

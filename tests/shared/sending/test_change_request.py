@@ -7,7 +7,7 @@ from DeleteActivity.service import delete_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
-from shared.messages.envelope import DELETE_ACTIVITY, UPDATE_ACTIVITY
+from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
 from tests.support.builders import unique
 from tests.support.worker import Worker
