@@ -163,12 +163,9 @@ class QueueListener:
         if not self._poison_queue:
             return  # stays leased, as with the real host, so that it is not tried in a hot loop
         logger.warning("Moving message %s to %s-poison", message.id, self._name)
-        try:
-            self._poison_queue.send_message(message.content, time_to_live=NEVER_EXPIRES)
-        except ResourceNotFoundError:
-            with suppress(ResourceExistsError):  # made by another thread just now
-                self._poison_queue.create_queue()
-            self._poison_queue.send_message(message.content, time_to_live=NEVER_EXPIRES)
+        with suppress(ResourceExistsError):
+            self._poison_queue.create_queue()
+        self._poison_queue.send_message(message.content, time_to_live=NEVER_EXPIRES)
         self._queue.delete_message(message.id, message.pop_receipt)
 
 
