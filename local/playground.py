@@ -99,9 +99,7 @@ class Playground:
 
 
 @contextmanager
-def playground(
-    messaging_endpoint: str, *, log: Path, configuration: Path = CONFIGURATION
-) -> Iterator[Playground]:
+def playground(messaging_endpoint: str, *, log: Path) -> Iterator[Playground]:
     """Run the Playground on a free port, for a bot that listens at the messaging endpoint."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -115,7 +113,7 @@ def playground(
     ]
     environment = {
         "APPLICATION_INSIGHTS_NO_STATSBEAT": "1",
-        "M365_AGENTS_PLAYGROUND_CONFIG_PATH": str(configuration),
+        "M365_AGENTS_PLAYGROUND_CONFIG_PATH": str(CONFIGURATION),
         "M365_AGENTS_PLAYGROUND_LOGFILE": str(log),
         "M365_AGENTS_PLAYGROUND_RECORDING_FILE": str(recording),
         # All that it talks to is here.

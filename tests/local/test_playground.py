@@ -5,7 +5,6 @@ import pytest
 import requests
 
 from local.playground import playground as run_playground
-from local.processes import ProcessError
 from tests.support.stub_server import Answer, StubServer
 from tests.support.waiting import until
 
@@ -87,15 +86,3 @@ def test_the_page_is_there_on_this_machine_only(playground):
     # Every address that begins with 127 is this machine's own; only one of them is listened on.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", int(playground.url.rpartition(":")[2])), timeout=30)
-
-
-def test_a_configuration_it_does_not_accept_is_told(tmp_path):
-    configuration = tmp_path / "empty.yml"
-    configuration.write_text("version: '0.1.1'\n")
-    endpoint = "http://127.0.0.1:9/api/messages"
-
-    with (
-        pytest.raises(ProcessError, match=r"ended by itself \(exit status 1\)(?s:.*)Reason: "),
-        run_playground(endpoint, log=tmp_path / "log", configuration=configuration),
-    ):
-        pass
