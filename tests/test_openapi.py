@@ -26,6 +26,7 @@ from SendActivity.request import SendRequest
 from SendAlert.request import AlertRequest, EditRequest
 from shared import errors
 from shared.alerts.alert import AlertStatus
+from shared.connector.errors import TABLE
 from shared.errors import AppError, InvalidRequestError
 from shared.wire_models import Activity, Timestamp, parse
 from StartConversation.request import StartRequest
@@ -36,7 +37,6 @@ Json = dict[str, Any]
 
 DOCUMENT: Json = yaml.safe_load((PROJECT / "openapi.yaml").read_text())
 SCHEMAS: Json = DOCUMENT["components"]["schemas"]
-QUEUES: Json = DOCUMENT["x-queues"]
 LOOK = """
 import json, pathlib
 from local.functions import load_functions
@@ -118,6 +118,7 @@ def test_it_has_the_queues_of_the_app(triggers):
 # Parameters
 
 
+@pytest.fixture(scope="module")
 def read_by_code() -> dict[str, tuple[set[str], Json, set[str]]]:
     """By function: the names that it reads of the query, the fields of its query, its headers."""
     read: dict[str, tuple[set[str], Json, set[str]]] = {}
@@ -141,11 +142,11 @@ def read_by_code() -> dict[str, tuple[set[str], Json, set[str]]]:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_has_the_parameters_that_the_code_reads(name):
+def test_an_operation_has_the_parameters_that_the_code_reads(name, read_by_code):
     told: dict[str, Json] = {"path": {}, "query": {}, "header": {}}
     for parameter in OPERATIONS[name]["parameters"]:
         told[parameter["in"]][parameter["name"]] = flat(parameter["schema"], DOCUMENT)
-    query, fields, headers = read_by_code()[name]
+    query, fields, headers = read_by_code[name]
 
     assert set(told["path"]) == set(re.findall(r"{(\w+)}", OPERATIONS[name]["route"][1]))
     assert set(told["query"]) == query
@@ -348,17 +349,22 @@ def test_an_example_is_as_its_schema_says(schema, example):
 
 # Error codes
 
+CALLING = ("StartConversation", "SendActivity", "UpdateActivity", "DeleteActivity")
 ONLY_ON_QUEUES = {"AlreadyDone", "Cancelled", "DeliveryUnderWay", "Expired", "OutcomeUnknown"}
 ONLY_ON_QUEUES.add("InternalError")
 
 
-def test_each_code_of_an_error_is_told_with_its_status_and_no_other_code():
-    told = {
+def codes_of(name: str) -> set[tuple[int, str]]:
+    """The statuses and codes that an operation may answer."""
+    return {
         (int(status), code)
-        for it in OPERATIONS.values()
-        for status, response in it["responses"].items()
+        for status, response in OPERATIONS[name]["responses"].items()
         for code in re.findall("`([A-Z][A-Za-z]+)`", resolved(response)["description"])
     }
+
+
+def test_each_code_of_an_error_is_told_with_its_status_and_no_other_code():
+    told = set[tuple[int, str]]().union(*map(codes_of, OPERATIONS))
     known = {
         (int(each.status), each.code)
         for each in vars(errors).values()
@@ -368,3 +374,16 @@ def test_each_code_of_an_error_is_told_with_its_status_and_no_other_code():
 
     assert {pair for pair in known if pair[1] not in ONLY_ON_QUEUES} <= told
     assert {code for _, code in told if f'"{code}"' not in source} == set()
+
+
+@pytest.mark.parametrize("name", CALLING)
+def test_what_calls_the_connector_tells_each_way_to_be_refused(name):
+    refusals = {
+        (int(status), code)
+        for row in TABLE
+        for status in ([row.http] if row.http else row.said)
+        for code in row.codes or [row.code]
+        if isinstance(status, int)
+    }
+
+    assert refusals <= codes_of(name)

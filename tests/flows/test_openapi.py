@@ -25,7 +25,7 @@ CASES = 10
 # Whatever else a right request is refused for, its schema must say.
 BEYOND_SCHEMAS = re.compile(
     "is not one that this list gave|must equal the one in the path|has no value|Field required"
-    "|must be after sendAt"
+    "|must be after sendAt|is over already"
 )
 
 
@@ -63,10 +63,15 @@ CONFIG = {
     },
     "operations": [
         {
+            # Another version of the account is refused before all else.
+            "include-operation-id": "CacheAccount",
+            "checks": {"negative_data_rejection": {"expected-statuses": [400, 412, 413]}},
+        },
+        {
             # Who cannot be there is forgotten all the same.
             "include-operation-id": "DeleteAccount",
             "checks": {"negative_data_rejection": {"enabled": False}},
-        }
+        },
     ],
 }
 SCHEMA: Any = schemathesis.openapi.from_dict(DOCUMENT, config=schemathesis.Config.from_dict(CONFIG))
@@ -124,13 +129,18 @@ class World:
         for part in ("path_parameters", "query", "body"):
             if isinstance(getattr(case, part), dict):
                 setattr(case, part, self.ours(getattr(case, part)))
-        # The Functions host leaves empty ones out.
-        case.query = {name: each for name, each in case.query.items() if each or each == 0}
+        # Lists and objects may come to nothing in a query, and the host leaves out what is empty.
+        query: Any = case.query
+        case.query = {
+            n: each for n, each in query.items() if isinstance(each, str | int) and each != ""
+        }
         if case.path == "/api/messages":
             url = case.body.get("serviceUrl") if isinstance(case.body, dict) else None
             forger = self.app.forger(url if isinstance(url, str) else None)
             case.headers["Authorization"] = f"Bearer {forger.sign()}"
-        answer = case.call(base_url=f"http://127.0.0.1:{self.app.host.port}")
+        url = f"http://127.0.0.1:{self.app.host.port}"
+        # Storage can be too slow on a busy machine; the app then asks to come again.
+        answer: Any = until(lambda: (given := case.call(base_url=url)).status_code != 503 and given)
         case.validate_response(answer)
         if answer.status_code >= 400:
             told = case.operation.definition.raw["responses"][str(answer.status_code)]
@@ -187,6 +197,17 @@ def test_an_example_succeeds_as_the_document_says(world, name, example):
     assert answer.status_code < 300
     if "location" in answer.headers:
         assert world.app.get(answer.headers["location"][0]).status == 200
+
+
+def test_what_gets_no_id_is_answered_as_the_document_says(app):
+    world = World(app)
+    app.connector.answer(202)
+    ids = ids_in_path("SendActivity")
+    typing = {"body": {"type": "typing"}, "media_type": "application/json"}
+
+    answer = world.answer(OPERATIONS["SendActivity"].Case(path_parameters=ids, **typing))
+
+    assert answer.status_code == 202
 
 
 ask = settings(
