@@ -25,7 +25,8 @@ def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     if change is None or alert_id is None:
         return delete_activity(parse(DeleteRequest, message.body), services, message)
     with held_copy(alert_id, change, services, recalls=True) as copy:
-        return _delete(copy.recipient, copy.activity_id, services, message)
+        copy.sent = _delete(copy.recipient, copy.activity_id, services, message)
+    return copy.sent
 
 
 def _delete(

@@ -73,7 +73,10 @@ def start_conversation(
         turn = _turn(start, start.destination, services, message)
         if not start.is_once:
             return _start(start, turn, services)
-        with _leased(start, services, wait_seconds) as start:
+        with (
+            addressed(turn.message, start.destination),
+            _leased(start, services, wait_seconds) as start,
+        ):
             if start.existing is not None:
                 return _continue(start, start.existing, services, turn.message)
             return _start(start, turn, services)
@@ -146,7 +149,9 @@ def _turn(
 ) -> Turn:
     """Take the turn of a call; raise SuppressedError where the person does not want it."""
     is_probe = False
-    if start.request.activity and destination.user_id is not None:
+    # What waits for the start is sent right after it.
+    waits = message is not None and message.envelope.then is not None
+    if (start.request.activity or waits) and destination.user_id is not None:
         recipient = FoundRecipient(start.channel_id, destination.user_id, start.account, None)
         is_probe = require_wanted(recipient, None, services, message)
     return take_turn(destination, services, message, is_probe=is_probe)

@@ -25,9 +25,8 @@ def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
         return update_activity(parse(UpdateRequest, message.body), services, message)
     with held_copy(alert_id, change, services, recalls=False) as copy:
         activity = copy.activity(services)
-        sent = _update(copy.recipient, copy.activity_id, activity, services, message)
-        copy.activity_id = sent.activity_id or copy.activity_id
-        return sent
+        copy.sent = _update(copy.recipient, copy.activity_id, activity, services, message)
+    return copy.sent
 
 
 def _update(

@@ -21,11 +21,12 @@ _WRITTEN_AS_JSON = (
 
 def to_properties(account: Account) -> dict[str, Any]:
     """Return the properties of the row of an account."""
-    one = account.conversation
+    one, bot_id = account.conversation, account.bot.id if account.bot else ""
     texts = {
         "bot": account.bot.to_json() if account.bot else None,
         "preferences": account.preferences,
-        "conversation": without_none(vars(one)) if one else None,
+        # In the form of the version before: while both run, each reads what the other wrote.
+        "conversations": {bot_id: without_none(vars(one))} if one else None,
         "formerConversationIds": account.former_conversation_ids,
         "formerKeyIds": account.former_key_ids,
     }

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert
-from shared.errors import AlreadyDoneError, DeliveryUnderWayError, ForgottenRecipientError
+from shared.errors import (
+    AlreadyDoneError,
+    AppError,
+    DeliveryUnderWayError,
+    ForgottenRecipientError,
+)
 from shared.messages.envelope import AlertChange
+from shared.messages.queued_message import Sent, UnsentError
 from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import FoundRecipient, recipient_of
 from shared.wire_models import Activity
@@ -20,13 +26,14 @@ _MOMENT_SECONDS = 1.0
 class AlertCopy:
     """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
-    An edit sets the id that the copy has afterwards.
+    ``sent`` is what the change of it ended with.
     """
 
     recipient: FoundRecipient
     activity_id: str
     alert: Alert
     account: Account
+    sent: Sent | None = None
 
     def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
@@ -58,11 +65,23 @@ def held_copy(
         if recalls != (copy.alert.recalled_at is not None):
             raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
         yield copy
-        services.deliveries.note_change(
-            change.delivery_id, copy.alert.version, copy.activity_id, recalled=recalls
-        )
+        _note_change(change.delivery_id, copy, services, recalls=recalls)
     finally:
         services.leases.release(lease)
+
+
+def _note_change(delivery_id: str, copy: AlertCopy, services: Services, *, recalls: bool) -> None:
+    sent = copy.sent
+    if sent is None or sent.message is None:
+        raise RuntimeError("the change of a copy must say what it ended with")
+    activity_id = sent.activity_id or copy.activity_id
+    try:
+        services.deliveries.note_change(
+            delivery_id, copy.alert.version, activity_id, recalled=recalls
+        )
+    except AppError as error:
+        # The call was made, and is settled under its claim.
+        raise UnsentError(sent.message, error) from error
 
 
 def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> AlertCopy:

@@ -39,6 +39,7 @@ class Call:
     """A call that may be made now, once, and not after ``until``.
 
     ``message`` is the queue's message, as it is once the call is over; None over HTTP.
+    ``began_at`` is when the call began, in seconds of the monotonic clock.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Call:
         self._connector = connector
         self.message = message
         self._until = until
+        self.began_at: float | None = None
 
     @property
     def connector(self) -> Connector:
         """Where the call is made; raises HeldBackError when it is too late for it."""
         if self._until is not None and self._until < datetime.now(UTC):
             raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
+        self.began_at = time.monotonic()
         return self._connector
 
 
@@ -160,9 +163,6 @@ class _QueueTurn:
         self._services = services
         self._connector = connector
         self.message: QueuedMessage = message
-        if is_probe and not message.envelope.is_probe:
-            take_probe(destination, services)
-            self.message = message.noting(is_probe=True)
         try:
             wait_seconds = services.conversation_limits.take(
                 _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
@@ -171,6 +171,10 @@ class _QueueTurn:
                 time.sleep(wait_seconds)
             self._slot = services.pacer.reserve(_lane(destination))
             self._have_token()
+            # Last, as a probe that is taken is gone even where no call is made.
+            if is_probe and not message.envelope.is_probe:
+                take_probe(destination, services)
+                self.message = message.noting(is_probe=True)
         except AppError as error:
             raise UnsentError(self.message, error) from error
 
@@ -186,15 +190,14 @@ class _QueueTurn:
         services, destination = self._services, self._destination
         claim = self._claim()
         call = Call(self._connector, replace(self.message, claim=claim), self._latest_start(claim))
-        slot, started = self._slot, None
+        slot = self._slot
         try:
             slot = services.pacer.wait(self._slot)
-            started = time.monotonic()
             yield call
         except Exception as error:
-            raise self._unsent(error, slot, self._message_after(claim, started)) from error
+            raise self._unsent(error, slot, self._message_after(claim, call)) from error
         services.pacer.passed(slot)
-        call.message = self._message_after(claim, started)
+        call.message = self._message_after(claim, call)
         if call.message.envelope.is_probe:
             note_within_reach(destination, services)
 
@@ -215,8 +218,9 @@ class _QueueTurn:
                     error = failed
         return UnsentError(message, error)
 
-    def _message_after(self, claim: Claim, started: float | None) -> QueuedMessage:
-        milliseconds = None if started is None else _milliseconds_since(started)
+    def _message_after(self, claim: Claim, call: Call) -> QueuedMessage:
+        began_at = call.began_at
+        milliseconds = None if began_at is None else _milliseconds_since(began_at)
         return replace(self.message, claim=claim, call_milliseconds=milliseconds)
 
     def _claim(self) -> Claim:

@@ -74,15 +74,15 @@ def take_probe(destination: Destination, services: Services) -> None:
 
 def note_within_reach(destination: Destination, services: Services) -> None:
     """Note that a person can be reached again who was out of reach."""
-    if _is_forgotten(destination, services):
-        return
 
     def within_reach(stored: StoredAccount | None) -> Account:
         account = _account(stored, destination)
         return replace(account, blocked=False, installed=True, probe_at=None)
 
     try:
-        services.accounts.change(destination.channel_id, destination.user_id or "", within_reach)
+        if not _is_forgotten(destination, services):
+            user_id = destination.user_id or ""
+            services.accounts.change(destination.channel_id, user_id, within_reach)
     except (StorageUnavailableError, StorageRefusedError) as error:
         # The message was sent, and must not be sent again for this; the next probe tells the same.
         _logger.warning("That somebody can be reached again could not be noted: %s", error)

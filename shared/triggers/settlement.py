@@ -132,7 +132,7 @@ class Settlement:
         sent: Sent | None = None,
         only_new: bool = False,
     ) -> None:
-        """Record how far a message is; ``only_new`` leaves it at the first word of it."""
+        """Record how far a message is; ``only_new`` writes nothing where it was recorded before."""
         if message.claim is None and only_new and not message.envelope.is_new:
             return
         self._write(message, _delivery(message, status, error, sent))

@@ -1,5 +1,6 @@
 """The copies of an alert, held while they are edited or recalled."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,15 +15,19 @@ from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
     ForgottenRecipientError,
+    StorageRefusedError,
     UnknownAlertError,
     UnknownDeliveryError,
 )
-from shared.messages.envelope import AlertChange
+from shared.messages.envelope import AlertChange, Envelope
+from shared.messages.queue_names import UPDATE_ACTIVITY
+from shared.messages.queued_message import QueuedMessage, Sent, UnsentError
 from shared.sending.alert_copies import held_copy
 from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MESSAGE = QueuedMessage(UPDATE_ACTIVITY, {}, Envelope(id="edit-1", accepted_at=NOW))
 
 
 @pytest.fixture
@@ -85,9 +90,12 @@ def deliver(services, alert, person):
 def change(services, alert):
     """Edits or recalls the copy of a delivery, for the second version unless told."""
 
+    @contextmanager
     def begin(delivery, version=2, *, recalls=False):
         asked = AlertChange(delivery_id=delivery.id, version=version)
-        return held_copy(alert.id, asked, services, recalls=recalls)
+        with held_copy(alert.id, asked, services, recalls=recalls) as copy:
+            copy.sent = Sent(message=MESSAGE)
+            yield copy
 
     return begin
 
@@ -120,7 +128,7 @@ def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
         says = copy.activity(services)
         assert (copy.activity_id, copy.account) == ("activity-1", person)
         assert services.deliveries.find(delivery.id).alert_version == 1
-        copy.activity_id = "activity-2"
+        copy.sent = replace(copy.sent, activity_id="activity-2")
 
     assert copy.recipient.conversation is not None
     assert copy.recipient.conversation.id == "a:1"
@@ -244,3 +252,14 @@ def test_an_unknown_delivery_or_alert_is_told_as_such(services, deliver, refused
         held_copy("nothing", change, services, recalls=False),
     ):
         raise AssertionError("nothing is to be changed")
+
+
+def test_a_change_that_cannot_be_noted_is_settled_under_its_claim(services, deliver, change):
+    delivery = deliver()
+
+    with pytest.raises(UnsentError) as caught, change(delivery) as copy:
+        # Too large for a row.
+        copy.sent = Sent("x" * 40_000, replace(MESSAGE, call_milliseconds=7))
+
+    assert caught.value.message.call_milliseconds == 7
+    assert isinstance(caught.value.error, StorageRefusedError)

@@ -18,7 +18,7 @@ from shared.deliveries.delivery import Status
 from shared.errors import SuppressedError, UnknownConversationError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY
-from shared.messages.queued_message import QueuedMessage
+from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import take_turn
 from shared.sending.recipient import find_person
 from shared.settings import Settings
@@ -251,8 +251,19 @@ def test_of_two_messages_at_once_one_is_the_probe(worker, blocked, services):
     destination = find_person("msteams", blocked.user_id, services).destination
     take_turn(destination, services, queued, is_probe=True)
 
-    with pytest.raises(SuppressedError):
+    with pytest.raises(UnsentError) as caught:
         take_turn(destination, services, queued, is_probe=True)
+    assert isinstance(caught.value.error, SuppressedError)
+
+
+def test_of_all_messages_that_a_start_comes_before_one_is_the_probe(worker, blocked, connector):
+    blocked.change(conversation=None)
+    connector.fail_always(403, "MessageWritesBlocked")
+
+    deliveries = [worker.send(blocked.message) for _ in range(2)]
+
+    assert [each.status for each in deliveries] == [Status.PERMANENT_FAILURE, Status.SUPPRESSED]
+    assert len(connector.requests) == 1
 
 
 def test_a_probe_that_has_to_wait_is_still_one_when_it_comes_back(worker, blocked, connector):

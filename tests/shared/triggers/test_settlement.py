@@ -186,7 +186,7 @@ def test_a_message_waits_inside_the_start_and_comes_back(
     [sent] = sending.waiting.take()
 
     assert start == {"members": []}
-    assert (waiting["then"], waiting["reference"]) == (MESSAGE, None)
+    assert (waiting["then"], waiting["snapshot"]) == (MESSAGE, None)
     envelope = Envelope.model_validate(sent.pop("_flow"))
     assert sent == MESSAGE
     assert (envelope.id, envelope.accepted_at) == ("message-1", NOW)
