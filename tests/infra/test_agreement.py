@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import function_app
 from infra.build_package import what_ships
 from shared.auth.tokens import AppType
 from shared.connector.errors import ConnectorError
@@ -17,11 +16,12 @@ from shared.errors import BotCredentialError
 from shared.sending.telemetry import Outcome
 from shared.settings import STORAGE, Settings
 from tests.infra.templates import INFRA, PROJECT, names, resources, the
+from tests.support.app import app_functions
 
 SHIPPED = [path for name in what_ships() for path in sorted((PROJECT / name).rglob("*.py"))]
 BINDINGS = {
     function.get_function_name(): trigger.get_dict_repr()
-    for function in function_app.app.get_functions()
+    for function in app_functions()
     if (trigger := function.get_trigger())
 }
 

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 from uuid import uuid4
 
-import function_app
 from local.azurite import Azurite
+from tests.support.app import app_functions
 from tests.support.connector import StubConnector
 
 
@@ -52,7 +52,7 @@ def test_the_worker_indexes_and_invokes_the_app(azurite: Azurite, connector: Stu
         settings,
     )
 
-    declared = {each.get_function_name() for each in function_app.app.get_functions()}
+    declared = {each.get_function_name() for each in app_functions()}
     assert set(outcome["functions"]) == declared
     health, started, sent = outcome["outcomes"]
     assert health == {"status": 200, "body": {"status": "ok"}}
