@@ -23,8 +23,8 @@ from shared.sending.recipient import (
     find_conversation,
     find_person,
     recipient_of,
-    require_wanted,
 )
+from shared.sending.suppression_check import require_wanted
 from shared.wire_models import Activity
 from shared.wiring import Services
 

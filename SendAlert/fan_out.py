@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from SendAlert.audience import Batch, Member, read_batch
-from SendAlert.edits_and_retries import change_page, retry_page
+from SendAlert.change_pages import change_page
 from SendAlert.enqueue import (
     LEAD_TIME,
     enqueue,
@@ -23,6 +23,7 @@ from SendAlert.enqueue import (
     schedule,
 )
 from SendAlert.progress import close_pages
+from SendAlert.retry_pages import retry_page
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Destination, Status

@@ -22,7 +22,8 @@ from shared.errors import (
 from shared.messages.queued_message import QueuedMessage, Sent, UnsentError, addressed
 from shared.sending.connector_call import Turn, take_turn
 from shared.sending.outgoing_activity import outgoing, require_size
-from shared.sending.recipient import FoundRecipient, require_wanted
+from shared.sending.recipient import FoundRecipient
+from shared.sending.suppression_check import require_wanted
 from shared.storage.leases import Lease
 from shared.wiring import Services
 from StartConversation.request import StartRequest

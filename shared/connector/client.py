@@ -29,7 +29,7 @@ from shared.connector.errors import (
     failed_call,
     unsupported,
 )
-from shared.connector.session import BoundedAdapter, PlainSession
+from shared.connector.http_transport import BoundedAdapter, PlainSession
 from shared.connector.user_agent import USER_AGENT
 from shared.errors import (
     ConversationNotSupportedError,

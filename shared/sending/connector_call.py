@@ -25,7 +25,8 @@ from shared.errors import (
     StorageUnavailableError,
 )
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.refusals import learn, note_within_reach, take_probe
+from shared.sending.reach import note_within_reach, take_probe
+from shared.sending.remedies import learn
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Slot

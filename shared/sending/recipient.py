@@ -1,14 +1,11 @@
 """Where an activity goes: a conversation, and the person it is with, where it is with one."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
-from shared.accounts.suppression import is_probe_due, opt_out_reason, unreachable_reason
 from shared.deliveries.delivery import Destination
-from shared.errors import ConversationNotStartedError, SuppressedError
-from shared.messages.queued_message import QueuedMessage
+from shared.errors import ConversationNotStartedError
 from shared.wiring import Services
 
 
@@ -89,38 +86,6 @@ def recipient_of(
             user_id=account.user_id,
         )
     return FoundRecipient(account.channel_id, user_id or account.user_id, account, conversation)
-
-
-def require_wanted(
-    recipient: FoundRecipient,
-    topic: str | None,
-    services: Services,
-    message: QueuedMessage | None,
-) -> bool:
-    """Raise SuppressedError for a person who said stop, muted the topic or cannot be reached.
-
-    Returns whether the call is to be a probe: of a queue's messages to a person out of reach, one
-    is let through now and then, and stays a probe when it comes back. The bot's reply to what a
-    person just wrote is always wanted. Of a person who was erased, only their stop is known.
-    """
-    if recipient.user_id is None or (message is not None and message.envelope.is_reply):
-        return False
-    account = recipient.account
-    if account is None:
-        if services.erased_opt_outs.include(recipient.channel_id, recipient.user_id):
-            raise SuppressedError("The person wanted no alerts, and to be forgotten")
-        return False
-    opt_out = opt_out_reason(account, topic)
-    if opt_out is not None:
-        raise SuppressedError(opt_out)
-    if not account.is_out_of_reach:
-        return False
-    is_probe = message is not None and (
-        message.envelope.is_probe or is_probe_due(account, datetime.now(UTC))
-    )
-    if not is_probe:
-        raise SuppressedError(unreachable_reason(account))
-    return True
 
 
 def _account(channel_id: str, user_id: str, services: Services) -> Account | None:

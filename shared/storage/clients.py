@@ -117,7 +117,7 @@ class Storage:
         from azure.core.pipeline.transport import RequestsTransport
         from requests.adapters import HTTPAdapter
 
-        from shared.connector.session import PlainSession
+        from shared.connector.http_transport import PlainSession
 
         # At the level of the Functions worker, every request and answer would be in the log.
         logging.getLogger("azure.core").setLevel(logging.WARNING)

@@ -2,8 +2,8 @@
 
     python -m tests.infra.templates
 
-writes ``infra/default.snapshot.json``, where a change of the templates shows as the resources that
-it changes. It is not main.snapshot.json, as azd writes and deletes that.
+writes ``infra/evaluated.snapshot.json``, where a change of the templates shows as the resources
+that it changes. It is not main.snapshot.json, as azd writes and deletes that.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 INFRA = PROJECT / "infra"
-SNAPSHOT = INFRA / "default.snapshot.json"
+SNAPSHOT = INFRA / "evaluated.snapshot.json"
 
 # The default parameters, with a mail address and a sender, so that alerts and senders show.
 DEFAULT = {

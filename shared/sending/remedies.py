@@ -1,28 +1,21 @@
-"""What the Connector's answers teach: who can be reached, and what can be mended."""
+"""What a refusal of the Connector asks for: something to mend, or somebody to mark."""
 
-import logging
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from shared.accounts.account import Account
 from shared.accounts.store import StoredAccount
-from shared.accounts.suppression import is_probe_due, unreachable_reason
 from shared.connector.errors import ConnectorError, Remedy
 from shared.deliveries.delivery import Destination
 from shared.errors import (
     ConversationNotStartedError,
     OnQueue,
-    StorageRefusedError,
-    StorageUnavailableError,
-    SuppressedError,
 )
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
+from shared.sending.reach import account_or_new, is_forgotten, mark_out_of_reach
 from shared.throttling.lane import Lane
 from shared.throttling.lane_slots import DISABLED
 from shared.wiring import Services
-
-_logger = logging.getLogger(__name__)
 
 _ADMIN_PROBE_SECONDS = 3600.0
 
@@ -40,7 +33,7 @@ def learn(
         case Remedy.CHANGE_HOST:
             return _with_other_host(error, destination, message, services)
         case Remedy.MARK_NOT_INSTALLED | Remedy.MARK_BLOCKED:
-            _mark_out_of_reach(error, destination, services)
+            mark_out_of_reach(error, destination, services)
         case Remedy.PAUSE:
             services.pacer.pause(
                 Lane.of(destination.service_url, destination.tenant_id),
@@ -48,44 +41,6 @@ def learn(
                 reason=DISABLED,
             )
     return UnsentError(message, error)
-
-
-def take_probe(destination: Destination, services: Services) -> None:
-    """Have the next call show whether a person can be reached again.
-
-    Raises SuppressedError when another message does so already.
-    """
-    now = datetime.now(UTC)
-    due: Account | None = None
-
-    def probed(stored: StoredAccount | None) -> Account:
-        nonlocal due
-        current = _account(stored, destination)
-        due = current if is_probe_due(current, now) else None
-        if due is None:
-            return current
-        days = services.settings.blocked_probe_days
-        return replace(current, probe_at=now + timedelta(days=days))
-
-    changed = services.accounts.change(destination.channel_id, destination.user_id or "", probed)
-    if due is None:
-        raise SuppressedError(unreachable_reason(changed.account))
-
-
-def note_within_reach(destination: Destination, services: Services) -> None:
-    """Note that a person can be reached again who was out of reach."""
-
-    def within_reach(stored: StoredAccount | None) -> Account:
-        account = _account(stored, destination)
-        return replace(account, blocked=False, installed=True, probe_at=None)
-
-    try:
-        if not _is_forgotten(destination, services):
-            user_id = destination.user_id or ""
-            services.accounts.change(destination.channel_id, user_id, within_reach)
-    except (StorageUnavailableError, StorageRefusedError) as error:
-        # The message was sent, and must not be sent again for this; the next probe tells the same.
-        _logger.warning("That somebody can be reached again could not be noted: %s", error)
 
 
 def _without_conversation(
@@ -97,11 +52,11 @@ def _without_conversation(
     # An activity that was sent into it is in no other conversation.
     if not says_something_new or user_id is None or conversation_id is None:
         return UnsentError(message, error)
-    if "conversation" in message.envelope.healed or _is_forgotten(destination, services):
+    if "conversation" in message.envelope.healed or is_forgotten(destination, services):
         return UnsentError(message, error)
 
     def without(stored: StoredAccount | None) -> Account:
-        account = _account(stored, destination)
+        account = account_or_new(stored, destination)
         if account.conversation_id == conversation_id:
             return account.without_conversation()
         return account.having_left(conversation_id)
@@ -134,7 +89,7 @@ def _with_other_host(
     if user_id is not None and services.accounts.get(destination.channel_id, user_id) is not None:
 
         def moved(stored: StoredAccount | None) -> Account:
-            return replace(_account(stored, destination), service_url=service_url)
+            return replace(account_or_new(stored, destination), service_url=service_url)
 
         services.accounts.change(destination.channel_id, user_id, moved)
     error.on_queue = OnQueue.RETRY
@@ -144,37 +99,3 @@ def _with_other_host(
 
 def _healed(message: QueuedMessage, what: str) -> QueuedMessage:
     return message.noting(healed=[*message.envelope.healed, what], started=False)
-
-
-def _mark_out_of_reach(error: ConnectorError, destination: Destination, services: Services) -> None:
-    """Mark a person as out of reach, until they are heard of or a probe reaches them."""
-    user_id = destination.user_id
-    if user_id is None or _is_forgotten(destination, services):
-        return
-    probe_at = datetime.now(UTC) + timedelta(days=services.settings.blocked_probe_days)
-
-    def out_of_reach(stored: StoredAccount | None) -> Account:
-        account = _account(stored, destination)
-        if account.has_left(destination.conversation_id or ""):
-            # What was sent there may still be changed, but nothing is told of where they are now.
-            return account
-        if error.remedy is Remedy.MARK_BLOCKED:
-            return replace(account, blocked=True, probe_at=probe_at)
-        return replace(account, installed=False, probe_at=probe_at)
-
-    services.accounts.change(destination.channel_id, user_id, out_of_reach)
-
-
-def _is_forgotten(destination: Destination, services: Services) -> bool:
-    """Tell whether there is no account to note anything in: no person, or one who was forgotten."""
-    user_id = destination.user_id
-    if user_id is None:
-        return True
-    was_known = destination.key is not None
-    return was_known and services.accounts.get(destination.channel_id, user_id) is None
-
-
-def _account(stored: StoredAccount | None, destination: Destination) -> Account:
-    if stored is not None:
-        return stored.account
-    return Account(destination.channel_id, destination.user_id or "")

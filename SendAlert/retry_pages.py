@@ -1,0 +1,42 @@
+"""Visiting the pages of an alert again to put back what failed, edits and recalls too."""
+
+from SendAlert.enqueue import due_times
+from SendAlert.progress import change_id, needs_change
+from shared.alerts.alert import Alert
+from shared.deliveries.delivery import Delivery
+from shared.errors import ForgottenRecipientError
+from shared.messages.envelope import Step
+from shared.sending.alert_steps import enqueue_step, reopen_page, whole_seconds_until
+from shared.sending.redrive import put_back
+from shared.wiring import Services
+
+
+def retry_page(alert: Alert, step: Step, services: Services) -> None:
+    """Put back what failed for members of a page, edits and recalls too; then visit the next."""
+    page = services.audience_pages.find(alert.id, step.page)
+    if page is None:
+        enqueue_step(alert, Step(kind="close"), services)
+        return
+    failed = _failed(alert, page.number, services)
+    due = due_times(page, len(failed), services)
+    for delivery, due_at in zip(services.deliveries.with_recipients(failed), due, strict=True):
+        try:
+            put_back(delivery, services, delay_seconds=whole_seconds_until(due_at))
+        except ForgottenRecipientError:
+            # There is nobody any more to send it to.
+            continue
+    if failed:
+        reopen_page(page, services)
+    enqueue_step(alert, step.model_copy(update={"page": step.page + 1}), services)
+
+
+def _failed(alert: Alert, number: int, services: Services) -> list[Delivery]:
+    failed = []
+    for delivery in services.deliveries.page(alert.id, number):
+        if delivery.status.is_failure and alert.stopped_at is None:
+            failed.append(delivery)
+        elif needs_change(delivery, alert):
+            change = services.deliveries.get(change_id(delivery, alert.version))
+            if change is not None and change.status.is_failure:
+                failed.append(change)
+    return failed
