@@ -1,6 +1,8 @@
 """Rows of Table storage: read, written under a condition, listed."""
 
 import hashlib
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
@@ -18,7 +20,10 @@ Row = Mapping[str, Any]
 MOST_ROWS_AT_ONCE = 100
 """So many rows of one partition can be written together."""
 
-_MOST_TRIES = 20
+# Each failed try is somebody else's success, so this many who change a row at once all get through.
+_MOST_TRIES = 64
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.5
 
 _Written = TypeVar("_Written")
 
@@ -29,16 +34,22 @@ def key_of(*ids: str) -> str:
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def retry_until_written(write: Callable[[], _Written | None]) -> _Written:
-    """Return what ``write`` returns; it is called again when it returns None.
+def retry_until_written(
+    write: Callable[[], _Written | None], *, sleep: Callable[[float], None] = time.sleep
+) -> _Written:
+    """Return what ``write`` returns; it is called again when it returns None, after a pause.
 
-    None means that somebody else changed the row after it was read. Raises StorageUnavailableError
-    when that happens again and again.
+    None means that somebody else changed the row after it was read. The pauses are random, so that
+    those who meet do not meet again, and grow. Raises StorageUnavailableError when that happens
+    again and again.
     """
+    pause = _FIRST_PAUSE_SECONDS
     for _ in range(_MOST_TRIES):
         written = write()
         if written is not None:
             return written
+        sleep(random.uniform(0, pause))  # noqa: S311  # no secret
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     raise StorageUnavailableError("A row is being changed by too many at once")
 
 

@@ -10,7 +10,6 @@ when more is sent. A pause holds all instances back. After throttling it ends at
 other pause ends when a probe succeeds: a single call that is let through at intervals.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +21,6 @@ from shared.storage.tables import Table, retry_until_written, version_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "lane"
-_LONGEST_JITTER_MILLISECONDS = 20
 _KNOWLEDGE_HOLDS = timedelta(seconds=1)
 _THROTTLED_TOGETHER = timedelta(seconds=10)
 PROBE_IS_OUT: Final = timedelta(seconds=5)
@@ -167,10 +165,9 @@ class LaneRow:
             if self._write(state):
                 return True
             self._known_at = None
-            self._sleep(secrets.randbelow(_LONGEST_JITTER_MILLISECONDS) / 1000)
             return None
 
-        return retry_until_written(write)
+        return retry_until_written(write, sleep=self._sleep)
 
     def _read(self) -> None:
         asked_at = self._clock()

@@ -6,7 +6,6 @@ import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.rows import from_row
-from shared.errors import StorageUnavailableError
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKey, PersonalKeys
 from shared.storage.tables import key_of
@@ -169,21 +168,6 @@ def test_many_writers_all_leave_their_mark(accounts):
 
     found = accounts.get("msteams", "29:alex").account
     assert found.conversation_ids == {"a:0", "a:1", "a:2", "a:3"}
-
-
-def test_a_change_that_is_always_overtaken_is_given_up(accounts):
-    write(accounts, alex())
-    overtaken = []
-
-    def change(stored):
-        overtaken.append(stored)
-        accounts.change("msteams", "29:alex", named(str(len(overtaken))))
-        return replace(stored.account, locale="de")
-
-    with pytest.raises(StorageUnavailableError, match="too many at once"):
-        accounts.change("msteams", "29:alex", change)
-
-    assert 2 < len(overtaken) < 100
 
 
 def test_what_a_change_raises_comes_out_and_nothing_is_written(accounts):

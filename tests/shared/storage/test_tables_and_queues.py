@@ -1,5 +1,6 @@
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,13 @@ from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnava
 from shared.settings import StorageAccount
 from shared.storage.clients import Storage
 from shared.storage.queues import Queue, text_of
-from shared.storage.tables import MOST_ROWS_AT_ONCE, Table, key_of, version_of
+from shared.storage.tables import (
+    MOST_ROWS_AT_ONCE,
+    Table,
+    key_of,
+    retry_until_written,
+    version_of,
+)
 from tests.support.builders import NOWHERE, unique
 
 
@@ -241,21 +248,30 @@ def test_nothing_is_written_when_a_change_returns_what_it_took(table, storage_ca
     assert [call.split()[0] for call in storage_calls()] == ["GET"]
 
 
-def test_a_row_that_changes_all_the_time_is_given_up(table):
-    tries = []
+def test_each_of_many_who_change_a_row_at_once_gets_through_after_pauses_that_grow():
+    pauses: list[float] = []
+    others = iter([None] * 47)
 
-    def overtaken(_found):
-        tries.append(1)
-        table.put(row())
-        return row(count=1)
+    assert retry_until_written(lambda: next(others, "written"), sleep=pauses.append) == "written"
 
+    assert len(set(pauses)) == 47
+    assert max(pauses[:3]) < 0.1 < max(pauses) < 1
     with pytest.raises(StorageUnavailableError, match="too many at once"):
-        table.change(keys(), overtaken)
-
-    assert len(tries) == 20
+        retry_until_written(lambda: None, sleep=pauses.append)
 
 
-# Queues
+def test_of_many_who_change_a_row_at_once_all_leave_their_mark(table):
+    table.put(row(count=0))
+    together = Barrier(48)
+
+    def count(_):
+        together.wait(30)
+        table.change(keys(), lambda found: row(count=found["count"] + 1))
+
+    with ThreadPoolExecutor(48) as pool:
+        list(pool.map(count, range(48)))
+
+    assert table.get("p", "r")["count"] == 48
 
 
 # Queues

@@ -338,8 +338,7 @@ def test_who_is_outrun_again_and_again_gives_up(pacer, instance, time):
 
     with pytest.raises(StorageUnavailableError):
         outrun.reserve(LANE)
-    assert len(time.slept) == 20
-    assert max(time.slept) <= 0.02
+    assert len(set(time.slept)) > 1
 
 
 def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
