@@ -11,7 +11,6 @@ import hmac
 import json
 import logging
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -146,7 +145,6 @@ class IdempotencyKeys:
         row: dict[str, Any] = {
             "PartitionKey": key_of(self._app_id, function, secret),
             "RowKey": _ROW_KEY,
-            "owner": uuid.uuid4().hex,
             "fingerprint": _fingerprint(secret, request),
             "claimedAt": now,
             "until": now + self._lease,
@@ -165,9 +163,6 @@ class IdempotencyKeys:
         return _Claim(row, version, secret)
 
     def _take_over(self, held: Row, row: dict[str, Any], now: datetime) -> str | None:
-        # Storage may have written our row, and its answer was lost: then the claim is ours.
-        if held["owner"] == row["owner"]:
-            return version_of(held)
         is_free = held["until"] <= now or _is_over(held, now)
         if is_free and self._give_up_ambiguous and not _is_over(held, now):
             raise OutcomeUnknownError(

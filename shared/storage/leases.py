@@ -5,7 +5,6 @@ RowKey: ``lease``. When a process dies, the lease that it holds runs out by itse
 """
 
 import logging
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +39,6 @@ class Leases:
         row = {
             "PartitionKey": key,
             "RowKey": _ROW_KEY,
-            "owner": uuid.uuid4().hex,
             "until": now + timedelta(seconds=seconds),
         }
         version = self._table.insert(row)
@@ -62,7 +60,4 @@ class Leases:
         held = self._table.get(row["PartitionKey"], _ROW_KEY)
         if held is None:
             return self._table.insert(row)
-        # Storage may have written our row, and its answer was lost: then the lease is ours.
-        if held["owner"] == row["owner"]:
-            return version_of(held)
         return self._table.replace(row, version_of(held)) if held["until"] <= now else None

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
@@ -24,6 +25,10 @@ MOST_ROWS_AT_ONCE = 100
 _MOST_TRIES = 64
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
+
+_WRITE_ID = "writeId"
+# What was written by which request can be told, so all of them may be repeated.
+_REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PUT"})}
 
 _Written = TypeVar("_Written")
 
@@ -58,6 +63,9 @@ class Table:
 
     Reads of a missing table find nothing. What storage refuses is a StorageRefusedError; when it
     does not answer, that is a StorageUnavailableError.
+
+    Storage's client repeats a request whose answer was lost, and may then meet what it has written
+    itself. So what is written under a condition gets an id (``writeId``), by which it is known.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
@@ -111,19 +119,22 @@ class Table:
 
     def insert(self, row: Row) -> str | None:
         """Write a new row and return its version; None, writing nothing, when there is one."""
-        with translated_errors(), ignoring(HTTPStatus.CONFLICT):
-            return self._making_table(
-                lambda: self._client.create_entity(row, response_preference="return-no-content")
-            )
-        return None
+
+        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
+            [row] = marked
+            options |= {"response_preference": "return-no-content"}
+            return self._making_table(lambda: client.create_entity(row, **options))
+
+        return self._write([row], write, HTTPStatus.CONFLICT)
 
     def insert_all(self, rows: Sequence[Row]) -> bool:
         """Write new rows of one partition, all or none; False: one of them is there already."""
-        writes = [("create", row) for row in rows]
-        with translated_errors(), ignoring(HTTPStatus.CONFLICT):
-            self._making_table(lambda: self._client.submit_transaction(writes)[0])
-            return True
-        return False
+
+        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
+            writes = [("create", row) for row in marked]
+            return self._making_table(lambda: client.submit_transaction(writes, **options)[0])
+
+        return self._write(rows, write, HTTPStatus.CONFLICT) is not None
 
     def put(self, row: Row) -> None:
         """Write a row, whether or not there is one already."""
@@ -140,16 +151,12 @@ class Table:
         from azure.core import MatchConditions
         from azure.data.tables import UpdateMode
 
-        missing_or_changed = ignoring(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
-        with translated_errors(), missing_or_changed:
-            written = self._client.update_entity(
-                row,
-                mode=UpdateMode.REPLACE,
-                etag=version,
-                match_condition=MatchConditions.IfNotModified,
-            )
-            return str(written["etag"])
-        return None
+        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
+            [row] = marked
+            options |= {"etag": version, "match_condition": MatchConditions.IfNotModified}
+            return str(client.update_entity(row, mode=UpdateMode.REPLACE, **options)["etag"])
+
+        return self._write([row], write, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
 
     def change(
         self,
@@ -180,8 +187,8 @@ class Table:
 
         return retry_until_written(write)
 
-    def delete(self, partition_key: str, row_key: str, version: str | None = None) -> None:
-        """Delete a row, if there is one, and if it is of the version, where one is given."""
+    def delete(self, partition_key: str, row_key: str, version: str | None = None) -> bool:
+        """Delete a row, if it is of the version, where one is given; tell whether it is gone."""
         from azure.core import MatchConditions
 
         condition = MatchConditions.IfNotModified if version else None
@@ -189,6 +196,24 @@ class Table:
             self._client.delete_entity(
                 partition_key, row_key, etag=version, match_condition=condition
             )
+            return True
+        return False
+
+    def _write(
+        self, rows: Sequence[Row], write: Callable[..., str], *conflicts: HTTPStatus
+    ) -> str | None:
+        """Write rows under a condition; return the version of the first, None on a conflict."""
+        write_id = uuid.uuid4().hex
+        answers: list[Any] = []
+        with translated_errors(), ignoring(*conflicts):
+            marked = [{**row, _WRITE_ID: write_id} for row in rows]
+            return write(self._client, marked, raw_response_hook=answers.append, **_REPEATED)
+        # What azure.core.pipeline.policies.RetryPolicy has repeated.
+        if any(answer.context.get("history") for answer in answers):
+            found = self.get(rows[0]["PartitionKey"], rows[0]["RowKey"])
+            if found is not None and found.get(_WRITE_ID) == write_id:
+                return version_of(found)
+        return None
 
     def _making_table(self, write: Callable[[], Mapping[str, Any]]) -> str:
         with ignoring(HTTPStatus.NOT_FOUND):

@@ -17,15 +17,15 @@ class LossyStorage(StubServer):
         match = re.search(rf"{service}Endpoint=(http://127\.0\.0\.1:\d+)", connection_string)
         assert match
         self._storage_url = match[1]
-        self._lost: list[Predicate] = []
+        self._lost: list[tuple[Predicate, bool]] = []
         self._session = requests.Session()
         self._session.trust_env = False
         super().__init__()
         self.connection_string = connection_string.replace(match[1], self.url)
 
-    def lose_answer(self, when: Predicate) -> None:
-        """Do the next request that fits, and answer 503."""
-        self._lost.append(when)
+    def lose_answer(self, when: Predicate, *, is_cut: bool = False) -> None:
+        """Do the next request that fits, and answer 503, or nothing."""
+        self._lost.append((when, is_cut))
 
     def default_answer(self, request: ReceivedRequest) -> Answer:
         """Answer as storage does."""
@@ -44,9 +44,10 @@ class LossyStorage(StubServer):
         """Do what is asked; answer it, or not."""
         answer = super().receive(request)
         for lost in self._lost:
-            if lost(request):
+            when, is_cut = lost
+            if when(request):
                 self._lost.remove(lost)
-                return Answer(503, {"odata.error": {"code": "ServerBusy"}})
+                return None if is_cut else Answer(503, {"odata.error": {"code": "ServerBusy"}})
         return answer
 
     def close(self) -> None:
