@@ -1,4 +1,5 @@
 import base64
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from uuid import uuid4
@@ -224,12 +225,16 @@ WRITES = {
 }
 
 
+UNCLOSED = "ignore::pytest.PytestUnraisableExceptionWarning"
+
+
 @pytest.mark.parametrize(
     ("name", "is_cut"),
     [
         ("insert", False),
         ("insert", True),
-        ("insert_all", False),
+        # The client drops an answer unread that it had asked for as a stream.
+        pytest.param("insert_all", False, marks=pytest.mark.filterwarnings(UNCLOSED)),
         ("replace", False),
         ("replace", True),
         ("delete", False),
@@ -241,12 +246,14 @@ def test_what_we_have_written_ourselves_is_no_conflict(table, lossy, name, is_cu
     storage.lose_answer(lambda request: request.method in ("POST", "PUT", "DELETE"), is_cut=is_cut)
 
     written = WRITES[name](through, version)
+    gc.collect()
 
     found = table.get("another" if name in ("replace", "delete") else "p", "r")
     assert written == (version_of(found) if name in ("insert", "replace") else True)
     assert (found is None) is (name == "delete")
 
 
+@pytest.mark.filterwarnings(UNCLOSED)
 def test_what_somebody_else_has_written_is_a_conflict_though_we_asked_twice(table, lossy):
     through, storage = lossy
     version = version_of(table.get("another", "r"))
@@ -256,6 +263,7 @@ def test_what_somebody_else_has_written_is_a_conflict_though_we_asked_twice(tabl
     for write in WRITES.values():
         storage.answer(503, {"odata.error": {"code": "ServerBusy"}})
         assert not write(through, version)
+    gc.collect()
 
 
 # Changes
