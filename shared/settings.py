@@ -1,5 +1,6 @@
 """The app's settings: the one place that reads the environment."""
 
+import base64
 import os
 import re
 from collections.abc import Mapping
@@ -17,15 +18,49 @@ STORAGE = "AzureWebJobsStorage"
 _LEASE_MARGIN_SECONDS = 10.0
 
 
+_AZURITE = (
+    "AccountName=devstoreaccount1;"
+    # Azurite's own key, the same on every machine and in Microsoft's documentation.
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+    "QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1"
+)
+
+
 @dataclass(frozen=True)
 class StorageAccount:
-    """Where tables and queues are: a connection string, or two endpoints and an identity."""
+    """Where tables and queues are, and what proves us: a key, a signature (SAS) or an identity."""
 
-    connection_string: str = field(default="", repr=False)
-    table_service_url: str = ""
-    queue_service_url: str = ""
+    table_service_url: str
+    queue_service_url: str
+    name: str = ""
+    key: str = field(default="", repr=False)
+    shared_access_signature: str = field(default="", repr=False)
     client_id: str = ""
     managed_identity: bool = False
+
+    @classmethod
+    def from_connection_string(cls, text: str) -> "StorageAccount":
+        """Return the account of a connection string; raise ValueError where it is none.
+
+        Source: "Configure Azure Storage connection strings" of the Azure Storage documentation.
+        """
+        if text.lower().rstrip(";") == "usedevelopmentstorage=true":
+            text = _AZURITE
+        pairs = [part.partition("=")[::2] for part in text.split(";") if part.strip()]
+        known = {name.strip().lower(): value.strip() for name, value in pairs}
+        name, key = known.get("accountname", ""), known.get("accountkey", "")
+        signature = known.get("sharedaccesssignature", "").lstrip("?")
+        base64.b64decode(key, validate=True)
+        scheme = known.get("defaultendpointsprotocol", "https")
+        suffix = known.get("endpointsuffix", "core.windows.net")
+        table_url, queue_url = (
+            known.get(f"{service}endpoint") or (name and f"{scheme}://{name}.{service}.{suffix}")
+            for service in ("table", "queue")
+        )
+        if not (table_url and queue_url) or not (signature or (name and key)):
+            raise ValueError("no connection string of a storage account")
+        return cls(table_url, queue_url, name, key, signature)
 
 
 @dataclass(frozen=True)
@@ -156,7 +191,12 @@ def _bot_credential(reader: "_Reader", cloud: Cloud, app_id: str) -> BotCredenti
 def _storage_account(reader: "_Reader") -> StorageAccount:
     connection_string = reader.text(STORAGE)
     if connection_string:
-        return StorageAccount(connection_string=connection_string)
+        try:
+            return StorageAccount.from_connection_string(connection_string)
+        except ValueError:
+            raise InvalidSettingError(
+                STORAGE, "is not a connection string of a storage account"
+            ) from None
     name = reader.text(f"{STORAGE}__accountName")
     table_url = reader.https_url(f"{STORAGE}__tableServiceUri")
     queue_url = reader.https_url(f"{STORAGE}__queueServiceUri")

@@ -12,11 +12,21 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
-from shared.settings import STORAGE, StorageAccount
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from shared.connector.http_transport import PlainSession
+from shared.errors import StorageRefusedError, StorageUnavailableError
+from shared.settings import StorageAccount
+from shared.storage.rest import BearerTokens, StorageService, shared_key_lite, unsigned
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    from azure.core.credentials import (
+        AzureNamedKeyCredential,
+        AzureSasCredential,
+        TokenCredential,
+    )
     from azure.data.tables import TableClient, TableServiceClient
     from azure.storage.queue import QueueClient, QueueServiceClient
 
@@ -24,7 +34,8 @@ if TYPE_CHECKING:
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 # A health check must answer soon.
-_CHECK_BOUNDS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 3, "retry_total": 0}
+_CHECK_TIMEOUTS_SECONDS = (2.0, 3.0)
+_TIMEOUTS_SECONDS = (5.0, 10.0)
 
 _BOUNDS: dict[str, Any] = {
     "connection_timeout": 5,
@@ -34,6 +45,18 @@ _BOUNDS: dict[str, Any] = {
     # Storage gives each answer an id of its own, and making one up takes longer than signing.
     "auto_request_id": False,
 }
+
+_ANY = {"Accept": "application/json;odata=nometadata"}
+
+# Whatever is asked, the same again is good: a writer knows its own row.
+_RETRIES = Retry(
+    total=3,
+    backoff_factor=0.2,
+    backoff_jitter=0.2,
+    status_forcelist=(408, 429, 500, 502, 503, 504),
+    allowed_methods=None,
+    raise_on_status=False,
+)
 
 
 class Storage:
@@ -64,23 +87,69 @@ class Storage:
 
     def check_tables(self) -> None:
         """Raise StorageUnavailableError when tables do not answer; no table needs to exist."""
-        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
-            self.table("accounts").get_entity("health", "health", **_CHECK_BOUNDS)
+        path = "/accounts(PartitionKey='health',RowKey='health')"
+        self._check(self._account.table_service_url, path, is_table=True)
 
     def check_queues(self) -> None:
         """Raise StorageUnavailableError when queues do not answer; no queue needs to exist."""
-        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
-            self.queue("send-activity").peek_messages(**_CHECK_BOUNDS)
+        path = "/send-activity/messages"
+        self._check(self._account.queue_service_url, path, query="peekonly=true", is_table=False)
+
+    def _check(self, url: str, path: str, *, is_table: bool, query: str = "") -> None:
+        """Raise StorageUnavailableError when a service does not answer at once."""
+        with PlainSession(HTTPAdapter()) as session:
+            service = self._service(url, session, _CHECK_TIMEOUTS_SECONDS, is_table=is_table)
+            expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
+            service.ask("GET", path, *expected, headers=_ANY, query=query)
+
+    @cached_property
+    def table_service(self) -> StorageService:
+        """Table storage by its REST API."""
+        url = self._account.table_service_url
+        return self._service(url, self._session, _TIMEOUTS_SECONDS, is_table=True)
+
+    @cached_property
+    def queue_service(self) -> StorageService:
+        """Queue storage by its REST API."""
+        url = self._account.queue_service_url
+        return self._service(url, self._session, _TIMEOUTS_SECONDS, is_table=False)
+
+    def _service(
+        self,
+        url: str,
+        session: requests.Session,
+        timeouts_seconds: tuple[float, float],
+        *,
+        is_table: bool,
+    ) -> StorageService:
+        account = self._account
+        signature = account.shared_access_signature
+        if account.key:
+            authorize = shared_key_lite(account.name, account.key, is_table=is_table)
+        elif not signature:
+            authorize = self._bearer_tokens
+        else:
+            authorize = unsigned
+        return StorageService(
+            url, authorize, session, timeouts_seconds=timeouts_seconds, signature=signature
+        )
+
+    @cached_property
+    def _bearer_tokens(self) -> BearerTokens:
+        return BearerTokens(self._token_credential)
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        # It would log URLs that it asks again, and a shared access signature with them.
+        logger = logging.getLogger("urllib3.connectionpool")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.ERROR)
+        return PlainSession(HTTPAdapter(pool_maxsize=self._threads, max_retries=_RETRIES))
 
     @cached_property
     def _tables(self) -> "TableServiceClient":
         from azure.data.tables import TableServiceClient
 
-        if self._account.connection_string:
-            with _checked_setting():
-                return TableServiceClient.from_connection_string(
-                    self._account.connection_string, transport=self._transport(), **_BOUNDS
-                )
         return TableServiceClient(
             self._account.table_service_url,
             credential=self._credential,
@@ -94,18 +163,25 @@ class Storage:
 
         # This client has retries of its own kind, which by default take a minute and a half.
         retry = LinearRetry(backoff=1, retry_total=3, random_jitter_range=1)
-        bounds = {**_BOUNDS, "retry_policy": retry, "transport": self._transport()}
-        if self._account.connection_string:
-            with _checked_setting():
-                return QueueServiceClient.from_connection_string(
-                    self._account.connection_string, **bounds
-                )
         return QueueServiceClient(
-            self._account.queue_service_url, credential=self._credential, **bounds
+            self._account.queue_service_url,
+            credential=self._credential,
+            transport=self._transport(),
+            **{**_BOUNDS, "retry_policy": retry},
         )
 
+    @property
+    def _credential(self) -> "AzureNamedKeyCredential | AzureSasCredential | TokenCredential":
+        from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+
+        if self._account.key:
+            return AzureNamedKeyCredential(self._account.name, self._account.key)
+        if self._account.shared_access_signature:
+            return AzureSasCredential(self._account.shared_access_signature)
+        return self._token_credential
+
     @cached_property
-    def _credential(self) -> "TokenCredential":
+    def _token_credential(self) -> "TokenCredential":
         from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
         if self._account.managed_identity:
@@ -115,24 +191,11 @@ class Storage:
 
     def _transport(self) -> Any:
         from azure.core.pipeline.transport import RequestsTransport
-        from requests.adapters import HTTPAdapter
-
-        from shared.connector.http_transport import PlainSession
 
         # At the level of the Functions worker, every request and answer would be in the log.
         logging.getLogger("azure.core").setLevel(logging.WARNING)
         session = PlainSession(HTTPAdapter(pool_maxsize=self._threads))
         return RequestsTransport(session=session, **_BOUNDS)
-
-
-@contextmanager
-def _checked_setting() -> Iterator[None]:
-    try:
-        yield
-    except ValueError:
-        raise InvalidSettingError(
-            STORAGE, "is not a connection string of a storage account"
-        ) from None
 
 
 @contextmanager

@@ -8,13 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 if TYPE_CHECKING:
+    import requests
     from azure.data.tables import TableClient
 
 from shared.errors import StorageUnavailableError
 from shared.storage.clients import Storage, ignoring, translated_errors
 from shared.storage.continuation_tokens import read_token, write_token
+from shared.storage.entities import WRITE_ID, StoredRow, decode, encode
+from shared.storage.rest import was_repeated
 
 Row = Mapping[str, Any]
 
@@ -26,9 +30,14 @@ _MOST_TRIES = 64
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 
-_WRITE_ID = "writeId"
-# What was written by which request can be told, so all of them may be repeated.
-_REPEATED: dict[str, Any] = {"retry_on_methods": frozenset({"POST", "PUT"})}
+_OK, _NO_CONTENT = HTTPStatus.OK, HTTPStatus.NO_CONTENT
+_NOT_FOUND, _CONFLICT = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+_CHANGED = HTTPStatus.PRECONDITION_FAILED
+_HEADERS = {
+    "Accept": "application/json;odata=minimalmetadata",
+    "Content-Type": "application/json",
+    "Prefer": "return-no-content",
+}
 
 _Written = TypeVar("_Written")
 
@@ -37,6 +46,13 @@ def key_of(*ids: str) -> str:
     """Return the key of what ``ids`` name: a hash, as ids hold characters that a key may not."""
     lengths_and_ids = "".join([f"{len(part)}:{part}" for part in ids])
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _entity(partition_key: str, row_key: str) -> str:
+    """Return how a row is addressed below its table: "Update Entity", Azure Storage REST API."""
+    partition = quote(partition_key.replace("'", "''"), safe="")
+    row = quote(row_key.replace("'", "''"), safe="")
+    return f"(PartitionKey='{partition}',RowKey='{row}')"
 
 
 def retry_until_written(
@@ -64,28 +80,26 @@ class Table:
     Reads of a missing table find nothing. What storage refuses is a StorageRefusedError; when it
     does not answer, that is a StorageUnavailableError.
 
-    Storage's client repeats a request whose answer was lost, and may then meet what it has written
-    itself. So what is written under a condition gets an id (``writeId``), by which it is known.
+    A request whose answer was lost is repeated, and may then meet what it has written itself. So
+    each row that is written gets an id (``writeId``), by which it is known.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
         self._storage = storage
         self._name = name
 
-    def get(self, partition_key: str, row_key: str) -> Row | None:
+    def get(self, partition_key: str, row_key: str) -> StoredRow | None:
         """Return a row by its key, None when there is none."""
-        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
-            return self._client.get_entity(partition_key, row_key)
-        return None
+        answer = self._ask("GET", _entity(partition_key, row_key), _OK, _NOT_FOUND)
+        return decode(answer.content) if answer.status_code == _OK else None
 
     def partition(self, partition_key: str) -> list[Row]:
         """Return all rows of a partition; for partitions of some hundred rows at most."""
         with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
-            return list(
-                self._client.query_entities(
-                    "PartitionKey eq @key", parameters={"key": partition_key}
-                )
+            rows = self._client.query_entities(
+                "PartitionKey eq @key", parameters={"key": partition_key}
             )
+            return [StoredRow(row, row.metadata["etag"] or "") for row in rows]
         return []
 
     def page(
@@ -112,51 +126,43 @@ class Table:
                 results_per_page=size,
                 select=list(select) if select else None,
             ).by_page(continuation_token=place)
-            rows: list[Row] = list(next(pages, ()))
+            rows: list[Row] = [
+                StoredRow(row, row.metadata["etag"] or "") for row in next(pages, ())
+            ]
             # azure.data.tables.TableEntityPropertiesPaged has it; its base does not say so.
             return rows, write_token(getattr(pages, "continuation_token", None))
         return [], None
 
     def insert(self, row: Row) -> str | None:
         """Write a new row and return its version; None, writing nothing, when there is one."""
-
-        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
-            [row] = marked
-            options |= {"response_preference": "return-no-content"}
-            return self._making_table(lambda: client.create_entity(row, **options))
-
-        return self._write([row], write, HTTPStatus.CONFLICT)
+        return self._write("POST", "", row, _CONFLICT)
 
     def insert_all(self, rows: Sequence[Row]) -> bool:
         """Write new rows of one partition, all or none; False: one of them is there already."""
-
-        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
-            writes = [("create", row) for row in marked]
-            return self._making_table(lambda: client.submit_transaction(writes, **options)[0])
-
-        return self._write(rows, write, HTTPStatus.CONFLICT) is not None
+        write_id = uuid.uuid4().hex
+        writes = [("create", {**row, WRITE_ID: write_id}) for row in rows]
+        # What this client repeats is known as ours by the id.
+        repeat: dict[str, Any] = {"retry_on_methods": frozenset({"POST"})}
+        with translated_errors(), ignoring(_CONFLICT):
+            with ignoring(_NOT_FOUND):
+                self._client.submit_transaction(writes, **repeat)
+                return True
+            self._make_table()
+            self._client.submit_transaction(writes, **repeat)
+            return True
+        return self._version_written(rows[0], write_id) is not None
 
     def put(self, row: Row) -> None:
         """Write a row, whether or not there is one already."""
-        from azure.data.tables import UpdateMode
-
-        with translated_errors():
-            self._making_table(lambda: self._client.upsert_entity(row, mode=UpdateMode.REPLACE))
+        self._write("PUT", _entity(row["PartitionKey"], row["RowKey"]), row)
 
     def replace(self, row: Row, version: str) -> str | None:
         """Write a row over the given version of it and return the new version.
 
         Returns None, writing nothing, when the row is no longer of that version.
         """
-        from azure.core import MatchConditions
-        from azure.data.tables import UpdateMode
-
-        def write(client: "TableClient", marked: list[Row], **options: Any) -> str:
-            [row] = marked
-            options |= {"etag": version, "match_condition": MatchConditions.IfNotModified}
-            return str(client.update_entity(row, mode=UpdateMode.REPLACE, **options)["etag"])
-
-        return self._write([row], write, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
+        key = _entity(row["PartitionKey"], row["RowKey"])
+        return self._write("PUT", key, row, _CHANGED, version=version)
 
     def change(
         self,
@@ -189,38 +195,53 @@ class Table:
 
     def delete(self, partition_key: str, row_key: str, version: str | None = None) -> bool:
         """Delete a row, if it is of the version, where one is given; tell whether it is gone."""
-        from azure.core import MatchConditions
-
-        condition = MatchConditions.IfNotModified if version else None
-        with translated_errors(), ignoring(HTTPStatus.PRECONDITION_FAILED):
-            self._client.delete_entity(
-                partition_key, row_key, etag=version, match_condition=condition
-            )
-            return True
-        return False
+        answer = self._ask(
+            "DELETE",
+            _entity(partition_key, row_key),
+            *(_NO_CONTENT, _NOT_FOUND, _CHANGED),
+            version=version or "*",
+        )
+        return answer.status_code != _CHANGED
 
     def _write(
-        self, rows: Sequence[Row], write: Callable[..., str], *conflicts: HTTPStatus
+        self, method: str, key: str, row: Row, *conflicts: HTTPStatus, version: str | None = None
     ) -> str | None:
-        """Write rows under a condition; return the version of the first, None on a conflict."""
-        write_id = uuid.uuid4().hex
-        answers: list[Any] = []
-        with translated_errors(), ignoring(*conflicts):
-            marked = [{**row, _WRITE_ID: write_id} for row in rows]
-            return write(self._client, marked, raw_response_hook=answers.append, **_REPEATED)
-        # What azure.core.pipeline.policies.RetryPolicy has repeated.
-        if any(answer.context.get("history") for answer in answers):
-            found = self.get(rows[0]["PartitionKey"], rows[0]["RowKey"])
-            if found is not None and found.get(_WRITE_ID) == write_id:
-                return version_of(found)
-        return None
+        """Write a row and return its version, None on a conflict; make the table if it is missing.
 
-    def _making_table(self, write: Callable[[], Mapping[str, Any]]) -> str:
-        with ignoring(HTTPStatus.NOT_FOUND):
-            return str(write()["etag"])
-        with ignoring(HTTPStatus.CONFLICT):
+        Over a ``version``, there is no row to write where the table is missing.
+        """
+        write_id = uuid.uuid4().hex
+        body = encode({**row, WRITE_ID: write_id})
+        expected = (_NO_CONTENT, _NOT_FOUND, *conflicts)
+        answer = self._ask(method, key, *expected, body=body, version=version)
+        if answer.status_code == _NOT_FOUND and version is None:
+            self._make_table()
+            answer = self._ask(method, key, _NO_CONTENT, *conflicts, body=body)
+        if answer.status_code == _NO_CONTENT:
+            return answer.headers["ETag"]
+        return self._version_written(row, write_id) if was_repeated(answer) else None
+
+    def _version_written(self, row: Row, write_id: str) -> str | None:
+        """Return the version of a row, if it is what was written with this id."""
+        found = self.get(row["PartitionKey"], row["RowKey"])
+        return found.version if found is not None and found.write_id == write_id else None
+
+    def _ask(
+        self,
+        method: str,
+        key: str,
+        *expected: HTTPStatus,
+        body: bytes | None = None,
+        version: str | None = None,
+    ) -> "requests.Response":
+        headers = _HEADERS | {"If-Match": version} if version else _HEADERS
+        return self._storage.table_service.ask(
+            method, f"/{self._name}{key}", *expected, headers=headers, body=body
+        )
+
+    def _make_table(self) -> None:
+        with translated_errors(), ignoring(_CONFLICT):
             self._client.create_table()
-        return str(write()["etag"])
 
     @cached_property
     def _client(self) -> "TableClient":
@@ -229,5 +250,5 @@ class Table:
 
 def version_of(row: Row) -> str:
     """Return the version of a row that was read: its ETag."""
-    etag: str = row.metadata["etag"]  # type: ignore[attr-defined]  # azure.data.tables.TableEntity
-    return etag
+    version: str = row.version  # type: ignore[attr-defined]  # a StoredRow
+    return version

@@ -96,7 +96,7 @@ def make_known(
 
     Without the rows of their keys, what is recorded of them cannot be read again.
     """
-    tables = Storage(StorageAccount(storage.connection_string), _THREADS)
+    tables = Storage(StorageAccount.from_connection_string(storage.connection_string), _THREADS)
     table, keys = Table(tables, "accounts"), Table(tables, "keys")
 
     def put(account: Account) -> None:

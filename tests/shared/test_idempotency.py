@@ -6,8 +6,8 @@ from http import HTTPStatus
 from threading import Event, Semaphore
 
 import pytest
-from azure.core.pipeline.transport import HttpTransport
 from azure.data.tables import TableClient
+from urllib3 import Retry
 
 from shared.errors import (
     AccountChangedError,
@@ -373,7 +373,7 @@ def lossy(azurite):
 @pytest.fixture
 def through(lossy, services):
     """Keys in storage that loses or refuses what it is told to; their table is there."""
-    storage = Storage(StorageAccount(lossy.connection_string), threads=4)
+    storage = Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
     keys = IdempotencyKeys(storage, services.settings.app_id, lease_seconds=LEASE_SECONDS)
     keys.once("SendActivity", request(unique("first")), Handler(CREATED))
     return keys
@@ -401,7 +401,7 @@ def test_a_key_that_is_given_back_meanwhile_is_to_be_tried_again(lossy, through,
 def test_storage_that_fails_afterwards_does_not_change_the_answer(
     lossy, through, key, caplog, monkeypatch
 ):
-    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
     for method, first in [
         ("PUT", CREATED),
         ("PUT", UnknownConversationError("x")),
@@ -426,8 +426,8 @@ def test_storage_that_fails_afterwards_does_not_change_the_answer(
 
 
 def test_nothing_is_done_when_storage_cannot_say_whether_it_was(services, key, monkeypatch):
-    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
-    nowhere = Storage(StorageAccount(NOWHERE), threads=4)
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
+    nowhere = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
     keys = IdempotencyKeys(nowhere, services.settings.app_id, lease_seconds=LEASE_SECONDS)
     handle = Handler(CREATED)
 

@@ -297,8 +297,60 @@ def test_the_bot_is_known_by_its_app_id_in_the_form_of_the_channel():
 def test_storage_can_be_a_connection_string():
     storage = read(DEPLOYED).storage
 
-    assert storage.connection_string == "UseDevelopmentStorage=true"
-    assert storage.table_service_url == ""
+    assert storage.table_service_url == "http://127.0.0.1:10002/devstoreaccount1"
+    assert storage.queue_service_url == "http://127.0.0.1:10001/devstoreaccount1"
+    assert storage.name == "devstoreaccount1"
+
+
+@pytest.mark.parametrize(
+    ("text", "table_url", "queue_url"),
+    [
+        (
+            "DefaultEndpointsProtocol=https;AccountName=news;AccountKey=a2V5;EndpointSuffix=core.windows.net",
+            "https://news.table.core.windows.net",
+            "https://news.queue.core.windows.net",
+        ),
+        (
+            "AccountName=news;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn;",
+            "https://news.table.core.chinacloudapi.cn",
+            "https://news.queue.core.chinacloudapi.cn",
+        ),
+        (
+            (
+                "tableendpoint=https://t.example/;QueueEndpoint=https://q.example;"
+                "SharedAccessSignature=?sv=2020&sig=a%3D"
+            ),
+            "https://t.example/",
+            "https://q.example",
+        ),
+    ],
+    ids=["key", "cloud", "signature"],
+)
+def test_a_connection_string_says_where_storage_is(text, table_url, queue_url):
+    storage = read({**DEPLOYED, "AzureWebJobsStorage": text}).storage
+
+    assert (storage.table_service_url, storage.queue_service_url) == (table_url, queue_url)
+    assert storage.key or storage.shared_access_signature == "sv=2020&sig=a%3D"
+    assert storage.key + storage.shared_access_signature not in repr(storage)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "garbage",
+        "AccountName=news;AccountKey",
+        "AccountName=news;AccountKey=secret!",
+        "DefaultEndpointsProtocol=https;AccountName=news",
+        "BlobEndpoint=http://x/;SharedAccessSignature=secret",
+    ],
+)
+def test_a_wrong_connection_string_is_a_wrong_setting_and_not_repeated(text):
+    with pytest.raises(InvalidSettingError) as caught:
+        read({**DEPLOYED, "AzureWebJobsStorage": text})
+
+    assert caught.value.setting == "AzureWebJobsStorage"
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_storage_can_be_named_for_an_identity():
@@ -318,7 +370,7 @@ def test_storage_can_be_named_for_an_identity():
         assert (storage.table_service_url, storage.queue_service_url) == urls
         assert storage.client_id == "33333333"
         assert storage.managed_identity is True
-        assert storage.connection_string == ""
+        assert storage.key == ""
 
 
 def test_storage_that_is_not_named_in_full_is_missing():

@@ -240,7 +240,7 @@ def lossy(app_settings):
 @pytest.fixture
 def through_lossy(lossy, services, clock):
     """Deliveries in storage that does what it is asked, and may say that it did not."""
-    account = StorageAccount(lossy.connection_string)
+    account = StorageAccount.from_connection_string(lossy.connection_string)
     return build(services, clock, storage=Storage(account, threads=4))
 
 
@@ -303,7 +303,7 @@ def test_a_result_that_is_late_leaves_it_to_whoever_has_the_claim_by_now(deliver
 @pytest.fixture
 def failing(lossy, through_lossy, clock, monkeypatch):
     """Deliveries in storage that writes nothing until the clock says so; and when it was asked."""
-    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
     tries = []
 
     def fail(until):

@@ -300,7 +300,7 @@ def test_a_start_that_says_something_may_be_the_probe(worker, blocked):
 def test_a_message_that_was_sent_as_a_probe_is_sent_though_nothing_can_be_noted(
     app_settings, queue_reader, blocked, connector, monkeypatch
 ):
-    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
 
     def is_noted(request):
         return request.method == "PUT" and "/accounts(" in request.path and connector.requests

@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from azure.core.pipeline.transport import HttpTransport
+from urllib3 import Retry
 
 from shared.settings import StorageAccount
 from shared.storage.clients import Storage
@@ -63,7 +63,9 @@ def test_a_lease_that_is_free_is_one_round_trip(leases, what, storage_calls):
 
 def test_a_lease_that_was_written_is_ours_though_the_answer_was_lost(azurite, what):
     with LossyStorage(azurite.connection_string) as lossy:
-        leases = Leases(Storage(StorageAccount(lossy.connection_string), threads=4))
+        leases = Leases(
+            Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
+        )
         leases.acquire("start", unique("first"), seconds=60)
         lossy.lose_answer(lambda request: request.method == "POST")
 
@@ -76,8 +78,8 @@ def test_a_lease_that_was_written_is_ours_though_the_answer_was_lost(azurite, wh
 
 
 def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(caplog, monkeypatch):
-    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
-    leases = Leases(Storage(StorageAccount(NOWHERE), threads=4))
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
+    leases = Leases(Storage(StorageAccount.from_connection_string(NOWHERE), threads=4))
 
     leases.release(Lease("key", 'W/"1"'))
 

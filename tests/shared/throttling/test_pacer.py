@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.core.pipeline.transport import HttpTransport
+from urllib3 import Retry
 
 from shared.errors import HeldBackError, OnQueue, StorageUnavailableError
 from shared.settings import StorageAccount
@@ -66,7 +66,7 @@ def time():
 
 @pytest.fixture
 def storage(azurite):
-    return Storage(StorageAccount(azurite.connection_string), threads=40)
+    return Storage(StorageAccount.from_connection_string(azurite.connection_string), threads=40)
 
 
 @pytest.fixture
@@ -312,7 +312,7 @@ def test_wait_sleeps_until_the_slot_is_due_and_gives_another_for_one_that_was_lo
 
 def test_slow_storage_is_waited_for_instead_of_losing_every_slot(azurite, app_id, time):
     with SlowStorage(azurite.connection_string, lambda: time.pass_by(0.3)) as slow:
-        storage = Storage(StorageAccount(slow.connection_string), threads=4)
+        storage = Storage(StorageAccount.from_connection_string(slow.connection_string), threads=4)
         pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
         slots = []
         for _ in range(5):
@@ -344,8 +344,8 @@ def test_who_is_outrun_again_and_again_gives_up(pacer, instance, time):
 def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
     app_id, time, monkeypatch, caplog
 ):
-    monkeypatch.setattr(HttpTransport, "sleep", lambda _self, _seconds: None)
-    storage = Storage(StorageAccount(NOWHERE), threads=4)
+    monkeypatch.setattr(Retry, "sleep", lambda *_: None)
+    storage = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
     pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
 
     pacer.throttled(LANE, None, 5)

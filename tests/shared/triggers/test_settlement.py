@@ -399,7 +399,7 @@ def test_a_message_that_cannot_be_put_anywhere_is_left_to_the_host(
     # Port 9 of this machine: nobody listens.
     storage = re.sub(r"(QueueEndpoint=http://127\.0\.0\.1:)\d+", r"\g<1>9", app_settings[STORAGE])
     broken = Services.of(Settings.from_environment({**app_settings, STORAGE: storage}))
-    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
 
     with pytest.raises(StorageUnavailableError):
         Settling(broken, queue_reader).settle(settling.message(), error)

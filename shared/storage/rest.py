@@ -1,0 +1,162 @@
+"""Table and Queue storage by their REST API: one request, one answer.
+
+For what each message needs. The clients of azure.data.tables and azure.storage.queue take more time
+around a request than the request itself takes; they do the rest. Sources: "Authorize with Shared
+Key", "Authorize with Microsoft Entra ID", "Versioning" and "Status and error codes" of the Azure
+Storage REST API.
+"""
+
+import base64
+import hmac
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import requests
+
+from shared.errors import StorageRefusedError, StorageUnavailableError
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+_VERSION = "2020-12-06"
+_SCOPE = "https://storage.azure.com/.default"
+_EXPIRY_MARGIN_SECONDS = 300
+# Too large, or not what storage takes: another try would end the same.
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+Authorize = Callable[[str, str, dict[str, str]], None]
+"""Takes the method, the path and the headers of a request, and adds what it is authorized by."""
+
+
+class StorageService:
+    """One service of the storage account, tables or queues; for all threads."""
+
+    def __init__(
+        self,
+        url: str,
+        authorize: Authorize,
+        session: requests.Session,
+        *,
+        timeouts_seconds: tuple[float, float],
+        signature: str,
+    ) -> None:
+        """``timeouts_seconds`` bound connecting and reading.
+
+        ``signature`` is a shared access signature (SAS), which goes in the query.
+        """
+        self._timeouts_seconds = timeouts_seconds
+        self._authorize = authorize
+        self._signature = signature
+        self._session = session
+        origin, slash, path = url.rstrip("/").partition("://")
+        host, slash, path = path.partition("/")
+        self._origin = f"{origin}://{host}"
+        # The emulator has the account's name in its paths.
+        self._path = slash + path
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *expected: HTTPStatus,
+        headers: Mapping[str, str],
+        query: str = "",
+        body: bytes | None = None,
+    ) -> requests.Response:
+        """Return the answer, which has one of the ``expected`` statuses.
+
+        ``path`` begins with a slash. Raises StorageRefusedError for what storage cannot take, and
+        StorageUnavailableError when it does not do what it is asked.
+        """
+        path = self._path + path
+        query = "&".join(filter(None, (query, self._signature)))
+        sent = {**headers, "x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION}
+        self._authorize(method, path, sent)
+        try:
+            answer = self._session.request(
+                method,
+                f"{self._origin}{path}?{query}" if query else self._origin + path,
+                headers=sent,
+                data=body,
+                timeout=self._timeouts_seconds,
+            )
+        except requests.RequestException as error:
+            raise _not_done(type(error).__name__) from error
+        if answer.status_code in expected:
+            return answer
+        if answer.status_code in _REFUSED:
+            raise StorageRefusedError(f"Storage cannot take this: {_code(answer)}")
+        raise _not_done(_code(answer))
+
+
+def was_repeated(answer: requests.Response) -> bool:
+    """Tell whether the request was sent again, because it failed or its answer was lost."""
+    retries = answer.raw.retries
+    return bool(retries and retries.history)
+
+
+def _code(answer: requests.Response) -> str:
+    """Return the error code of an answer, which tables write in the body, queues in a header."""
+    written = re.search(r'"code": ?"(\w+)"', answer.text)
+    code = answer.headers.get("x-ms-error-code") or (written and written[1])
+    return code or str(answer.status_code)
+
+
+def _not_done(reason: str) -> StorageUnavailableError:
+    return StorageUnavailableError(f"Storage did not do what it was asked: {reason}")
+
+
+def unsigned(_method: str, _path: str, _headers: dict[str, str]) -> None:
+    """Add nothing: the signature in the query is all."""
+
+
+def shared_key_lite(account_name: str, key: str, *, is_table: bool) -> Authorize:
+    """Return what signs requests with the account's key: "Shared Key Lite authorization"."""
+    secret = base64.b64decode(key)
+
+    def authorize(method: str, path: str, headers: dict[str, str]) -> None:
+        if is_table:
+            signed = headers["x-ms-date"]
+        else:
+            ours = sorted(name for name in headers if name.startswith("x-ms-"))
+            canonical = "".join(f"{name}:{headers[name]}\n" for name in ours)
+            signed = f"{method}\n\n{headers.get('Content-Type', '')}\n\n{canonical}".rstrip("\n")
+        text = f"{signed}\n/{account_name}{path}".encode()
+        signature = base64.b64encode(hmac.digest(secret, text, "sha256")).decode()
+        headers["Authorization"] = f"SharedKeyLite {account_name}:{signature}"
+
+    return authorize
+
+
+class BearerTokens:
+    """Authorizes requests with a token of Microsoft Entra, kept until shortly before it expires."""
+
+    def __init__(self, credential: "TokenCredential") -> None:
+        self._credential = credential
+        self._lock = threading.Lock()
+        self._header = ""
+        self._refresh_at = 0.0
+
+    def __call__(self, _method: str, _path: str, headers: dict[str, str]) -> None:
+        """Add the token; raise StorageUnavailableError when there is none to be had."""
+        if time.time() >= self._refresh_at:
+            with self._lock:
+                if time.time() >= self._refresh_at:
+                    self._refresh()
+        headers["Authorization"] = self._header
+
+    def _refresh(self) -> None:
+        from azure.core.exceptions import AzureError
+
+        try:
+            token = self._credential.get_token(_SCOPE)
+        except AzureError as error:
+            raise _not_done(type(error).__name__) from error
+        self._header = f"Bearer {token.token}"
+        lifetime = token.expires_on - time.time()
+        self._refresh_at = time.time() + lifetime - min(_EXPIRY_MARGIN_SECONDS, lifetime / 2)
