@@ -49,7 +49,9 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 @cache_account_blueprint.function_name("CacheAccountFromQueue")
-@cache_account_blueprint.queue_trigger("message", CACHE_ACCOUNT, STORAGE)
+@cache_account_blueprint.queue_trigger(
+    "message", CACHE_ACCOUNT, STORAGE, data_type=func.DataType.BINARY
+)
 @queue_function(CACHE_ACCOUNT)
 def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge the message into the cached account."""

@@ -35,7 +35,9 @@ def delete_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 @delete_activity_blueprint.function_name("DeleteActivityFromQueue")
-@delete_activity_blueprint.queue_trigger("message", DELETE_ACTIVITY, STORAGE)
+@delete_activity_blueprint.queue_trigger(
+    "message", DELETE_ACTIVITY, STORAGE, data_type=func.DataType.BINARY
+)
 @queue_function(DELETE_ACTIVITY)
 def delete_activity_from_queue(message: QueuedMessage) -> Handled:
     """Delete the activity that the message names."""

@@ -42,7 +42,9 @@ def _send(request: func.HttpRequest) -> Answer:
 
 
 @send_activity_blueprint.function_name("SendActivityFromQueue")
-@send_activity_blueprint.queue_trigger("message", SEND_ACTIVITY, STORAGE)
+@send_activity_blueprint.queue_trigger(
+    "message", SEND_ACTIVITY, STORAGE, data_type=func.DataType.BINARY
+)
 @queue_function(SEND_ACTIVITY)
 def send_activity_from_queue(message: QueuedMessage) -> Handled:
     """Send the activity to the conversation or the person that the message names."""

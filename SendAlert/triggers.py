@@ -50,7 +50,7 @@ def _send(request: func.HttpRequest) -> Answer:
 
 
 @send_alert_blueprint.function_name("SendAlertFromQueue")
-@send_alert_blueprint.queue_trigger("message", SEND_ALERT, STORAGE)
+@send_alert_blueprint.queue_trigger("message", SEND_ALERT, STORAGE, data_type=func.DataType.BINARY)
 @queue_function(SEND_ALERT)
 def send_alert_from_queue(message: QueuedMessage) -> None:
     """Accept an alert, or take the next step of one that was accepted."""

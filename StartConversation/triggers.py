@@ -41,7 +41,9 @@ def _start(request: func.HttpRequest) -> Answer:
 
 
 @start_conversation_blueprint.function_name("StartConversationFromQueue")
-@start_conversation_blueprint.queue_trigger("message", START_CONVERSATION, STORAGE)
+@start_conversation_blueprint.queue_trigger(
+    "message", START_CONVERSATION, STORAGE, data_type=func.DataType.BINARY
+)
 @queue_function(START_CONVERSATION)
 def start_conversation_from_queue(message: QueuedMessage) -> Handled:
     """Start a conversation, for whatever waits for it."""

@@ -35,7 +35,9 @@ def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 @update_activity_blueprint.function_name("UpdateActivityFromQueue")
-@update_activity_blueprint.queue_trigger("message", UPDATE_ACTIVITY, STORAGE)
+@update_activity_blueprint.queue_trigger(
+    "message", UPDATE_ACTIVITY, STORAGE, data_type=func.DataType.BINARY
+)
 @queue_function(UPDATE_ACTIVITY)
 def update_activity_from_queue(message: QueuedMessage) -> Handled:
     """Put the activity of the message in the place of the one that it names."""

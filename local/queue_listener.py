@@ -2,18 +2,18 @@
 
 import base64
 import logging
+import re
 from collections.abc import Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from datetime import datetime
 from threading import Event, Thread
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.functions.meta import Datum
 from azure.storage.queue import QueueClient, QueueMessage
 
 from local.environment import HostJson
 from local.functions import Function, InvocationFailedError
+from local.queue_metadata import handed_over
 from local.storage import queue_service
 from local.worker import InFlight, Invocation, Worker
 
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 SHORTEST_PAUSE_SECONDS = 0.1
 # The part of a lease after which it is renewed.
 RENEWED_AFTER = 0.5
-NEVER_EXPIRES = -1
 
 
 class QueueListener:
@@ -44,6 +43,7 @@ class QueueListener:
         self._is_reachable = True
         service = queue_service(function.trigger.get("connection") or "AzureWebJobsStorage")
         self._name: str = function.trigger["queueName"]
+        self._is_binary = function.trigger.get("dataType") == "BINARY"
         self._queue = service.get_queue_client(self._name)
         self._poison_queue: QueueClient | None = None
         if not self._name.endswith("-poison"):
@@ -111,25 +111,29 @@ class QueueListener:
             self._move_to_poison(message)
             return
         try:
-            text = self._decode(message.content)
+            body = self._decode(message.content)
         except ValueError:
             logger.error("Message %s in %s is not Base64", message.id, self._name)
             self._move_to_poison(message)
             return
-        invocation = self._worker.start(self._function, Datum(text, "string"), _metadata(message))
         try:
-            self._wait(message, invocation)
+            data, metadata = handed_over(message, body, is_binary=self._is_binary)
+            self._wait(message, self._worker.start(self._function, data, metadata))
         except InvocationFailedError:
+            self._handle_failure(message)
+        except UnicodeDecodeError:
+            logger.error("Message %s in %s is no UTF-8", message.id, self._name)
             self._handle_failure(message)
         except CancelledError:
             self._set_visibility(message, 0)  # the host stops: the next one need not wait
         else:
             self._queue.delete_message(message.id, message.pop_receipt)
 
-    def _decode(self, content: str) -> str:
+    def _decode(self, content: str) -> bytes:
         if self._settings.message_encoding == "none":
-            return content
-        return base64.b64decode(content, validate=True).decode(errors="replace")
+            return content.encode()
+        # White space is no part of it for .NET; base64 tools break lines.
+        return base64.b64decode(re.sub(r"[ \t\r\n]", "", content), validate=True)
 
     def _wait(self, message: QueueMessage, invocation: Invocation) -> None:
         while True:
@@ -165,20 +169,6 @@ class QueueListener:
         logger.warning("Moving message %s to %s-poison", message.id, self._name)
         with suppress(ResourceExistsError):
             self._poison_queue.create_queue()
-        self._poison_queue.send_message(message.content, time_to_live=NEVER_EXPIRES)
+        # For as long as Queue storage keeps what nobody says more of: seven days.
+        self._poison_queue.send_message(message.content)
         self._queue.delete_message(message.id, message.pop_receipt)
-
-
-def _metadata(message: QueueMessage) -> dict[str, Datum]:
-    return {
-        "Id": Datum(message.id, "string"),
-        "DequeueCount": Datum(message.dequeue_count, "int"),
-        "PopReceipt": Datum(message.pop_receipt, "string"),
-        "InsertionTime": _time(message.inserted_on),
-        "ExpirationTime": _time(message.expires_on),
-        "NextVisibleTime": _time(message.next_visible_on),
-    }
-
-
-def _time(moment: datetime | None) -> Datum:
-    return Datum(moment.isoformat() if moment else "", "string")

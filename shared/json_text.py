@@ -38,7 +38,7 @@ def parse_object(text: bytes | str) -> dict[str, Any]:
     return _object(parse(text))
 
 
-def parse_own_object(text: str) -> dict[str, Any]:
+def parse_own_object(text: bytes | str) -> dict[str, Any]:
     """Return the JSON object in a text of ours, which wraps what came in; see require_depth."""
     return _object(_load(text))
 

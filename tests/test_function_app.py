@@ -82,6 +82,8 @@ def test_each_queue_has_its_function(triggers):
 
     assert sorted(each["queueName"] for each in queue_triggers) == sorted(QUEUES)
     assert {each["connection"] for each in queue_triggers} == {"AzureWebJobsStorage"}
+    # Of a text, the host would take what it says of itself for what the queue knows of it.
+    assert {each.get("dataType") for each in queue_triggers} == {"BINARY"}
 
 
 def test_old_records_are_removed_every_hour_and_not_each_time_the_app_starts(triggers):

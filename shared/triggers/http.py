@@ -44,6 +44,11 @@ def http_function(handle: HttpHandler) -> HttpHandler:
 def read_json(request: func.HttpRequest) -> dict[str, Any]:
     """Return the request's JSON object; raise InvalidRequestError or RequestTooLargeError."""
     body = request.get_body()
+    if not body:
+        # A body in chunks does not reach a function: https://github.com/Azure/azure-functions-host/issues/7930
+        raise InvalidRequestError(
+            FieldError("(body)", "is empty; send it with Content-Length, not in chunks")
+        )
     if len(body) > _LARGEST_BODY_BYTES:
         raise RequestTooLargeError(
             FieldError("(body)", f"must be at most {_LARGEST_BODY_BYTES // 1024} KB")

@@ -2,6 +2,10 @@
 
 What the functions do not understand (a bug, storage that is down) is left to the Functions host,
 which tries again by host.json, until its last try.
+
+Queue triggers are declared with binary data. Of a text that is JSON the host takes the top-level
+fields for what it knows of the message itself: its id, how often it was tried, its times.
+https://github.com/Azure/azure-functions-python-worker/issues/1373
 """
 
 import logging
@@ -39,10 +43,10 @@ Handle = Callable[[QueuedMessage], Handled]
 
 @dataclass(frozen=True)
 class Taken:
-    """What the Functions host hands over: the text of a message, and what is known of it."""
+    """What the Functions host hands over: the body of a message, and what is known of it."""
 
     queue: str
-    text: str
+    body: bytes
     message_id: str
     inserted_at: datetime | None = None
     is_last_try: bool = False
@@ -58,7 +62,7 @@ def queue_function(
         def run(message: func.QueueMessage, context: func.Context) -> None:
             taken = Taken(
                 queue,
-                message.get_body().decode("utf-8", "replace"),
+                message.get_body(),
                 message_id=message.id or "",
                 inserted_at=_in_utc(message.insertion_time),
                 is_last_try=(message.dequeue_count or 0) >= LAST_TRY,
@@ -88,7 +92,7 @@ def process(
         _logger.warning("Done with already on %s", taken.queue)
         return
     except InvalidRequestError as error:
-        settlement.refuse(_unreadable(taken), _as_it_came(taken.text), error)
+        settlement.refuse(_unreadable(taken), _as_it_came(taken.body), error)
         return
     settlement.settle(*_handled(message, taken, handle))
     if kept_key is not None:
@@ -101,7 +105,7 @@ class _DoneError(Exception):
 
 def _read_body(taken: Taken, services: Services) -> tuple[dict[str, Any], str | None]:
     """Return what a message says, and the key of it where it was too large for the queue."""
-    body = json_text.parse_own_object(taken.text)
+    body = json_text.parse_own_object(taken.body)
     kept_key = body.get(BODY)
     if kept_key is None:
         return body, None
@@ -174,11 +178,11 @@ def _unreadable(taken: Taken) -> QueuedMessage:
     return QueuedMessage(taken.queue, {}, envelope)
 
 
-def _as_it_came(text: str) -> object:
+def _as_it_came(body: bytes) -> object:
     try:
-        return json_text.parse(text)
+        return json_text.parse(body)
     except InvalidRequestError:
-        return text
+        return body.decode("utf-8", "replace")
 
 
 def _in_utc(time: datetime | None) -> datetime | None:

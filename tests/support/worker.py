@@ -58,7 +58,7 @@ class Worker:
         details = {"message_id": unique("message"), "inserted_at": datetime.now(UTC), **taken}
         text = message if isinstance(message, str) else json_text.to_text(message)
         process(
-            Taken(queue, text, **details),
+            Taken(queue, text.encode(), **details),
             used,
             lambda queued: _FUNCTIONS[queue](queued, used),
             jitter=_at_once,

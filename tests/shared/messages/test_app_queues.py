@@ -44,7 +44,7 @@ class Queue:
 
     def process(self, message, handle):
         text = message if isinstance(message, str) else json.dumps(message)
-        taken = Taken(self.name, text, message_id=unique("message"), inserted_at=THEN)
+        taken = Taken(self.name, text.encode(), message_id=unique("message"), inserted_at=THEN)
         process(taken, self.services, handle)
 
     def fail(self, message):

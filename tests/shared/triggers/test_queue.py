@@ -39,9 +39,9 @@ class Run:
                 raise outcome
             return outcome(queued) if callable(outcome) else outcome
 
-        text = message if isinstance(message, str) else json.dumps(message)
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
         details = {"message_id": "message-1", "inserted_at": NOW, **taken}
-        process(Taken(self.name, text, **details), self.services, handle, jitter=lambda *_: 0.0)
+        process(Taken(self.name, body, **details), self.services, handle, jitter=lambda *_: 0.0)
 
     def refusal(self, message):
         """Have a message refused unread; return what the poison queue says then."""
@@ -91,6 +91,13 @@ def test_a_message_is_known_by_an_id_of_its_own_or_by_that_of_the_queue(run, own
     assert run.handled[0].envelope.id == known_as
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_message_may_have_a_byte_order_mark(run, encoding):
+    run.process(json.dumps(MESSAGE, ensure_ascii=False).encode(encoding))
+
+    assert run.handled[0].body == MESSAGE
+
+
 def test_a_message_that_does_not_say_when_it_came_came_now(run):
     before = datetime.now(UTC)
 
@@ -118,11 +125,14 @@ def test_nothing_was_accepted_in_the_future(run):
 # What cannot be read
 
 
-@pytest.mark.parametrize("text", ["", "not json", '{"a": NaN}', "[" * 20_000])
-def test_what_is_no_json_is_poison_at_once_as_it_came(run, text):
-    poison = run.refusal(text)
+# A text of Latin-1 would arrive with its letters lost.
+@pytest.mark.parametrize(
+    "body", [b"", b"not json", b'{"a": NaN}', b"[" * 20_000, '{"text": "grün"}'.encode("latin-1")]
+)
+def test_what_is_no_json_is_poison_at_once_as_it_came(run, body):
+    poison = run.refusal(body)
 
-    assert poison["message"] == text
+    assert poison["message"] == body.decode("utf-8", "replace")
     assert (poison["failure"]["code"], poison["failure"]["attempts"]) == ("InvalidRequest", 0)
     assert run.delivery().status is Status.PERMANENT_FAILURE
 
@@ -142,7 +152,7 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, text):
     ids=lambda value: value if isinstance(value, str) else "message",
 )
 def test_what_is_not_as_a_message_has_to_be_is_poison_at_once(run, message, detail):
-    poison = run.refusal(json.dumps(message))
+    poison = run.refusal(message)
 
     assert poison["message"] == message
     assert detail in poison["failure"]["detail"]
