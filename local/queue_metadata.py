@@ -6,7 +6,6 @@ https://github.com/Azure/azure-functions-host/blob/dev/src/WebJobs.Script/Utilit
 """
 
 import json
-from datetime import datetime
 
 from azure.functions.meta import Datum
 from azure.storage.queue import QueueMessage
@@ -21,12 +20,17 @@ def handed_over(
     """
     metadata = {
         "Id": Datum(message.id, "string"),
-        "DequeueCount": Datum(message.dequeue_count, "int"),
+        "DequeueCount": Datum(json.dumps(message.dequeue_count), "json"),
         "PopReceipt": Datum(message.pop_receipt, "string"),
-        "InsertionTime": _time(message.inserted_on),
-        "ExpirationTime": _time(message.expires_on),
-        "NextVisibleTime": _time(message.next_visible_on),
     }
+    times = {
+        "InsertionTime": message.inserted_on,
+        "ExpirationTime": message.expires_on,
+        "NextVisibleTime": message.next_visible_on,
+    }
+    for name, moment in times.items():
+        if moment is not None:
+            metadata[name] = Datum(json.dumps(moment.isoformat()), "json")
     if is_binary:
         return Datum(body, "bytes"), metadata
     text = body.decode()
@@ -34,10 +38,6 @@ def handed_over(
     for name, value in _fields(text).items():
         metadata[names.get(name.lower(), name)] = value
     return Datum(text, "string"), metadata
-
-
-def _time(moment: datetime | None) -> Datum:
-    return Datum(json.dumps(moment.isoformat() if moment else None), "json")
 
 
 def _fields(text: str) -> dict[str, Datum]:

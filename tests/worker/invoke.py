@@ -2,17 +2,23 @@
 
 Reads a list of invocations, ``{"function", "http" or "queue"}``, and prints as JSON what the worker
 indexed and what each invocation came to. A process of its own, as a worker serves one app.
+
+A queue's message is ``{"id", "body", "insertedAt"}``, and handed over as the trigger declares it.
 """
 
 import asyncio
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import azure_functions_runtime as worker
+from azure.functions.meta import Datum
+from azure.storage.queue import QueueMessage
 from azure_functions_runtime.utils.threadpool import start_threadpool_executor
 
+from local.queue_metadata import handed_over
 from tests.worker import protos
 from tests.worker.protos import Message, ParameterBinding
 
@@ -27,39 +33,27 @@ async def main() -> None:
     if started.result.status != protos.StatusResult.Success:
         raise SystemExit(started.result.exception.message)
     indexed = await worker.functions_metadata_request(None)
-    ids = {each.name: each.function_id for each in indexed.function_metadata_results}
+    functions = {each.name: each for each in indexed.function_metadata_results}
     outcomes = [
-        await invoke(ids[invocation["function"]], invocation) for invocation in json.load(sys.stdin)
+        await invoke(functions[invocation["function"]], invocation)
+        for invocation in json.load(sys.stdin)
     ]
-    print(  # noqa: T201  # this is what the process is for
-        json.dumps(
-            {
-                "functions": {
-                    each.name: [json.loads(binding) for binding in each.raw_bindings]
-                    for each in indexed.function_metadata_results
-                },
-                "outcomes": outcomes,
-            }
-        )
-    )
+    outcome = {"functions": list(functions), "outcomes": outcomes}
+    print(json.dumps(outcome))  # noqa: T201  # this is what the process is for
 
 
-async def invoke(function_id: str, invocation: dict[str, Any]) -> dict[str, Any]:
-    name, data = ("req", http(invocation["http"])) if "http" in invocation else ("message", None)
-    metadata = {}
-    if data is None:
-        data = Message(string=invocation["queue"])
-        metadata = {
-            "Id": Message(string="message-1"),
-            "DequeueCount": Message(string="1"),
-            "PopReceipt": Message(string="receipt"),
-            "InsertionTime": Message(json='"2026-11-22T10:00:00+00:00"'),
-        }
+async def invoke(function: Message, invocation: dict[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Message] = {}
+    if "http" in invocation:
+        name, data = "req", http(invocation["http"])
+    else:
+        [trigger] = map(json.loads, function.raw_bindings)
+        name, (data, metadata) = "message", queued(invocation["queue"], trigger)
     answer = await worker.invocation_request(
         request(
             invocation_request=Message(
                 invocation_id="invocation-1",
-                function_id=function_id,
+                function_id=function.function_id,
                 input_data=[ParameterBinding(name=name, data=data)],
                 trigger_metadata=metadata,
                 trace_context=Message(trace_parent="", trace_state="", attributes={}),
@@ -76,6 +70,19 @@ async def invoke(function_id: str, invocation: dict[str, Any]) -> dict[str, Any]
         "status": int(http_answer.status_code),
         "body": json.loads(http_answer.body.bytes or http_answer.body.string),
     }
+
+
+def queued(told: dict[str, Any], trigger: dict[str, Any]) -> tuple[Message, dict[str, Message]]:
+    message = QueueMessage(content=told["body"])
+    message.id, message.dequeue_count, message.pop_receipt = told["id"], 1, "receipt"
+    message.inserted_on = datetime.fromisoformat(told["insertedAt"])
+    is_binary = trigger.get("dataType") == "BINARY"
+    data, metadata = handed_over(message, told["body"].encode(), is_binary=is_binary)
+    return sent(data), {name: sent(value) for name, value in metadata.items()}
+
+
+def sent(datum: Datum) -> Message:
+    return Message(**{str(datum.type): datum.value})
 
 
 def http(call: dict[str, Any]) -> Message:

@@ -27,35 +27,61 @@ def run(invocations: list[dict[str, Any]], settings: dict[str, str]) -> dict[str
     return outcome
 
 
+def queued(function: str, message_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    told = {"id": message_id, "body": json.dumps(body), "insertedAt": "2026-11-22T10:00:00+00:00"}
+    return {"function": function, "queue": told}
+
+
+def get(function: str, path: str, **params: str) -> dict[str, Any]:
+    call = {"method": "GET", "url": f"http://x/api/{path}", "params": params}
+    return {"function": function, "http": call}
+
+
 def test_the_worker_indexes_and_invokes_the_app(azurite: Azurite, connector: StubConnector):
-    user_id = uuid4().hex
     settings = {
         "AzureWebJobsStorage": azurite.connection_string,
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
         "DefaultServiceUrl": connector.url,
     }
+    user_id, order_id, nameless_id = uuid4().hex, uuid4().hex, uuid4().hex
     start = {"members": [{"id": user_id}]}
-    send = {
-        "recipient": {"channelId": "msteams", "userId": user_id},
-        "activity": {"text": "Hello"},
+    sending = "SendActivityFromQueue"
+    recipient = {"channelId": "msteams", "userId": user_id}
+    send = {"id": order_id, "recipient": recipient, "activity": {"text": "Hello"}}
+    wrong = {**send, "activity": {"text": 5}}
+    nameless = {**send, "id": ""}
+    # The host would take these for the queue's own, if the body were a text.
+    of_itself = {
+        "dequeueCount": "many",
+        "insertionTime": "yesterday",
+        "expirationTime": "tomorrow",
+        "nextVisibleTime": "soon",
+        "popReceipt": "paid",
     }
 
     outcome = run(
         [
-            {"function": "CheckHealth", "http": {"method": "GET", "url": "http://x/api/health"}},
+            get("CheckHealth", "health"),
             {
                 "function": "StartConversation",
                 "http": {"method": "POST", "url": "http://x/api/conversations", "body": start},
             },
-            {"function": "SendActivityFromQueue", "queue": json.dumps(send)},
+            queued("StartConversationFromQueue", uuid4().hex, {**start, **of_itself}),
+            queued(sending, uuid4().hex, wrong),
+            queued(sending, uuid4().hex, send),
+            get("GetDelivery", "deliveries", id=order_id),
+            queued(sending, nameless_id, nameless),
+            get("GetDelivery", "deliveries", id=nameless_id),
         ],
         settings,
     )
 
     declared = {each.get_function_name() for each in app_functions()}
     assert set(outcome["functions"]) == declared
-    health, started, sent = outcome["outcomes"]
+    health, started, *from_queues, put_right, _, refused = outcome["outcomes"]
     assert health == {"status": 200, "body": {"status": "ok"}}
     assert started["status"] == 201
-    assert sent == {}
+    assert from_queues == [{}, {}, {}]
+    assert put_right["body"]["status"] == "sent"
     assert connector.requests[-1].json["text"] == "Hello"
+    assert refused["body"]["code"] == "InvalidRequest"
