@@ -12,19 +12,19 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import IO, Any, cast
-from urllib.parse import parse_qsl
 
 from azure.functions.meta import Datum
 from werkzeug.serving import DechunkedInput
 
 from local.environment import StartError
 from local.functions import Function, InvocationFailedError
-from local.routes import find_route, parse_routes
+from local.routes import find_route, parse_routes, resolve, unescape
 from local.worker import InFlight, Worker
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 100 * 1024 * 1024  # the real host's own limit
+LARGEST_READ = 64 * 1024
 
 # The server sets these itself.
 FRAMING_HEADERS = {"connection", "content-length", "transfer-encoding"}
@@ -71,7 +71,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with self.server.in_flight:
+            path, _, query = self.path.partition("?")
             try:
+                path = resolve(path)
                 body = self._read_body()
             except (OSError, ValueError):
                 self.close_connection = True
@@ -80,17 +82,21 @@ class _Connection(BaseHTTPRequestHandler):
             if body is None:
                 self._refuse_body()
             else:
-                self._dispatch(body)
+                self._dispatch(path, query, body)
 
     def _read_body(self) -> bytes | None:
-        """Return the body, or None when it is too large."""
+        """Return the body, or None when it is too large; in chunks, nothing of it arrives.
+
+        https://github.com/Azure/azure-functions-host/issues/7930
+        """
         encoding = self.headers.get("Transfer-Encoding")
         if encoding:
             if encoding.lower() != "chunked":
                 raise ValueError("only chunks are understood")
             stream = DechunkedInput(cast(IO[bytes], self.rfile))
-            body = stream.read(LARGEST_BODY + 1) or b""
-            return body if len(body) <= LARGEST_BODY else None
+            while stream.read(LARGEST_READ):
+                pass
+            return b""
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal():
             raise ValueError("the length must be a number")
@@ -103,16 +109,15 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _refuse_body(self) -> None:
         self.close_connection = True
-        self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)  # as the real host does
         # A client that is still sending would see a broken connection in place of the answer.
         self.connection.settimeout(1)
         with suppress(OSError):
             while self.rfile.read1():
                 pass
 
-    def _dispatch(self, body: bytes) -> None:
-        path, _, query_string = self.path.partition("?")
-        query = _joined(parse_qsl(query_string))
+    def _dispatch(self, path: str, query_string: str, body: bytes) -> None:
+        query = _joined(_pairs(query_string))
         headers = _joined((name.lower(), value) for name, value in self.headers.items())
         found = find_route(self.server.routes, self.command, path)
         if not found:
@@ -184,6 +189,12 @@ class _Connection(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - its name there
         """Log with the rest."""
         logger.info(format, *arguments)
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Return the names and values of a query, but for those without a value."""
+    pairs = (pair.partition("=") for pair in query.replace("+", " ").split("&"))
+    return [(unescape(name), unescape(value)) for name, _, value in pairs if value]
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
