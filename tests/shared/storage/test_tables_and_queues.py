@@ -362,11 +362,13 @@ def test_a_message_is_read_though_another_program_wrote_it(azurite, storage):
     queue.send("ours")
     with QueueClient.from_connection_string(azurite.connection_string, name) as client:
         client.send_message("no base64!")
+        client.send_message(base64.encodebytes(b"with line breaks" * 9).decode())
 
-    assert queue.count() == 2
+    assert queue.count() == 3
     assert queue.first_inserted_at() is not None
-    taken = [message for message in (queue.take(), queue.take()) if message is not None]
-    assert sorted(text_of(message) for message in taken) == ["no base64!", "ours"]
+    taken = [message for message in (queue.take(), queue.take(), queue.take()) if message]
+    texts = ["no base64!", "ours", "with line breaks" * 9]
+    assert sorted(text_of(message) for message in taken) == texts
     for message in taken:
         queue.delete(message)
     assert queue.count() == 0
