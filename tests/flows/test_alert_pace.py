@@ -15,30 +15,29 @@ from tests.flows.alerts import (
     send_alert,
     wait_for_end,
 )
-from tests.flows.running_app import AS_IN_AZURE, SENDING, running_app
-from tests.support.limited_connector import LimitedConnector
+from tests.flows.running_app import AS_IN_AZURE, SENDING, THREADS, running_app
+from tests.support.limited_connector import LimitedConnector, most_in_a_second
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
 
 PEOPLE = 150
 SINGLES = 10
-# Slow enough for a busy machine to keep up.
-TAKEN_PER_SECOND = 20
-RATE = "18"
-MOST_THROTTLED = 5
+# An alert is two pages, and takes a quarter of a minute: so a busy machine has put both of them, and
+# something else, on the queue before most of it is due.
+RATE = 12
 
 
 @pytest.fixture(scope="module")
 def connector():
-    with LimitedConnector(TAKEN_PER_SECOND) as connector:
+    with LimitedConnector(most_in_a_second(RATE, THREADS)) as connector:
         yield connector
 
 
 @pytest.fixture(scope="module")
 def module_app(folder, storage, connector, identity):
     # What was under way when an alert was changed has ended soon, and is looked at again.
-    settings = {**AS_IN_AZURE, "SendRatePerSecond": RATE, "ConnectorTimeoutSeconds": "2"}
+    settings = {**AS_IN_AZURE, "SendRatePerSecond": str(RATE), "ConnectorTimeoutSeconds": "5"}
     with running_app(folder, storage, connector, identity, **settings) as app:
         yield app
 
@@ -52,7 +51,7 @@ def users(storage, connector):
 
 def test_it_keeps_the_pace_and_lets_single_messages_pass(app, connector, users):
     alert_id = send_alert(app, activity={"text": "alert"})
-    app.wait_for_calls(PEOPLE // 3)
+    app.wait_for_calls(1)
     app.enqueue(
         SENDING,
         *(
@@ -64,10 +63,9 @@ def test_it_keeps_the_pace_and_lets_single_messages_pass(app, connector, users):
     app.settle()
 
     texts = [call.json["text"] for call in app.calls]
-    taken = Counter(texts) - Counter(alert=connector.throttled)
-    assert taken == {"alert": PEOPLE, "single": SINGLES}
+    assert Counter(texts) == {"alert": PEOPLE, "single": SINGLES}
     assert counts(ended) == {"sent": PEOPLE}
-    assert connector.throttled <= MOST_THROTTLED
+    assert connector.throttled == 0
     # They did not wait until everybody had got the alert.
     last_single = len(texts) - texts[::-1].index("single")
     assert "alert" in texts[last_single:]

@@ -9,6 +9,15 @@ from tests.support.stub_server import Answer, ReceivedRequest
 WINDOW_SECONDS = 1.0
 
 
+def most_in_a_second(rate: int, threads: int) -> int:
+    """The most calls of an app that keeps the pace, however slow the machine is.
+
+    They are those of the slots, of which one may be used a tenth of a second late, and one for each
+    thread that was held up on its way here.
+    """
+    return rate + rate // 10 + 1 + threads
+
+
 class LimitedConnector(StubConnector):
     """Answers 429 with Retry-After to what comes beyond its limit in any second."""
 
