@@ -1,6 +1,7 @@
 """JSON in and out: strict when read, so that all that is accepted can be written again."""
 
 import json
+import re
 from collections.abc import Mapping
 from math import isinf
 from typing import Any, NoReturn, TypeVar
@@ -10,6 +11,11 @@ from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 _WHOLE_BODY = "(body)"
 _DEEPEST_NESTING = 100
 """Levels; a card with everything nests some twenty, and the parser itself gives up near 1,000."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+# Up to its end, or to where the text was cut.
+_TOKEN = re.compile(r'"[Aa]piToken"\s*:\s*"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 _Value = TypeVar("_Value")
 
@@ -45,12 +51,28 @@ def parse_own_object(text: bytes | str) -> dict[str, Any]:
 
 def _load(text: bytes | str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return json.loads(
+            text.removeprefix(_BYTE_ORDER_MARK),
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+            object_hook=_without_token if "piToken" in text else None,
+        )
     except RecursionError:
         raise InvalidRequestError(FieldError(_WHOLE_BODY, "is nested too deeply")) from None
     except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidRequestError(FieldError(_WHOLE_BODY, f"is not valid JSON{where}")) from None
+
+
+def _without_token(members: dict[str, Any]) -> dict[str, Any]:
+    """Drop what opens a whole workspace: Slack's channelData has its live token in ``ApiToken``."""
+    for name in ("channelData", "ChannelData"):
+        if isinstance(channel_data := members.get(name), dict):
+            for token in ("ApiToken", "apiToken"):
+                channel_data.pop(token, None)
+    return members
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -76,6 +98,11 @@ def to_text(value: object) -> str:
 def without_none(members: Mapping[str, _Value | None]) -> dict[str, _Value]:
     """Return the members that are not None."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def without_token(text: str) -> str:
+    """Return a text that is no JSON without Slack's live token, which may still stand in it."""
+    return _TOKEN.sub('"ApiToken":""', text)
 
 
 def require_size(value: dict[str, Any], most_bytes: int, *, field: str = "") -> None:

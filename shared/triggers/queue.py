@@ -138,7 +138,7 @@ def _new_envelope(body: dict[str, Any], taken: Taken) -> Envelope:
     return parse(
         Envelope,
         {
-            "id": own_id if isinstance(own_id, str) and own_id else taken.message_id,
+            "id": taken.message_id if own_id is None else own_id,
             "acceptedAt": taken.inserted_at or datetime.now(UTC),
             "posting": taken.message_id,
             "traceparent": taken.traceparent,
@@ -182,7 +182,7 @@ def _as_it_came(body: bytes) -> object:
     try:
         return json_text.parse(body)
     except InvalidRequestError:
-        return body.decode("utf-8", "replace")
+        return json_text.without_token(body.decode("utf-8", "replace"))
 
 
 def _in_utc(time: datetime | None) -> datetime | None:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from shared import json_text
@@ -13,6 +15,7 @@ def test_text_is_read_however_it_is_encoded():
         b'{"text": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x98\x80"}',
         '{"text": "Gr\\u00fc\\u00dfe \\ud83d\\ude00"}',
         b'\xef\xbb\xbf{"text": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x98\x80"}',
+        '\ufeff{"text": "Grüße 😀"}',
         '{"text": "Grüße 😀"}'.encode("utf-16"),
     ]
     for text in texts:
@@ -71,6 +74,22 @@ def test_what_was_read_is_written_as_it_was():
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="Out of range"):
             json_text.encode({"value": value})
+
+
+def test_a_live_token_of_slack_is_not_read():
+    for name, token in (("channelData", "ApiToken"), ("channelData", "apiToken")):
+        told = {"text": token, "activity": {name: {token: "xoxb-1", "SlackMessage": {}}}}
+        assert json_text.parse(json.dumps(told)) == {
+            "text": token,
+            "activity": {name: {"SlackMessage": {}}},
+        }
+    cut = '{"channelData":{"ApiToken" : "xoxb-1\\"2","SlackMessage":{"te'
+    assert json_text.without_token(cut) == '{"channelData":{"ApiToken":"","SlackMessage":{"te'
+    assert json_text.without_token('{"channelData":{"ApiToken":"xoxb') == (
+        '{"channelData":{"ApiToken":""'
+    )
+    # Elsewhere it is nothing that we know.
+    assert json_text.parse('{"value": {"ApiToken": 1}}') == {"value": {"ApiToken": 1}}
 
 
 def test_size_is_counted_in_utf_16():

@@ -82,9 +82,7 @@ def test_a_new_message_is_noted_as_the_queue_has_it(run):
     assert run.waiting.count() == run.poison.count() == 0
 
 
-@pytest.mark.parametrize(
-    ("own_id", "known_as"), [("order-7", "order-7"), ("", "message-1"), (5, "message-1")]
-)
+@pytest.mark.parametrize(("own_id", "known_as"), [("order-7", "order-7"), (None, "message-1")])
 def test_a_message_is_known_by_an_id_of_its_own_or_by_that_of_the_queue(run, own_id, known_as):
     run.process({**MESSAGE, "id": own_id})
 
@@ -142,6 +140,8 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, body):
     [
         ([1, 2], "must be a JSON object"),
         ({**MESSAGE, "id": "x" * 1025}, "id"),
+        ({**MESSAGE, "id": ""}, "id"),
+        ({**MESSAGE, "id": 5}, "id"),
         ({**MESSAGE, "id": "alert-7:0:r1"}, "is as those of an alert's messages"),
         ({"_body": "key", "more": 1}, "_body"),
         ({**MESSAGE, "_flow": 5}, "_flow"),
