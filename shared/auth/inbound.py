@@ -136,9 +136,11 @@ class Caller:
 
     def require(self, *, service_url: str | None, channel_id: str | None) -> None:
         """Raise ForbiddenActivityError unless the token is good for such an activity."""
-        if service_url is None or service_url != self.service_url:
+        # One of them may lack the last slash: microsoft/teams.net#549.
+        if service_url is None or _without_slash(service_url) != _without_slash(self.service_url):
             raise _forbidden("the activity's serviceUrl is not the token's")
-        if channel_id is None or channel_id not in self.endorsements:
+        endorsed = {str(each).lower() for each in self.endorsements}
+        if channel_id is None or channel_id.lower() not in endorsed:
             raise _forbidden("the key is not endorsed for the activity's channel")
 
 
@@ -215,6 +217,10 @@ def _signing_keys(keys: list[Mapping[str, Any]]) -> dict[str, SigningKey]:
     if not signing_keys:
         raise ValueError("the metadata names no keys")
     return signing_keys
+
+
+def _without_slash(url: str) -> str:
+    return url.removesuffix("/")
 
 
 def _refused(reason: str) -> UnauthorizedCallerError:
