@@ -18,7 +18,7 @@ from shared.storage.tables import key_of
 from shared.wire_models import (
     Activity,
     ChannelId,
-    Identifier,
+    EntraId,
     Locale,
     Name,
     Recipient,
@@ -45,7 +45,7 @@ class AudienceBody(WireModel):
     )
     channel_id: ChannelId | None = None
     locale: Locale | None = None
-    tenant_id: Identifier | None = None
+    tenant_id: EntraId | None = None
 
     def to_audience(self) -> Audience:
         """Return the audience."""

@@ -10,7 +10,7 @@ from shared.wire_models import (
     Activity,
     ChannelAccount,
     ChannelId,
-    Identifier,
+    EntraId,
     Name,
     ServiceUrl,
     WireModel,
@@ -29,7 +29,7 @@ class StartRequest(WireModel):
     bot: ChannelAccount | None = None
     members: list[ChannelAccount] = Field(default_factory=list, validate_default=True)
     topic_name: Name | None = None
-    tenant_id: Identifier | None = None
+    tenant_id: EntraId | None = None
     channel_data: dict[str, Any] | None = None
     activity: Activity | None = None
     channel_id: ChannelId | None = None

@@ -13,6 +13,7 @@ from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, path_id, read_json
 from shared.triggers.queue import queue_function
+from shared.wire_models import canonical_channel_id
 from shared.wiring import services
 from StartConversation.request import StartRequest
 from StartConversation.service import start_conversation, start_queued_conversation
@@ -55,8 +56,10 @@ def start_conversation_from_queue(message: QueuedMessage) -> Handled:
 @http_function
 def get_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a conversation from the cache."""
+    channel_id = request.params.get("channelId")
     conversation = services().conversations.find(
-        path_id(request, "conversationId"), request.params.get("channelId")
+        path_id(request, "conversationId"),
+        channel_id if channel_id is None else canonical_channel_id(channel_id),
     )
     return json_response(_conversation(conversation, conversation.activity_id))
 

@@ -1,6 +1,32 @@
 """Languages: choosing the text that a person reads best, and the people who read one."""
 
+import re
 from collections.abc import Iterable
+
+_LONGEST_TAG = 64
+# Behind a tag, POSIX names an encoding or a variant, Java a script, a browser what else it takes.
+_LOCALE = re.compile(
+    r"\s*(?P<tag>[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*)[-_]*(?:[.@#,;].*)?\s*", re.DOTALL
+)
+
+
+def put_right(locale: str) -> str | None:
+    """Return a locale as a language tag of BCP 47, None where it names no language.
+
+    Clients write it in many ways: ``fr_FR``, ``EN-us``, ``zh-hans-cn``, ``de_DE.UTF-8``.
+    """
+    written = _LOCALE.fullmatch(locale)
+    if written is None or len(written["tag"]) > _LONGEST_TAG:
+        return None
+    language, *subtags = written["tag"].lower().replace("_", "-").split("-")
+    tag, is_extension = [language], False
+    for subtag in subtags:
+        # RFC 5646, section 2.1.1.
+        is_extension = is_extension or len(subtag) == 1
+        if subtag.isalpha() and not is_extension and len(subtag) in (2, 4):
+            subtag = subtag.upper() if len(subtag) == 2 else subtag.title()
+        tag.append(subtag)
+    return "-".join(tag)
 
 
 def is_within(tag: str, wanted: str) -> bool:

@@ -112,7 +112,7 @@ class Settings:
             trusted_service_urls=trusted,
             app_id=app_id,
             tenant_id=reader.text("MicrosoftAppTenantId"),
-            default_channel_id=reader.word("DefaultChannelId", TEAMS, "-_"),
+            default_channel_id=reader.word("DefaultChannelId", TEAMS, "-_").lower(),
             default_service_url=reader.trusted_url("DefaultServiceUrl", trusted),
             default_locale=reader.word("DefaultLocale", "en", "-"),
             token_issuer=reader.text("ToBotFromChannelTokenIssuer", cloud.token_issuer),

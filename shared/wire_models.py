@@ -4,13 +4,14 @@ Names and meanings: the Activity Protocol specification and the Connector's swag
 looked at is typed; whatever else an object holds is kept, and goes out as it came in.
 """
 
+import logging
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -22,41 +23,98 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared.errors import FieldError, InvalidRequestError
+from shared.languages import put_right
+
+_logger = logging.getLogger(__name__)
+
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# The grammar of RFC 3339, section 5.6.
+_TIME = re.compile(
+    r"(?P<to_minute>\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d):(?P<second>[0-5]\d|60)"
+    r"(?P<rest>(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def canonical_id(user_id: str) -> str:
+    """Return an id as it is compared: one of Microsoft Entra is a GUID, in whatever case."""
+    return user_id.lower() if _GUID.fullmatch(user_id) else user_id
+
+
+def canonical_channel_id(channel_id: str) -> str:
+    """Return a channel's id as it is compared: in lower case, and without a part of the channel.
+
+    Microsoft's Agents SDK writes ``msteams:Copilot`` for what Teams carries.
+    """
+    return channel_id.partition(":")[0].lower()
+
+
+def read_time(text: str) -> datetime:
+    """Return the time that is written as RFC 3339 has it; raise ValueError for anything else.
+
+    A leap second is the second after it. Years before 1970 are defaults of somebody's code, and
+    storage takes no year 1. Years from 9000 on leave no room for adding to them.
+    """
+    written = _TIME.fullmatch(text)
+    if written is None or not 1970 <= int(text[:4]) < 9000:
+        raise ValueError("not a time")
+    if written["second"] != "60":
+        return datetime.fromisoformat(text.upper())
+    minute = datetime.fromisoformat(f"{written['to_minute']}:59{written['rest']}".upper())
+    second_after = minute.replace(microsecond=0) + timedelta(seconds=1)
+    in_utc = second_after.astimezone(UTC)
+    # There are leap seconds at the end of a month only.
+    if (in_utc.day, in_utc.hour, in_utc.minute) != (1, 0, 0):
+        raise ValueError("not a leap second")
+    return second_after
+
+
+def known_locale(text: str) -> str | None:
+    """Return a locale as BCP 47 writes it; None, and a line in the log, where it is none."""
+    locale = put_right(text)
+    if locale is None:
+        _logger.warning("A locale that names no language was dropped")
+    return locale
+
+
+def with_known_locale(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``body`` with its ``locale`` put right, or without it where it is none.
+
+    It only says in which language something is written, or read, so it is no reason to refuse it.
+    """
+    known = dict(body)
+    if isinstance(body.get("locale"), str):
+        known["locale"] = known_locale(body["locale"])
+        if known["locale"] is None:
+            del known["locale"]
+    return known
 
 
 def _read_time(value: object) -> datetime:
-    """Return a time that is text: a number may be seconds or milliseconds, so it is none.
+    # A number may be seconds or milliseconds, so it is no time.
+    try:
+        return value if isinstance(value, datetime) else read_time(str(value))
+    except ValueError:
+        raise ValueError("must be a time such as 2026-01-31T08:00:00Z") from None
 
-    Years before 1970 are defaults of somebody's code, and storage takes no year 1. Years from 9000
-    on leave no room for adding to them.
-    """
-    time = None
-    if isinstance(value, datetime):
-        time = value
-    elif isinstance(value, str):
-        with suppress(ValueError):
-            time = datetime.fromisoformat(value)
-    if time is None or not 1970 <= time.year < 9000:
-        raise ValueError("must be a time such as 2026-01-31T08:00:00Z")
-    return time
+
+def _read_channel_id(value: object) -> object:
+    return canonical_channel_id(value) if isinstance(value, str) else value
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=1024)]
-ChannelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+# A tenant or a person in Microsoft Entra.
+EntraId = Annotated[Identifier, AfterValidator(canonical_id)]
+ChannelId = Annotated[
+    str, BeforeValidator(_read_channel_id), Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+]
 # No limits here: what is wrong with a service URL is for the rule of trust to say.
 ServiceUrl = str
 Name = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
 _Model = TypeVar("_Model", bound="WireModel")
-
-
-def canonical_id(user_id: str) -> str:
-    """Return a user's id as it is compared: an Entra object id is a GUID, in whatever case."""
-    return user_id.lower() if _GUID.fullmatch(user_id) else user_id
 
 
 class WireModel(BaseModel):
@@ -89,7 +147,7 @@ class ConversationAccount(OpenModel):
     id: Identifier
     conversation_type: Name | None = None
     is_group: bool | None = None
-    tenant_id: Identifier | None = None
+    tenant_id: EntraId | None = None
 
     @property
     def is_one_to_one(self) -> bool:
@@ -115,6 +173,11 @@ class Activity(OpenModel):
 
     channel_data: Any = None
     value: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _locale_is_known(cls, value: Any) -> Any:
+        return with_known_locale(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _message_says_something(self) -> Self:

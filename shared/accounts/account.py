@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.storage.personal_keys import PersonalKey
-from shared.wire_models import ChannelAccount
+from shared.wire_models import ChannelAccount, canonical_id
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # A property of a row takes 32 K characters, and an id has up to 1,024.
@@ -158,7 +158,7 @@ class Account:
     @property
     def lacks_pointer(self) -> bool:
         """Whether the person's object id still needs a row that points to the account."""
-        return self.aad_object_id not in (None, self.user_id, self.pointer_from)
+        return self.aad_object_id not in (None, canonical_id(self.user_id), self.pointer_from)
 
 
 def is_news(at: datetime, known_at: datetime | None) -> bool:

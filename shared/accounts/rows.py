@@ -8,7 +8,7 @@ from shared.json_text import to_text, without_none
 from shared.storage import row_properties
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.tables import Row
-from shared.wire_models import ChannelAccount
+from shared.wire_models import ChannelAccount, canonical_id
 
 _WRITTEN_AS_JSON = (
     "bot",
@@ -17,6 +17,7 @@ _WRITTEN_AS_JSON = (
     "former_conversation_ids",
     "former_key_ids",
 )
+_OF_ENTRA = ("tenant_id", "aad_object_id", "pointer_from")
 
 
 def to_properties(account: Account) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def to_properties(account: Account) -> dict[str, Any]:
 def from_row(row: Row) -> Account:
     """Return the account that a row holds."""
     known = row_properties.to_fields(Account, row)
+    known |= {name: canonical_id(known[name]) for name in _OF_ENTRA if name in known}
     known |= {name: json.loads(known[name]) for name in _WRITTEN_AS_JSON if name in known}
     bot, conversation = known.get("bot"), known.get("conversation")
     former_ids = known.get("former_conversation_ids", [])

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from shared.accounts.account import Account
 from shared.languages import is_within
+from shared.wire_models import canonical_id
 
 
 class AlertStatus(StrEnum):
@@ -37,7 +38,7 @@ class Audience:
         """Tell whether a person is in the audience."""
         if self.channel_id not in (None, account.channel_id):
             return False
-        if self.tenant_id not in (None, account.tenant_id):
+        if self.tenant_id is not None and canonical_id(self.tenant_id) != account.tenant_id:
             return False
         if self.locale is not None and not is_within(account.locale or "", self.locale):
             return False

@@ -10,6 +10,7 @@ from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import CACHE_ACCOUNT, START_CONVERSATION
+from shared.wire_models import read_time
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,9 @@ class QueuedMessage:
         waits = self.queue in (START_CONVERSATION, CACHE_ACCOUNT)
         sent = self.envelope.then or {} if waits else self.body
         try:
-            expires_at = datetime.fromisoformat(sent.get("expiresAt") or "")
+            return read_time(sent.get("expiresAt") or "")
         except (TypeError, ValueError):
             return None
-        return expires_at if expires_at.tzinfo else None
 
     def noting(self, **noted: Any) -> "QueuedMessage":
         """Return the message with other fields in its envelope."""

@@ -1,4 +1,4 @@
-from shared.languages import best_match, is_within
+from shared.languages import best_match, is_within, put_right
 
 CHINESE = "zh-Hant-CN-x-private1-private2"
 
@@ -38,3 +38,25 @@ def test_a_tag_is_within_itself_and_what_it_begins_with():
         ("de", "*", True),
     ]:
         assert is_within(tag, wanted) is expected, (tag, wanted)
+
+
+def test_a_locale_is_put_right_however_clients_write_it():
+    for written, tag in {
+        "fr_FR": "fr-FR",
+        "EN-us": "en-US",
+        "zh-hans-cn": "zh-Hans-CN",
+        "de_DE.UTF-8": "de-DE",
+        "sr_RS@latin": "sr-RS",
+        "zh_TW_#Hant": "zh-TW",
+        "en-GB,en;q=0.9": "en-GB",
+        " de-AT\n": "de-AT",
+        "DE_": "de",
+        "ES-419": "es-419",
+        "de-ch-1996": "de-CH-1996",
+        "en-us-u-CA-gregory": "en-US-u-ca-gregory",
+        CHINESE: CHINESE,
+    }.items():
+        assert put_right(written) == tag, written
+    for none in ("", "C", "POSIX", "english", "every language", "de--AT", "de AT", "x-1", "<b>"):
+        assert put_right(none) is None, none
+    assert put_right("de-" + "-".join(["x2345678"] * 8)) is None

@@ -72,6 +72,12 @@ def test_an_activity_goes_out_as_it_came_in():
         assert json_text.encode(activity.to_json()) == text
 
 
+def test_a_locale_of_an_activity_is_put_right_or_dropped():
+    for told, known in ({"locale": "fr_FR"}, {"locale": "fr-FR"}), ({"locale": ""}, {}):
+        assert parse(Activity, {"text": "salut", **told}).to_json() == {"text": "salut", **known}
+    assert list(errors_of(Activity, {"text": "salut", "locale": 5})) == ["locale"]
+
+
 def test_what_was_not_given_is_not_made_up():
     assert parse(Activity, {"text": "News"}).to_json() == {"text": "News"}
     assert parse(Activity, {"text": "News"}).type == "message"
@@ -117,6 +123,23 @@ WRONG: list[tuple[str, object]] = [
     ("expiresAt", "2026-01-31"),
     ("expiresAt", "2026-01-31T10:00:00"),
     ("expiresAt", 1_800_000_000),
+    # ISO 8601 has more than RFC 3339: weeks, days of the year, basic forms, commas, no seconds.
+    ("expiresAt", "2026-W05-6T08:00:00Z"),
+    ("expiresAt", "2026-031T08:00:00Z"),
+    ("expiresAt", "20260131T080000Z"),
+    ("expiresAt", "2026-01-31 08:00:00Z"),
+    ("expiresAt", "2026-01-31T08:00:00,5Z"),
+    ("expiresAt", "2026-01-31T08:00Z"),
+    ("expiresAt", "2026-01-31T08:00:00+01"),
+    ("expiresAt", "2026-01-31T08:00:00+0100"),
+    ("expiresAt", "2026-01-31T08:00:00+24:00"),
+    ("expiresAt", "2026-01-31T08:00:00+01:00:30"),
+    ("expiresAt", "2026-01-31T24:00:00Z"),
+    ("expiresAt", "2026-02-29T08:00:00Z"),
+    ("expiresAt", "2026-01-31T08:00:60Z"),
+    ("expiresAt", "2026-01-31T08:00:00.Z"),
+    ("expiresAt", "\uff12026-01-31T08:00:00Z"),
+    ("expiresAt", " 2026-01-31T08:00:00Z\n"),
     ("expiresAt", True),
     ("expiresAt", "0001-01-01T00:00:00Z"),
     ("expiresAt", "9999-01-01T00:00:00Z"),
@@ -158,14 +181,25 @@ def test_a_time_needs_an_offset_and_is_a_moment():
     for text in (
         "2026-01-31T10:00:00Z",
         "2026-01-31T11:00:00+01:00",
-        "2026-01-31 10:00:00.000+00:00",
+        "2026-01-31t10:00:00.000000000z",
+        "2026-01-31T10:00:00-00:00",
+        "2026-01-30T10:01:00-23:59",
     ):
         expires_at = parse(Everything, {"expiresAt": text}).expires_at
         assert expires_at == datetime(2026, 1, 31, 10, tzinfo=UTC)
+    # The leap second of RFC 3339, section 5.8: so it stands in the examples there.
+    for text in ("1990-12-31T23:59:60Z", "1990-12-31T15:59:60.5-08:00"):
+        expires_at = parse(Everything, {"expiresAt": text}).expires_at
+        assert expires_at == datetime(1991, 1, 1, tzinfo=UTC)
 
 
 def test_ids_may_have_any_characters_and_channels_simple_ones():
-    for channel_id in ("msteams", "my_own-Channel9", "x" * 64):
-        assert parse(Everything, {"channelId": channel_id}).channel_id == channel_id
+    for told, channel_id in {
+        "MSTeams": "msteams",
+        "msteams:Copilot": "msteams",
+        "my_own-Channel9": "my_own-channel9",
+        "x" * 64: "x" * 64,
+    }.items():
+        assert parse(Everything, {"channelId": told}).channel_id == channel_id
     for user_id in ("a:1;messageid=2@thread.tacv2", "+49 30 123/456?#%", "김😀", "x" * 1024):
         assert parse(Everything, {"userId": user_id, "name": user_id}).user_id == user_id
