@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from shared.accounts.address import is_person
 from shared.errors import FieldError, InvalidRequestError
 from shared.json_text import require_size, without_none
 from shared.wire_models import (
     ChannelAccount,
     ChannelId,
     ConversationAccount,
+    EntraId,
     Identifier,
     Locale,
     Name,
@@ -18,7 +20,10 @@ from shared.wire_models import (
     ServiceUrl,
     Timestamp,
     WireModel,
+    canonical_channel_id,
+    canonical_id,
     parse,
+    with_known_locale,
 )
 
 # Half of what a property of a row takes.
@@ -39,11 +44,11 @@ class AccountBody(WireModel):
     channel_id: ChannelId
     user_id: Identifier
     name: Name | None = None
-    aad_object_id: Identifier | None = None
-    tenant_id: Identifier | None = None
+    aad_object_id: EntraId | None = None
+    tenant_id: EntraId | None = None
     bot: ChannelAccount
     service_url: ServiceUrl
-    locale: Locale | None = None
+    locale: str | None = None
     time_zone: Name | None = None
     preferences: Preferences | None = None
     conversation: ConversationAccount | None = None
@@ -58,22 +63,41 @@ def account_patch(
     """Return ``body`` as a merge patch (RFC 7396) of an account.
 
     ``body`` is a part of an account, or a ConversationReference as any bot SDK has it. The ids of
-    the path, where given, complete the body and must equal it. Raises InvalidRequestError.
+    the path, where given, complete the body and must equal it. Raises InvalidRequestError, also
+    for what is no person.
     """
     require_size(dict(body), _LARGEST_UTF16_BYTES)
-    patch = _from_reference(body) if "user" in body else dict(body)
-    for field, in_path in (("channelId", channel_id), ("userId", user_id)):
-        if in_path is not None and patch.setdefault(field, in_path) != in_path:
-            raise InvalidRequestError(FieldError(field, "must equal the one in the path"))
-    parse(_Ids, {field: patch.get(field) for field in ("channelId", "userId")})
-    return patch
+    body = with_known_locale(body)
+    patch = _from_reference(body) if "user" in body else body
+    if patch.get("name") == "":
+        # Who reports an activity without a name erases none.
+        del patch["name"]
+    told = {"channelId": channel_id, "userId": user_id, **patch}
+    ids = parse(_Ids, {field: told[field] for field in ("channelId", "userId")})
+    if channel_id is not None and ids.channel_id != canonical_channel_id(channel_id):
+        raise InvalidRequestError(FieldError("channelId", "must equal the one in the path"))
+    if user_id is not None and canonical_id(ids.user_id) != canonical_id(user_id):
+        raise InvalidRequestError(FieldError("userId", "must equal the one in the path"))
+    _require_person(body, ids, patch.get("conversation"))
+    return {**told, "userId": ids.user_id}
+
+
+def _require_person(body: Mapping[str, Any], ids: "_Ids", conversation: object) -> None:
+    user = body.get("user")
+    told = {**(user if isinstance(user, Mapping) else {}), "id": ids.user_id}
+    where = None
+    if isinstance(conversation, Mapping) and conversation.get("id") == ids.user_id:
+        where = parse(ConversationAccount, conversation, within="conversation")
+    if not is_person(told, ids.channel_id, where):
+        nobody = "is nobody's: a bot, a group, a guest or a conversation"
+        raise InvalidRequestError(FieldError("userId", nobody))
 
 
 class AccountQuery(WireModel):
     """Which accounts to list: those that match everything that is given."""
 
     channel_id: ChannelId | None = None
-    tenant_id: Identifier | None = None
+    tenant_id: EntraId | None = None
     locale: Locale | None = None
     interest: Name | None = None
     page_size: Annotated[int, Field(strict=False, ge=1, le=1000)] = 100
@@ -93,7 +117,7 @@ class _Ids(WireModel):
 class _ReferencedUser(OpenModel):
     id: Identifier
     name: Name | None = None
-    aad_object_id: Identifier | None = None
+    aad_object_id: EntraId | None = None
 
 
 class _ConversationReference(OpenModel):
@@ -104,7 +128,7 @@ class _ConversationReference(OpenModel):
     bot: ChannelAccount
     service_url: ServiceUrl
     conversation: ConversationAccount
-    locale: Locale | None = None
+    locale: str | None = None
 
 
 def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +137,7 @@ def _from_reference(body: Mapping[str, Any]) -> dict[str, Any]:
         body = {**body, "bot": body["agent"]}
     reference = parse(_ConversationReference, body)
     patch = {
-        "channelId": reference.channel_id,
+        "channelId": body["channelId"],
         "userId": reference.user.id,
         "name": reference.user.name,
         "aadObjectId": reference.user.aad_object_id,

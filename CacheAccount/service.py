@@ -7,12 +7,13 @@ from typing import Any
 
 from CacheAccount.request import AccountBody, AccountQuery
 from shared.accounts.account import Account, OneToOne, is_news
+from shared.accounts.address import Address, filled_in, is_personal
 from shared.accounts.conversations import Conversation
 from shared.accounts.store import StoredAccount
 from shared.errors import AccountChangedError, InvalidRequestError, UnknownAccountError
 from shared.json_text import require_size, without_none
 from shared.languages import is_within
-from shared.wire_models import ConversationAccount, parse
+from shared.wire_models import ConversationAccount, canonical_channel_id, parse
 from shared.wiring import Services
 
 # What a property of a row takes. Patch by patch, an account could grow larger.
@@ -39,7 +40,8 @@ def cache_account(
             raise AccountChangedError("The account is not of the version that If-Match names")
         return _merged(stored.account if stored else None, patch, now, services)
 
-    return services.accounts.change(patch["channelId"], patch["userId"], change)
+    channel_id = canonical_channel_id(patch["channelId"])
+    return services.accounts.change(channel_id, patch["userId"], change)
 
 
 def cache_queued_account(
@@ -52,7 +54,7 @@ def cache_queued_account(
     try:
         cache_account(patch, services, told_at=told_at)
     except InvalidRequestError:
-        channel_id, user_id = patch["channelId"], patch["userId"]
+        channel_id, user_id = canonical_channel_id(patch["channelId"]), patch["userId"]
         preferences = patch.get("preferences")
         says_stop = isinstance(preferences, Mapping) and preferences.get("muted") is True
         if not says_stop or services.accounts.get(channel_id, user_id) is not None:
@@ -112,8 +114,9 @@ def _merged(
     known = account_body(account) if account else {}
     # Only the patch says when it was observed.
     known.pop("observedAt", None)
-    conversation = patch.get("conversation")
-    if isinstance(conversation, Mapping) and conversation.get("isGroup"):
+    product = patch["channelId"].partition(":")[2] or None
+    is_elsewhere = _is_elsewhere(patch.get("conversation"), product)
+    if is_elsewhere:
         # A group takes over nothing of the one-to-one conversation.
         known.pop("conversation", None)
     # The account keeps its own id, whichever of the person's ids it was found by.
@@ -138,11 +141,20 @@ def _merged(
         told,
         name=body.name,
         aad_object_id=body.aad_object_id,
+        locale=body.locale,
+        time_zone=body.time_zone,
+    )
+    if is_elsewhere:
+        if body.conversation is not None and product is None:
+            services.conversations.put(_conversation(body.conversation, body, is_group=True))
+        # It says nothing of whether the person has installed the bot for themselves, and what a
+        # personal conversation says later counts, although it may have been said earlier.
+        return filled_in(told, Address(body.service_url, body.tenant_id, body.bot))
+    told = replace(
+        told,
         tenant_id=body.tenant_id,
         bot=body.bot,
         service_url=body.service_url,
-        locale=body.locale,
-        time_zone=body.time_zone,
         installed=body.installed,
         blocked=body.blocked,
         observed_at=observed_at,
@@ -152,7 +164,18 @@ def _merged(
         told = replace(told, probe_at=None)
     if "conversation" not in patch and not _has_moved(account, told):
         return told
-    return _with_conversation(told, body.conversation, services)
+    return _with_conversation(told, body, services)
+
+
+def _is_elsewhere(conversation: object, product: str | None) -> bool:
+    """Tell whether a report comes from anywhere but a personal conversation with the bot."""
+    if product is not None:
+        return True
+    if not isinstance(conversation, Mapping):
+        return False
+    # A part of a conversation is a part of the one that is known.
+    told = parse(ConversationAccount, {"id": "-", **conversation}, within="conversation")
+    return not is_personal(told)
 
 
 def _has_moved(account: Account | None, told: Account) -> bool:
@@ -172,10 +195,8 @@ def _matches(account: Account, query: AccountQuery) -> bool:
     }
 
 
-def _with_conversation(
-    account: Account, told: ConversationAccount | None, services: Services
-) -> Account:
-    previous = account.conversation
+def _with_conversation(account: Account, body: AccountBody, services: Services) -> Account:
+    previous, told = account.conversation, body.conversation
     if told is None:
         if previous is not None:
             services.conversations.delete(previous.id, account.channel_id)
@@ -183,21 +204,25 @@ def _with_conversation(
     activity_id = previous.activity_id if previous and previous.id == told.id else None
     # First the conversation: who finds it in the account must find its row.
     services.conversations.put(
-        Conversation(
-            id=told.id,
-            channel_id=account.channel_id,
-            service_url=account.service_url or "",
-            is_group=not told.is_one_to_one,
-            conversation_type=told.conversation_type,
+        replace(
+            _conversation(told, body, is_group=False),
             activity_id=activity_id,
-            bot=account.bot,
-            tenant_id=account.tenant_id,
-            user_id=account.user_id if told.is_one_to_one else None,
+            user_id=account.user_id,
         )
     )
-    if not told.is_one_to_one:
-        return account
     return account.with_conversation(OneToOne(told.id, told.conversation_type, activity_id))
+
+
+def _conversation(told: ConversationAccount, body: AccountBody, *, is_group: bool) -> Conversation:
+    return Conversation(
+        id=told.id,
+        channel_id=body.channel_id,
+        service_url=body.service_url,
+        is_group=is_group,
+        conversation_type=told.conversation_type,
+        bot=body.bot,
+        tenant_id=body.tenant_id,
+    )
 
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from shared.triggers.http import (
     read_json,
 )
 from shared.triggers.queue import queue_function
+from shared.wire_models import canonical_channel_id
 from shared.wiring import services
 
 cache_account_blueprint = func.Blueprint()
@@ -67,7 +68,7 @@ def cache_account_from_queue(message: QueuedMessage) -> None:
 @http_function
 def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return what is cached of an account."""
-    found = find_account(path_id(request, "channelId"), path_id(request, "userId"), services())
+    found = find_account(_channel_id(request), path_id(request, "userId"), services())
     return json_response(account_body(found.account), ETag=found.version)
 
 
@@ -86,9 +87,13 @@ def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
 def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Erase a person and their conversations; 204 whether or not anything was cached."""
     erase(
-        path_id(request, "channelId"),
+        _channel_id(request),
         path_id(request, "userId"),
         services().accounts,
         services().conversations,
     )
     return no_content()
+
+
+def _channel_id(request: func.HttpRequest) -> str:
+    return canonical_channel_id(path_id(request, "channelId"))

@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import category, normalize
 
-_COMMAND = re.compile(
-    r"(?P<verb>stop|start|interests|mute|follow|unfollow)(?:\s+(?P<topic>\S.{0,199}))?",
-    re.IGNORECASE | re.DOTALL,
-)
 _WITHOUT_TOPIC = ("stop", "start", "interests")
+_WITH_TOPIC = ("mute", "follow", "unfollow")
+_LONGEST_TOPIC = 200
+# Slashes, quotation marks, bullets, emojis: what is no letter and no digit.
+_BEFORE = re.compile(r"^[\W_]+")
+_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+_CLOSING = re.compile(r"[\s.!?\u2026\u3002\u200b-\u200f\ufeff]+$")
 # Of 200 characters each, in one property of a row that takes 32 K.
 _MOST_TOPICS = 50
 
@@ -36,15 +39,17 @@ def read_command(text: str) -> Command | None:
     """Return the command that a person wrote, None when it is none.
 
     ``stop``, ``start`` and ``interests`` stand alone; ``mute``, ``follow`` and ``unfollow`` name a
-    topic. Everything else is for the bot's own conversation.
+    topic. What stands around a word and is no letter or digit does not count: ``/stop``, ``Stop!``.
+    Everything else is for the bot's own conversation.
     """
-    match = _COMMAND.fullmatch(text.strip())
-    if match is None:
-        return None
-    verb, topic = match["verb"].lower(), (match["topic"] or "").strip()
-    if bool(topic) == (verb in _WITHOUT_TOPIC):
-        return None
-    return Command(verb, topic)
+    verb = _folded(text)
+    if verb in _WITHOUT_TOPIC:
+        return Command(verb)
+    first, _, rest = " ".join(_BEFORE.sub("", text).split()).partition(" ")
+    verb, topic = _folded(first), _CLOSING.sub("", rest)
+    if verb in _WITH_TOPIC and 0 < len(topic) <= _LONGEST_TOPIC:
+        return Command(verb, topic)
+    return None
 
 
 def apply_command(command: Command, preferences: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +74,16 @@ def apply_command(command: Command, preferences: Mapping[str, Any]) -> dict[str,
                 -_MOST_TOPICS:
             ]
     return {name: value for name, value in wanted.items() if value != []}
+
+
+def _folded(words: str) -> str:
+    """Return words as they are compared: in lower case, without what stands around or in them.
+
+    Full-width letters are letters, a Turkish i with or without its dot is one, and what formats
+    without being seen (soft hyphens, zero widths) is nothing.
+    """
+    seen = (each for each in normalize("NFKC", words) if category(each) != "Cf")
+    return _AROUND.sub("", "".join(seen)).casefold().replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def _without(topics: list[str], topic: str) -> list[str]:

@@ -11,6 +11,7 @@ from ReceiveActivity.request import InboundActivity, Participant
 TELLING_TYPES = frozenset(
     {
         "message",
+        "messageUpdate",
         "conversationUpdate",
         "installationUpdate",
         "contactRelationUpdate",
@@ -37,16 +38,16 @@ class Observation:
 
 def observe(activity: InboundActivity) -> Observation:
     """Return what the activity tells; nothing for types that tell nothing."""
-    people = (activity.from_,) if activity.from_ and not activity.is_bot(activity.from_) else ()
+    people = (activity.from_,) if activity.from_ and activity.is_person(activity.from_) else ()
     match activity.type, activity.action:
-        case "message", _:
+        case "message" | "messageUpdate", _:
             return Observation(present=people)
         case "conversationUpdate", _:
             return _of_members(activity, people)
-        case "installationUpdate", "add" | "add-upgrade":
+        case "installationUpdate", "add" | "add-upgrade" | "upgrade":
             return Observation(present=people)
-        # An upgrade of the app first says that the old version goes; the app stays.
-        case "installationUpdate", "remove":
+        # After the second one the bot is gone too: MicrosoftDocs/msteams-docs#7489.
+        case "installationUpdate", "remove" | "remove-upgrade":
             return _of_leaving(activity, people)
         case "contactRelationUpdate", "add":
             return Observation(present=people)
@@ -63,14 +64,14 @@ def _of_members(activity: InboundActivity, people: tuple[Participant, ...]) -> O
     removed = activity.members_removed or []
     if any(activity.is_bot(member) for member in removed):
         return _of_leaving(activity, people)
-    present = [member for member in added if not activity.is_bot(member)]
+    present = [member for member in added if activity.is_person(member)]
     # In a personal chat the bot itself is added, by the person who installed it.
-    if len(present) < len(added) and activity.conversation and activity.conversation.is_one_to_one:
+    if activity.is_personal and any(activity.is_bot(member) for member in added):
         present += [person for person in people if person.id not in {each.id for each in present}]
     return Observation(present=tuple(present))
 
 
 def _of_leaving(activity: InboundActivity, people: tuple[Participant, ...]) -> Observation:
-    if activity.conversation is not None and activity.conversation.is_one_to_one:
+    if activity.is_personal:
         return Observation(gone=people)
     return Observation(bot_left=True)

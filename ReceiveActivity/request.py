@@ -1,28 +1,27 @@
 """What the Connector posts: an activity, of which we read who, where, when and in what language."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from shared.accounts.address import is_person, is_personal, is_same_bot
 from shared.wire_models import (
     ChannelAccount,
     ChannelId,
     ConversationAccount,
+    EntraId,
     Identifier,
     Name,
     OpenModel,
     ServiceUrl,
+    canonical_id,
+    known_locale,
     parse,
+    read_time,
 )
-
-_LOCALE = re.compile(r"[A-Za-z0-9-]{1,64}")
-# A time before that is a default that was never filled in.
-_FIRST_YEAR = 1970
-_MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
-
 
 _Known = TypeVar("_Known")
 
@@ -43,8 +42,7 @@ class Participant(OpenModel):
 
     id: Identifier
     name: Lenient[Name] = None
-    aad_object_id: Lenient[Identifier] = None
-    role: Lenient[str] = None
+    aad_object_id: Lenient[EntraId] = None
 
 
 class InboundConversation(ConversationAccount):
@@ -52,7 +50,7 @@ class InboundConversation(ConversationAccount):
 
     conversation_type: Lenient[Name] = None
     is_group: Lenient[bool] = None
-    tenant_id: Lenient[Identifier] = None
+    tenant_id: Lenient[EntraId] = None
 
 
 class InboundActivity(OpenModel):
@@ -60,12 +58,14 @@ class InboundActivity(OpenModel):
 
     type: Identifier
     id: Lenient[str] = None
+    channel_id_as_told: Annotated[Lenient[str], Field(alias="channelId")] = None
     channel_id: ChannelId
     service_url: ServiceUrl
     conversation: Lenient[InboundConversation] = None
     from_: Annotated[Lenient[Participant], Field(alias="from")] = None
     recipient: Lenient[ChannelAccount] = None
     text: Lenient[str] = None
+    name: Lenient[str] = None
     action: Lenient[str] = None
     timestamp: Lenient[str] = None
     locale: Lenient[str] = None
@@ -82,13 +82,11 @@ class InboundActivity(OpenModel):
 
     def observed_at(self, now: datetime) -> datetime:
         """Return the time of its timestamp, never later than now."""
-        try:
-            sent_at = datetime.fromisoformat(self.timestamp or "")
-        except ValueError:
-            return now
-        if sent_at.year < _FIRST_YEAR:
-            return now
-        return min(sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC), now)
+        # Some clients leave the zone out.
+        for zone in ("", "Z"):
+            with suppress(ValueError):
+                return min(read_time(f"{self.timestamp}{zone}"), now)
+        return now
 
     @property
     def tenant_id(self) -> str | None:
@@ -97,16 +95,15 @@ class InboundActivity(OpenModel):
         tenant = data.get("tenant") if isinstance(data, Mapping) else None
         tenant_id = tenant.get("id") if isinstance(tenant, Mapping) else None
         if isinstance(tenant_id, str) and tenant_id:
-            return tenant_id
+            return canonical_id(tenant_id)
         return self.conversation.tenant_id if self.conversation else None
 
     @property
     def language(self) -> str | None:
         """The person's language, from the activity or from Teams' ``clientInfo`` entity."""
-        for locale in (self.locale, self._client_info.get("locale")):
-            if isinstance(locale, str) and _LOCALE.fullmatch(locale):
-                return locale
-        return None
+        told = (self.locale, self._client_info.get("locale"))
+        locales = (known_locale(locale) for locale in told if isinstance(locale, str) and locale)
+        return next(filter(None, locales), None)
 
     @property
     def time_zone(self) -> str | None:
@@ -115,19 +112,42 @@ class InboundActivity(OpenModel):
         return zone if isinstance(zone, str) and zone else None
 
     @property
-    def text_without_mention(self) -> str:
-        """What the person wrote, without the mention that calls the bot in a group."""
-        return _MENTION.sub("", self.text or "").strip()
+    def product(self) -> str | None:
+        """What carries the conversation where it is not the channel itself: Copilot, on Teams.
 
-    def is_bot(self, participant: Participant) -> bool:
-        """Whether the participant is the bot itself, which the activity is addressed to."""
-        return participant.role == "bot" or (
-            self.recipient is not None and participant.id == self.recipient.id
+        Teams says so in ``channelData`` and in an entity, Microsoft's Agents SDK in the channel's
+        id: ``msteams:Copilot``.
+        """
+        data = self.channel_data
+        product = data.get("productContext") if isinstance(data, Mapping) else None
+        part = (self.channel_id_as_told or "").partition(":")[2]
+        return str(product or self._entity("ProductInfo").get("id") or part) or None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it belongs to a person's conversation with the bot alone."""
+        return self.conversation is not None and is_personal(
+            self.conversation, product=self.product
         )
 
     @property
+    def is_upgrade(self) -> bool:
+        """Whether it tells of a new version of the app where the bot was installed before."""
+        return self.type == "installationUpdate" and self.action in ("upgrade", "add-upgrade")
+
+    def is_person(self, participant: Participant) -> bool:
+        """Whether the participant is somebody that the bot can write to."""
+        bot_id = self.recipient.id if self.recipient else None
+        told = participant.to_json()
+        return is_person(told, self.channel_id, self.conversation, bot_id=bot_id)
+
+    def is_bot(self, participant: Participant) -> bool:
+        """Whether the participant is the bot itself, which the activity is addressed to."""
+        return self.recipient is not None and is_same_bot(participant.id, self.recipient.id)
+
+    @property
     def _client_info(self) -> Mapping[str, Any]:
-        for entity in self.entities or ():
-            if entity.get("type") == "clientInfo":
-                return entity
-        return {}
+        return self._entity("clientInfo")
+
+    def _entity(self, type_: str) -> Mapping[str, Any]:
+        return next((each for each in self.entities or () if each.get("type") == type_), {})

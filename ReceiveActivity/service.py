@@ -1,5 +1,6 @@
 """Caching what an activity tells, and following the command in it; no Connector call."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -7,11 +8,13 @@ from ReceiveActivity.commands import Command, apply_command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.texts import confirmation
+from ReceiveActivity.written_text import written_text
 from shared.accounts.account import Account, OneToOne, is_news
+from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import Conversation
 from shared.accounts.erasure import erase
 from shared.accounts.store import StoredAccount
-from shared.errors import ForbiddenActivityError, UnknownConversationError
+from shared.errors import ForbiddenActivityError, UnknownAccountError, UnknownConversationError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.storage.tables import key_of
@@ -34,9 +37,11 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     at = activity.observed_at(datetime.now(UTC))
     seen = _Seen(activity, activity.conversation, activity.recipient, at)
     observation = observe(activity)
-    if observation.bot_left or not seen.conversation.is_one_to_one:
+    # A conversation in Copilot takes no message of the bot's own accord, so nobody needs it.
+    if not activity.is_personal and activity.product is None:
         _update_group(seen, services, bot_left=observation.bot_left)
-    command = read_command(activity.text_without_mention) if activity.type == "message" else None
+    says_something = activity.type in ("message", "messageUpdate")
+    command = read_command(written_text(activity)) if says_something else None
     for person in observation.present:
         _update_account(person, seen, command, services)
     for person in observation.gone:
@@ -68,7 +73,7 @@ class _Seen:
             id=self.conversation.id,
             channel_id=self.activity.channel_id,
             service_url=self.activity.service_url,
-            is_group=not self.conversation.is_one_to_one,
+            is_group=not self.activity.is_personal,
             conversation_type=self.conversation.conversation_type,
             bot=self.bot_account,
             tenant_id=self.activity.tenant_id,
@@ -123,15 +128,19 @@ def _with_news(account: Account, person: Participant, seen: _Seen, services: Ser
         account,
         name=person.name or account.name,
         aad_object_id=person.aad_object_id or account.aad_object_id,
-        tenant_id=activity.tenant_id or account.tenant_id,
-        bot=seen.bot_account,
-        service_url=activity.service_url,
-        locale=activity.language or account.locale,
-        time_zone=activity.time_zone or account.time_zone,
-        observed_at=seen.at,
     )
-    if not seen.conversation.is_one_to_one:
-        return told
+    if activity.from_ is not None and activity.from_.id == person.id:
+        # In a conversationUpdate they may be the language and the zone of somebody else.
+        told = replace(
+            told,
+            locale=activity.language or account.locale,
+            time_zone=activity.time_zone or account.time_zone,
+        )
+    address = Address(activity.service_url, activity.tenant_id, seen.bot_account)
+    if not activity.is_personal:
+        # What a personal conversation says later counts, although it may have been said earlier.
+        return filled_in(told, address)
+    told = replace(moved(told, address), observed_at=seen.at)
     known = account.conversation
     # The activity that it was started with stays with it.
     activity_id = known.activity_id if known and known.id == seen.conversation.id else None
@@ -143,6 +152,9 @@ def _with_news(account: Account, person: Participant, seen: _Seen, services: Ser
             replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
         )
         told = told.with_conversation(one_to_one)
+    if activity.is_upgrade:
+        # It is nothing that the person did, so it lifts no block.
+        return replace(told, installed=True)
     return replace(told, installed=True, blocked=False, probe_at=None)
 
 
@@ -150,18 +162,20 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
     channel_id = seen.activity.channel_id
 
     def left(stored: StoredAccount | None) -> Account:
-        account = stored.account if stored else Account(channel_id, person.id)
-        if not is_news(seen.at, account.observed_at):
-            return account
+        if stored is None:
+            # Who was erased, or was never heard of, does not come to be by leaving.
+            raise UnknownAccountError("Nothing is cached of this user of this channel")
+        if not is_news(seen.at, stored.account.observed_at):
+            return stored.account
         return replace(
-            account.without_conversation(),
+            stored.account.without_conversation(),
             installed=False,
             # The channel itself says so, so no probe is needed.
             probe_at=None,
             observed_at=seen.at,
         )
 
-    if services.accounts.get(channel_id, person.id) is not None:
+    with suppress(UnknownAccountError):
         account = services.accounts.change(channel_id, person.id, left).account
         if account.conversation is not None:
             # They have come back since.
@@ -170,15 +184,21 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
 
 
 def _send_confirmation(command: Command, account: Account, seen: _Seen, services: Services) -> None:
+    in_copilot = seen.activity.product is not None
+    conversation_id = account.conversation_id if in_copilot else seen.conversation.id
+    if conversation_id is None:
+        return
     languages = [account.locale] if account.locale else []
     reply = {
-        "conversationId": seen.conversation.id,
+        "conversationId": conversation_id,
         "channelId": seen.activity.channel_id,
         "activity": confirmation(
             command, account.preferences, *languages, services.settings.default_locale
         ),
     }
-    reply_id = key_of("reply", seen.conversation.id, seen.activity.id or "", seen.at.isoformat())
+    # What was edited has the id of what it was before.
+    told = (seen.activity.id or "", seen.at.isoformat(), command.verb, command.topic)
+    reply_id = key_of("reply", seen.conversation.id, *told)
     services.queues.send(
         SEND_ACTIVITY, reply, Envelope(id=reply_id, accepted_at=datetime.now(UTC), is_reply=True)
     )

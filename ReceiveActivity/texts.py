@@ -18,6 +18,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unfollow": "You no longer follow {topic}.",
         "interests": "You follow: {topics}.",
         "no interests": "You follow no topic yet. Write “follow” and a topic.",
+        "unknown action": "This button does nothing here.",
     },
     "de": {
         "stop": "Sie bekommen keine Meldungen mehr. Mit „start“ bekommen Sie sie wieder.",
@@ -27,6 +28,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unfollow": "Sie folgen {topic} nicht mehr.",
         "interests": "Sie folgen: {topics}.",
         "no interests": "Sie folgen noch keinem Thema. Schreiben Sie „follow“ und ein Thema.",
+        "unknown action": "Diese Schaltfläche tut hier nichts.",
     },
 }
 
@@ -52,6 +54,11 @@ def confirmation(
             "actions": [{"type": "imBack", "title": each, "value": each} for each in buttons]
         }
     return activity
+
+
+def unknown_action(*languages: str) -> str:
+    """Return what is said to who does something with a card that the bot does not know."""
+    return _TEXTS[best_match(_TEXTS, *languages)]["unknown action"]
 
 
 def _buttons(command: Command, interests: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import azure.functions as func
 
+from ReceiveActivity.invoke_response import invoke_response
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.service import receive_activity
 from shared.triggers.http import http_function, json_response, read_json
@@ -21,4 +22,7 @@ def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     activity = InboundActivity.from_json(read_json(request))
     caller.require(service_url=activity.service_url, channel_id=activity.channel_id)
     receive_activity(activity, services())
-    return json_response({}, HTTPStatus.OK)
+    if activity.type != "invoke":
+        return json_response({})
+    body = invoke_response(activity, services().settings.default_locale)
+    return json_response(body) if body else func.HttpResponse(status_code=HTTPStatus.OK)

@@ -98,15 +98,11 @@ def _read_time(value: object) -> datetime:
         raise ValueError("must be a time such as 2026-01-31T08:00:00Z") from None
 
 
-def _read_channel_id(value: object) -> object:
-    return canonical_channel_id(value) if isinstance(value, str) else value
-
-
 Identifier = Annotated[str, Field(min_length=1, max_length=1024)]
 # A tenant or a person in Microsoft Entra.
 EntraId = Annotated[Identifier, AfterValidator(canonical_id)]
 ChannelId = Annotated[
-    str, BeforeValidator(_read_channel_id), Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}(:[\s\S]*)?$"), AfterValidator(canonical_channel_id)
 ]
 # No limits here: what is wrong with a service URL is for the rule of trust to say.
 ServiceUrl = str
@@ -149,18 +145,13 @@ class ConversationAccount(OpenModel):
     is_group: bool | None = None
     tenant_id: EntraId | None = None
 
-    @property
-    def is_one_to_one(self) -> bool:
-        """Whether it is between a person and the bot alone."""
-        return not self.is_group and self.conversation_type in (None, "personal")
-
 
 class Activity(OpenModel):
     """What is sent into a conversation: a message, typing, an event."""
 
     type: Identifier = "message"
     text: str | None = None
-    locale: Locale | None = None
+    locale: str | None = None
     speak: str | None = None
     summary: str | None = None
     text_format: str | None = None

@@ -2,7 +2,6 @@ import pytest
 
 from CacheAccount.request import account_patch
 from shared.errors import InvalidRequestError, RequestTooLargeError
-from shared.wire_models import ConversationAccount
 
 # As bot SDKs write it.
 REFERENCE = {
@@ -89,7 +88,10 @@ def test_a_conversation_reference_that_is_wrong_is_named():
         ({"bot": None}, "bot"),
         ({"conversation": {"id": ""}}, "conversation.id"),
         ({"serviceUrl": None}, "serviceUrl"),
-        ({"locale": "de_CH"}, "locale"),
+        ({"locale": 5}, "locale"),
+        ({"user": {"id": "28:alex"}}, "userId"),
+        ({"user": {"id": "29:alex", "role": "bot"}}, "userId"),
+        ({"user": {"id": "29:alex", "userRole": "anonymous"}}, "userId"),
     ]
     for change, field in cases:
         assert fields_of({**REFERENCE, **change}) == [field]
@@ -102,15 +104,25 @@ def test_an_account_is_small():
         account_patch(body)
 
 
-def test_a_conversation_is_with_one_person_unless_it_says_otherwise():
-    cases: list[tuple[dict[str, object], bool]] = [
-        ({}, True),
-        ({"conversationType": "personal"}, True),
-        ({"isGroup": False}, True),
-        ({"isGroup": True}, False),
-        ({"conversationType": "channel"}, False),
-        ({"conversationType": "groupChat", "isGroup": False}, False),
-    ]
-    for conversation, is_one_to_one in cases:
-        told = ConversationAccount.model_validate({"id": "a:1", **conversation})
-        assert told.is_one_to_one is is_one_to_one
+def test_ids_of_the_path_and_of_the_body_are_the_same_in_any_case():
+    body = {"channelId": "MSTeams", "userId": "0A0A0A0A-0000-4000-8000-000000000001"}
+
+    patch = account_patch(body, channel_id="msteams:Copilot", user_id=body["userId"].lower())
+
+    assert patch["userId"] == body["userId"]
+    assert fields_of(body, channel_id="slack") == ["channelId"]
+    assert fields_of(body, user_id="29:alex") == ["userId"]
+
+
+def test_an_odd_locale_and_an_empty_name_take_nothing_away():
+    for body in ({"channelId": "msteams", "userId": "29:alex"}, REFERENCE):
+        for locale, known in (("fr_FR", {"locale": "fr-FR"}), ("every language", {})):
+            patch = account_patch({**body, "locale": locale, "name": ""})
+            assert {name: patch[name] for name in ("locale",) if name in patch} == known
+            assert patch.get("name") != ""
+
+
+def test_nobodys_account_is_refused():
+    for channel_id, user_id in (("msteams", "28:bot"), ("directline", "Ab12"), ("slack", "B1:T")):
+        told = {"channelId": channel_id, "userId": user_id, "conversation": {"id": user_id}}
+        assert fields_of(told) == ["userId"]

@@ -144,7 +144,7 @@ def test_a_wrong_patch_is_named_and_changes_nothing(tell, known):
         ({"preferences": {"interests": "Züge"}}, "preferences.interests"),
         ({"preferences": {"interests": [5]}}, "preferences.interests[0]"),
         ({"conversation": {"id": None}}, "conversation.id"),
-        ({"locale": "de_CH"}, "locale"),
+        ({"locale": 5}, "locale"),
         ({"observedAt": "0001-01-01T00:00:00Z"}, "observedAt"),
         ({"blocked": "no"}, "blocked"),
     ]
@@ -265,6 +265,39 @@ def test_a_group_is_a_conversation_but_not_the_persons_own(services, tell, known
         # It takes over nothing of the person's own, which stays.
         assert group.conversation_type == says_so.get("conversationType")
         assert known()["conversation"] == WHOLE["conversation"]
+
+
+def test_only_a_personal_conversation_moves_an_address(tell, known, services):
+    tell(**WHOLE)
+    emea = "https://smba.trafficmanager.net/emea/"
+    told = {"serviceUrl": emea, "tenantId": "other", "bot": {"id": "bot"}, "locale": "sv"}
+    elsewhere: list[dict[str, Any]] = [
+        {"conversation": {"id": "19:g", "isGroup": True}},
+        {"conversation": {"id": "19:c", "conversationType": "channel"}},
+        {"conversation": {"id": "19:meeting_m@thread.v2"}},
+        {"channelId": "msteams:Copilot", "conversation": {"id": "19:copilot@thread.v2"}},
+        {"channelId": "msteams:Copilot"},
+    ]
+    for place in elsewhere:
+        # What was left there is no uninstall of the person's.
+        tell(**{**told, **place, "installed": False, "blocked": True})
+        assert known() == {**WHOLE, "locale": "sv"}, place
+    group = services.conversations.find("19:c")
+    assert (group.service_url, group.tenant_id, group.user_id) == (emea, "other", None)
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find("19:copilot@thread.v2")
+
+    tell(**told, conversation={"id": "a:2"})
+    assert {name: known()[name] for name in told} == {**told, "bot": {"id": "bot", "name": "News"}}
+
+
+def test_a_group_fills_in_what_is_not_known_yet(tell, known):
+    tell(**LEAST, tenantId="T", conversation={"id": "19:g", "isGroup": True}, installed=True)
+
+    assert known() == {**LEAST, "tenantId": "T"}
+    # What the person says alone counts, although it may have been said earlier.
+    tell(serviceUrl=SERVICE_URL, conversation={"id": "a:1"}, observedAt="2026-01-01T00:00:00Z")
+    assert known()["conversation"] == {"id": "a:1"}
 
 
 def test_a_conversation_moves_with_its_person(tell, services):

@@ -11,7 +11,7 @@ def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
         "  STOP \n": Command("stop"),
         "start": Command("start"),
         "interests": Command("interests"),
-        "Follow  deep sea\nfishing": Command("follow", "deep sea\nfishing"),
+        "Follow  deep sea\nfishing": Command("follow", "deep sea fishing"),
         "unfollow Lighthouses": Command("unfollow", "Lighthouses"),
         "mute " + "x" * 200: Command("mute", "x" * 200),
         "": None,

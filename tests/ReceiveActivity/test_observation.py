@@ -30,9 +30,21 @@ def test_what_activities_tell():
     cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"type": "message"}, alex),
         ({"type": "message", **in_group}, alex),
+        ({"type": "messageUpdate"}, alex),
+        ({"type": "messageDelete"}, {}),
+        ({"type": "message", "from": {"id": "29:sam", "userRole": "anonymous"}}, {}),
+        (
+            {
+                "type": "conversationUpdate",
+                "membersAdded": [{"id": "29:sam", "userRole": "anonymous"}, MEGAN],
+                "conversation": {"id": "19:meeting_x@thread.v2"},
+            },
+            {"present": ["29:megan"]},
+        ),
         ({"type": "installationUpdate", "action": "add"}, alex),
         ({"type": "installationUpdate", "action": "add-upgrade"}, alex),
-        ({"type": "installationUpdate", "action": "remove-upgrade"}, {}),
+        ({"type": "installationUpdate", "action": "upgrade"}, alex),
+        ({"type": "installationUpdate", "action": "remove-upgrade"}, {"gone": ["29:alex"]}),
         ({"type": "installationUpdate", "action": "remove"}, {"gone": ["29:alex"]}),
         ({"type": "installationUpdate", "action": "remove", **in_group}, {"bot_left": True}),
         ({"type": "contactRelationUpdate", "action": "add"}, alex),

@@ -33,7 +33,8 @@ def test_the_language_is_the_activitys_or_that_of_client_info():
 
     assert activity(locale="de-AT", entities=[client_info]).language == "de-AT"
     assert activity(locale=None, entities=[client_info]).language == "sv-SE"
-    assert activity(locale="<script>", entities=[]).language is None
+    assert activity(locale="de_at", entities=[]).language == "de-AT"
+    assert activity(locale="<script>", entities=[client_info]).language == "sv-SE"
 
 
 def test_the_time_zone_is_the_activitys_or_that_of_client_info():
@@ -47,10 +48,19 @@ def test_the_tenant_is_found_in_either_place():
     assert activity(conversation={"id": "a:1"}).tenant_id == TENANT_ID
     assert activity(channelData=None).tenant_id == TENANT_ID
     assert activity(channelData="odd", conversation={"id": "a:1"}).tenant_id is None
+    capitals = {"tenant": {"id": "AAAAAAAA-0000-4000-8000-000000000001"}}
+    assert activity(channelData=capitals).tenant_id == "aaaaaaaa-0000-4000-8000-000000000001"
 
 
-def test_the_mention_that_calls_the_bot_is_not_what_was_said():
-    assert activity(text='<at id="0">Notify Bot</at> stop\n').text_without_mention == "stop"
+def test_a_conversation_in_copilot_is_known_by_any_of_its_marks():
+    for told in (
+        {"channelData": {"productContext": "COPILOT"}},
+        {"entities": [{"type": "ProductInfo", "id": "COPILOT"}]},
+        {"channelId": "msteams:Copilot"},
+    ):
+        read_activity = activity(**told)
+        assert (read_activity.channel_id, read_activity.is_personal) == ("msteams", False)
+    assert activity(channelId="MSTeams").is_personal
 
 
 def test_an_odd_field_of_an_activity_is_dropped():

@@ -191,10 +191,86 @@ def test_who_is_heard_of_is_within_reach_and_who_uninstalls_needs_no_probe(
         assert (account.blocked, account.probe_at) == (False, None)
 
 
-def test_uninstalling_by_somebody_unknown_makes_no_account(services: Services, user: str):
-    receive(services, user, **REMOVED)
+def test_an_upgrade_is_nothing_that_the_person_did(services: Services, user: str):
+    services.accounts.change(
+        "msteams", user, lambda _: Account("msteams", user, blocked=True, installed=False)
+    )
 
+    receive(services, user, type="installationUpdate", action="upgrade", channelData=None)
+
+    account = account_of(services, user)
+    assert (account.installed, account.blocked) == (True, True)
+    assert account.conversation == OneToOne(f"a:{user}", "personal")
+
+
+def test_uninstalling_by_somebody_unknown_or_erased_makes_no_account(services: Services, user: str):
+    receive(services, user, **REMOVED)
     assert services.accounts.get("msteams", user) is None
+
+    receive(services, user, day=2)
+    receive(services, user, day=3, type="deleteUserData")
+    receive(services, user, day=4, **REMOVED)
+    assert services.accounts.get("msteams", user) is None
+
+
+# What was said elsewhere than in the person's own conversation, of another tenant and region.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    # https://github.com/microsoft/Agents/issues/179
+    "a shared channel": {
+        "conversation": {"id": "19:s@thread.tacv2;messageid=2", "conversationType": "channel"},
+    },
+    # https://github.com/microsoft/BotFramework-Services/issues/344
+    "a meeting": {
+        **INSTALLED,
+        "conversation": {"id": "19:meeting_m@thread.v2"},
+    },
+    # https://github.com/microsoft/Agents/issues/77
+    "Copilot": {
+        "conversation": {"id": "19:copilot@thread.v2", "conversationType": "personal"},
+        "channelData": {"tenant": {"id": "other"}, "productContext": "COPILOT"},
+    },
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_what_is_said_elsewhere_moves_nobodys_address(services: Services, user: str, place: str):
+    told = {"channelData": {"tenant": {"id": "other"}}, **ELSEWHERE[place]}
+    conversation_id = told["conversation"]["id"]
+    receive(services, user, url="http://127.0.0.1:9/emea/")
+    before = account_of(services, user)
+
+    receive(services, user, day=2, url="http://127.0.0.1:9/amer/", **told)
+    assert account_of(services, user) == before
+    assert is_known(services, conversation_id) is (place != "Copilot")
+
+    # Of somebody unknown it is better than nothing, until they write themselves.
+    stranger = unique("29:stranger")
+    receive(services, stranger, day=2, **told)
+    filled_in = account_of(services, stranger)
+    assert (filled_in.tenant_id, filled_in.conversation) == ("other", None)
+    receive(services, stranger, day=1)
+    assert account_of(services, stranger).conversation_id == f"a:{stranger}"
+
+
+def test_the_conversation_of_direct_line_is_nobody(services: Services, user: str):
+    # https://github.com/microsoft/BotFramework-WebChat/issues/1728
+    room = unique("room")
+    told = {"channelId": "directline", "conversation": {"id": room}, "channelData": None}
+
+    receive(services, room, type="conversationUpdate", membersAdded=[{"id": "28:bot"}], **told)
+    receive(services, user, **told)
+
+    assert services.accounts.get("directline", room) is None
+    assert services.accounts.get("directline", user) is not None
+
+
+def test_who_is_added_by_somebody_else_does_not_read_their_language(services: Services, user: str):
+    megan = unique("29:megan")
+
+    added = {"type": "conversationUpdate", "membersAdded": [{"id": megan}]}
+    receive(services, user, **added, conversation={"id": unique("19:g"), "isGroup": True})
+
+    assert account_of(services, megan).locale is None
 
 
 def test_a_message_in_a_team_keeps_the_one_to_one_conversation(services: Services, user: str):
@@ -260,6 +336,30 @@ def test_of_two_messages_that_arrive_swapped_the_command_for_less_is_not_lost(
         assert account_of(services, user_id).preferences == expected, late
         assert len(queue.take()) == confirmed, late
         queue.clear()
+
+
+def test_what_a_message_says_once_it_was_edited_is_read_and_confirmed(
+    services: Services, user: str, queue: QueueReader
+):
+    receive(services, user, text="follow Rain")
+    receive(services, user, type="messageUpdate", text="stop")
+
+    assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
+    ids = [message["_flow"]["id"] for message in queue.take()]
+    assert len(set(ids)) == 2
+
+
+def test_a_stop_in_copilot_is_confirmed_where_the_bot_can_write(
+    services: Services, user: str, queue: QueueReader
+):
+    stranger = unique("29:stranger")
+    receive(services, user)
+
+    for each in (user, stranger):
+        receive(services, each, day=2, text="stop", **ELSEWHERE["Copilot"])
+        assert account_of(services, each).preferences == {"muted": True}
+
+    assert [message["conversationId"] for message in queue.take()] == [f"a:{user}"]
 
 
 def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(

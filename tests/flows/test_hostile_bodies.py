@@ -85,7 +85,7 @@ ACCOUNTS: Bodies = {
     "bot: no id": ({"bot": {"id": None}}, 400, "bot.id"),
     "serviceUrl: null": ({"serviceUrl": None}, 400, "serviceUrl"),
     "serviceUrl: untrusted": ({"serviceUrl": UNTRUSTED}, 400, "serviceUrl"),
-    "locale: no language": ({"locale": "every language"}, 400, "locale"),
+    "locale: a number": ({"locale": 5}, 400, "locale"),
     "interests: a string": ({"preferences": {"interests": SECRET}}, 400, "preferences.interests"),
     "a preference of none": ({"preferences": {"loud": SECRET}}, 400, "preferences.loud"),
     "muted: a string": ({"preferences": {"muted": "yes"}}, 400, "preferences.muted"),

@@ -3,6 +3,7 @@
 Which tokens are good is tested where tokens are read; here is what the endpoint makes of that.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -108,7 +109,7 @@ def test_a_good_token_does_not_vouch_for_another_activity(
         {"serviceUrl": "https://smba.trafficmanager.net/amer/"},
         {"serviceUrl": f"{untouched.service_url}x"},
         {"serviceUrl": untouched.service_url.replace("http", "HTTP")},
-        {"channelId": "slack"},
+        {"channelId": "inventedTomorrow"},
     ):
         answer = untouched.post_activity({**activity, **changes}, f"Bearer {forger.sign()}")
 
@@ -151,13 +152,60 @@ def test_activities_of_other_types_are_taken_and_forgotten(
 ):
     for kind in (
         {"type": "event", "name": "something", "value": [1, "two"]},
-        {"type": "invoke", "name": "adaptiveCard/action", "value": {"action": {}}},
         {"type": "messageReaction", "reactionsAdded": [{"type": "like"}]},
         {"type": "inventedTomorrow", "invented": {"deeply": [[[]]]}},
     ):
         answer = untouched.post_activity({**activity, **kind}, f"Bearer {forger.sign()}")
 
         assert (kind, answer.status) == (kind, 200)
+
+
+def test_who_waits_for_an_answer_gets_one_of_the_right_form(
+    untouched: ListeningApp, forger: Forger, activity: dict[str, Any]
+):
+    # An empty one is an error there: https://github.com/microsoft/botbuilder-js/issues/4445
+    text = "Diese Schaltfläche tut hier nichts."
+    message = {"type": "application/vnd.microsoft.activity.message", "value": text}
+    for name, expected in {
+        "adaptiveCard/action": {"statusCode": 200, **message},
+        "task/fetch": {"task": {"type": "message", "value": text}},
+        "composeExtension/query": {"composeExtension": {"type": "message", "text": text}},
+        "inventedTomorrow": {"statusCode": 200, **message},
+        "message/submitAction": None,
+        "handoff/action": None,
+    }.items():
+        invoke = {**activity, "type": "invoke", "name": name, "value": {"action": {}}}
+
+        answer = untouched.post_activity(invoke, f"Bearer {forger.sign()}")
+
+        assert answer.status == 200
+        assert (answer.json() if answer.body else None) == expected, name
+
+
+def test_a_stop_is_heard_as_channels_write_it(app: ListeningApp, forger: Forger, user: str):
+    slack_bot = {"id": "B33:T22", "name": "notify"}
+    stops: list[dict[str, Any]] = [
+        {"text": "<at>Notify Bot</at>&nbsp;STOP.\n"},
+        {"text": "stop", "channelId": "MSTeams", "type": "messageUpdate"},
+        # https://github.com/microsoft/botframework-sdk/issues/2194
+        {
+            "channelId": "slack",
+            "text": "@notify stop",
+            "recipient": slack_bot,
+            "conversation": {"id": "B33:T22:C44", "isGroup": True},
+            "entities": [{"type": "mention", "mentioned": slack_bot, "text": "@notify"}],
+            "channelData": {"ApiToken": "xoxb-very-secret", "SlackMessage": {}},
+        },
+    ]
+    for number, changes in enumerate(stops):
+        person = f"{user}-{number}"
+        told = inbound(app.service_url, person, **changes)
+        body = b"\xef\xbb\xbf" + json.dumps(told).encode()
+
+        assert app.post_activity(body, f"Bearer {forger.sign()}").status == 200
+
+        assert app.account(told["channelId"].lower(), person)["preferences"] == {"muted": True}
+    assert "xoxb-very-secret" not in app.storage.dump()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
 ISSUER = "https://api.botframework.com"
-ENDORSEMENTS = ("msteams", "webchat")
+ENDORSEMENTS = ("msteams", "webchat", "slack")
 
 
 @dataclass(frozen=True)

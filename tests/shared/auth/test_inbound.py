@@ -145,7 +145,7 @@ def test_a_token_is_good_only_for_its_service_url_and_the_channels_of_its_key(
         ("https://SMBA.trafficmanager.net/amer/", "msteams"),
         (f"{SERVICE_URL}/", "msteams"),
         (SERVICE_URL, None),
-        (SERVICE_URL, "slack"),
+        (SERVICE_URL, "telegram"),
     ]:
         with pytest.raises(ForbiddenActivityError):
             caller.require(service_url=service_url, channel_id=channel_id)

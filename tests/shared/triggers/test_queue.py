@@ -135,6 +135,13 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, body):
     assert run.delivery().status is Status.PERMANENT_FAILURE
 
 
+@pytest.mark.parametrize("end", ["}", ""])
+def test_what_is_kept_of_a_failure_does_not_open_a_workspace_of_slack(run, end):
+    text = '{"id": 5, "channelData": {"ApiToken": "xoxb-secret"}' + end
+
+    assert "xoxb-secret" not in json.dumps(run.refusal(text))
+
+
 @pytest.mark.parametrize(
     ("message", "detail"),
     [
