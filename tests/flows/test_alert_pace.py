@@ -23,8 +23,8 @@ pytestmark = pytest.mark.soak
 
 PEOPLE = 150
 SINGLES = 10
-# An alert is two pages, and takes a quarter of a minute: so a busy machine has put both of them, and
-# something else, on the queue before most of it is due.
+# An alert is two pages, and takes a quarter of a minute: so a busy machine has put both of them,
+# and something else, on the queue before most of it is due.
 RATE = 12
 
 
