@@ -67,9 +67,12 @@ def take_step(alert_id: str, step: Step, services: Services) -> None:
 
 def _read(alert: Alert, step: Step, services: Services) -> None:
     now = datetime.now(UTC)
+    if step.chain not in ("", alert.chain):
+        # The alert was begun anew after this.
+        return
     if step.page + 1 == alert.next_page:
         # The process that read this page may have died before it enqueued the next step.
-        _enqueue_next(alert, step.page, services)
+        _enqueue_next(alert, step, services)
     elif step.page != alert.next_page:
         # Another copy of this step was taken before.
         return
@@ -111,7 +114,7 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
     duration = max(calls.values(), default=0) * services.pacer.alert_interval
     # The next page most likely takes as long as this one, so reading it earlier would be too early.
     ready_at = last_due(due, calls, services) + duration - LEAD_TIME
-    _advance(alert, page, services, delay_seconds=whole_seconds_until(ready_at))
+    _advance(alert, step, page, services, delay_seconds=whole_seconds_until(ready_at))
 
 
 def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, step: Step) -> AudiencePage:
@@ -127,7 +130,9 @@ def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, step: Step) 
     )
 
 
-def _advance(alert: Alert, page: AudiencePage, services: Services, *, delay_seconds: int) -> None:
+def _advance(
+    alert: Alert, step: Step, page: AudiencePage, services: Services, *, delay_seconds: int
+) -> None:
     """Note on the alert that a page was read, and enqueue the step for the next one.
 
     Of several workers that have read the same page, the first one that notes it does so.
@@ -159,17 +164,17 @@ def _advance(alert: Alert, page: AudiencePage, services: Services, *, delay_seco
         first=max(page.number - _LIKELY_ENDED, 0),
         read_before=page.read_at - LEAD_TIME,
     )
-    _enqueue_next(alert, page.number, services, delay_seconds=delay_seconds)
+    _enqueue_next(alert, step, services, delay_seconds=delay_seconds)
 
 
-def _enqueue_next(alert: Alert, number: int, services: Services, *, delay_seconds: int = 0) -> None:
+def _enqueue_next(alert: Alert, step: Step, services: Services, *, delay_seconds: int = 0) -> None:
     """Enqueue the step that comes after reading a page: the next page, or the count of the ends."""
-    page = services.audience_pages.find(alert.id, number)
+    page = services.audience_pages.find(alert.id, step.page)
     if alert.is_read or page is None:
         enqueue_step(alert, Step(kind="close"), services)
         return
-    step = Step(kind="read", page=number + 1, after=page.up_to)
-    enqueue_step(alert, step, services, delay_seconds=delay_seconds)
+    onward = step.model_copy(update={"page": step.page + 1, "after": page.up_to})
+    enqueue_step(alert, onward, services, delay_seconds=delay_seconds)
 
 
 def _record_refused(

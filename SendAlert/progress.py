@@ -10,6 +10,7 @@ from shared.alerts.audience_pages import AudiencePage, PageCounts
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
 from shared.sending.alert_lifecycle import QUIET_AFTER
+from shared.sending.outdated_copies import change_id, is_outdated
 from shared.wiring import Services
 
 CURRENT = "current"
@@ -178,35 +179,19 @@ def _close(each: PageCounts, alert: Alert, services: Services) -> Counter[str] |
     return counts if services.audience_pages.close(page, counts, alert.version) else None
 
 
-def change_id(delivery: Delivery, version: int) -> str:
-    """Return the id of the delivery that brings a person's copy to a version of the alert."""
-    return f"{delivery.id}!{version}"
-
-
-def needs_change(delivery: Delivery, alert: Alert) -> bool:
-    """Tell whether the copy that a person has of an alert is out of date, and can be changed.
-
-    A copy cannot be changed when the channel gave no id for it.
-    """
-    return (
-        delivery.status is Status.SENT
-        and delivery.activity_id is not None
-        and not delivery.recalled
-        and (delivery.alert_version or 0) < alert.version
-    )
-
-
 def _final_counts(page: AudiencePage, alert: Alert, services: Services) -> Counter[str] | None:
     """Return how the members of a page have ended; None while not all of them have."""
     now = datetime.now(UTC)
     if alert.stopped_at is not None and now - alert.stopped_at < QUIET_AFTER:
         return None
     deliveries = deliveries_of(page, alert, services)
-    is_open = any(
-        each.status in _ON_THEIR_WAY
-        or (needs_change(each, alert) and not _has_ended(change_id(each, alert.version), services))
-        for each in deliveries
-    )
+    changes = [change_id(each, alert.version) for each in deliveries if is_outdated(each, alert)]
+    if changes:
+        if not all(_has_ended(each, services) for each in changes):
+            return None
+        # What they did was noted before they ended, but perhaps after the deliveries were read.
+        deliveries = deliveries_of(page, alert, services)
+    is_open = any(each.status in _ON_THEIR_WAY for each in deliveries)
     return None if is_open else _counted(deliveries, alert)
 
 

@@ -1,12 +1,12 @@
 """Visiting the pages of an alert again to put back what failed, edits and recalls too."""
 
 from SendAlert.enqueue import due_times
-from SendAlert.progress import change_id, needs_change
 from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Delivery
 from shared.errors import ForgottenRecipientError
 from shared.messages.envelope import Step
 from shared.sending.alert_steps import enqueue_step, reopen_page, whole_seconds_until
+from shared.sending.outdated_copies import change_id, is_outdated
 from shared.sending.redrive import put_back
 from shared.wiring import Services
 
@@ -26,7 +26,7 @@ def retry_page(alert: Alert, step: Step, services: Services) -> None:
             # There is nobody any more to send it to.
             continue
     if failed:
-        reopen_page(page, services)
+        reopen_page(alert.id, page.number, services)
     enqueue_step(alert, step.model_copy(update={"page": step.page + 1}), services)
 
 
@@ -35,7 +35,7 @@ def _failed(alert: Alert, number: int, services: Services) -> list[Delivery]:
     for delivery in services.deliveries.page(alert.id, number):
         if delivery.status.is_failure and alert.stopped_at is None:
             failed.append(delivery)
-        elif needs_change(delivery, alert):
+        elif is_outdated(delivery, alert):
             change = services.deliveries.get(change_id(delivery, alert.version))
             if change is not None and change.status.is_failure:
                 failed.append(change)

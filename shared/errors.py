@@ -341,6 +341,7 @@ class DeliveryUnderWayError(AppError):
     status = HTTPStatus.CONFLICT
     code = "DeliveryUnderWay"
     on_queue = OnQueue.WAIT
+    retry_after_seconds = 1.0
 
 
 class OutcomeUnknownError(AppError):

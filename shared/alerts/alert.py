@@ -58,8 +58,9 @@ class Alert:
     if there are none. ``fingerprint`` is a hash of the request that it came with. Each edit makes a
     new ``version``, and so does the recall.
 
-    All pages of the audience before ``next_page`` were read: ``found`` is how many members they
-    have, ``read_share`` the part of the whole, and ``reader`` the worker that read the last one.
+    Of the steps that read the audience, those of ``chain`` count: it was begun last. All pages
+    before ``next_page`` were read: ``found`` is how many members they have, ``read_share`` the part
+    of the whole, and ``reader`` the worker that read the last one.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     """
@@ -84,6 +85,7 @@ class Alert:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     next_page: int = 0
+    chain: str = ""
     reader: str | None = None
     found: int = 0
     read_share: float = 0.0

@@ -19,6 +19,7 @@ from shared.storage.tables import Row, Table, key_of, version_of
 # Keys of equal length keep the rows in the order of their numbers.
 _DIGITS = 9
 _LATEST_PAGE = "9" * _DIGITS
+_COUNTED = ("counts", "countedVersion")
 _MOST_LANE_BYTES = 60 * 1024
 
 
@@ -95,10 +96,21 @@ class AudiencePages:
             self._table.replace(_to_row(closed, self._key(page.alert_id)), page.version) is not None
         )
 
-    def reopen(self, page: AudiencePage) -> None:
-        """Note that members of a page have not ended any more, over whatever else was noted."""
-        reopened = replace(page, counts=None, counted_version=None)
-        self._table.put(_to_row(reopened, self._key(page.alert_id)))
+    def reopen(self, alert_id: str, number: int) -> bool:
+        """Note that members of a page may end otherwise; tell whether it had been closed.
+
+        An open page has another version afterwards too, so who counts it then does not close it.
+        """
+        was_closed = False
+
+        def reopened(row: Row | None) -> Row | None:
+            nonlocal was_closed
+            was_closed = row is not None and "counts" in row
+            return row and {name: each for name, each in row.items() if name not in _COUNTED}
+
+        keys = {"PartitionKey": self._key(alert_id), "RowKey": _row_key(number)}
+        self._table.change(keys, reopened)
+        return was_closed
 
     def _key(self, alert_id: str) -> str:
         return key_of(self._app_id, alert_id)

@@ -52,8 +52,7 @@ class Step(OpenModel):
     """What is next to be done about an alert, and for which page of its audience.
 
     ``after`` is where that page begins, ``version`` the version of the alert that a change brings.
-    A change may visit pages a second time (``is_last``), for members who were being sent to at the
-    first time: from ``first_open_page`` on, the first page of which not all members had ended.
+    ``chain`` tells the steps that read the audience from those that were begun before them.
     ``checks`` is how often it was checked whether all have ended.
     """
 
@@ -62,10 +61,9 @@ class Step(OpenModel):
     kind: Literal["read", "close", "change", "retry"]
     page: NonNegativeInt = 0
     after: str = ""
+    chain: str = ""
     version: NonNegativeInt = 0
-    is_last: bool = False
     checks: Annotated[NonNegativeInt, Field(alias="looks")] = 0
-    first_open_page: Annotated[NonNegativeInt | None, Field(alias="openFrom")] = None
 
 
 class AlertChange(OpenModel):

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.errors import (
     AlreadyDoneError,
@@ -14,12 +13,11 @@ from shared.errors import (
 )
 from shared.messages.envelope import AlertChange
 from shared.messages.queued_message import Sent, UnsentError
+from shared.sending.outdated_copies import is_outdated
 from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import FoundRecipient, recipient_of
 from shared.wire_models import Activity
 from shared.wiring import Services
-
-_MOMENT_SECONDS = 1.0
 
 
 @dataclass
@@ -32,12 +30,11 @@ class AlertCopy:
     recipient: FoundRecipient
     activity_id: str
     alert: Alert
-    account: Account
     sent: Sent | None = None
 
     def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
-        return alert_activity(self.alert, self.account, services)
+        return alert_activity(self.alert, self.recipient.account, services)
 
 
 @contextmanager
@@ -57,9 +54,7 @@ def held_copy(
         seconds=services.settings.lease_seconds,
     )
     if lease is None:
-        underway = DeliveryUnderWayError("Somebody else is changing this right now")
-        underway.retry_after_seconds = _MOMENT_SECONDS
-        raise underway
+        raise DeliveryUnderWayError("Somebody else is changing this right now")
     try:
         copy = _outdated_copy(alert_id, change, services)
         if recalls != (copy.alert.recalled_at is not None):
@@ -72,12 +67,11 @@ def held_copy(
 
 def _note_change(delivery_id: str, copy: AlertCopy, services: Services, *, recalls: bool) -> None:
     sent = copy.sent
-    if sent is None or sent.message is None:
+    if sent is None or sent.message is None or sent.activity_id is None:
         raise RuntimeError("the change of a copy must say what it ended with")
-    activity_id = sent.activity_id or copy.activity_id
     try:
         services.deliveries.note_change(
-            delivery_id, copy.alert.version, activity_id, recalled=recalls
+            delivery_id, copy.alert.version, sent.activity_id, recalled=recalls
         )
     except AppError as error:
         # The call was made, and is settled under its claim.
@@ -87,12 +81,14 @@ def _note_change(delivery_id: str, copy: AlertCopy, services: Services, *, recal
 def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> AlertCopy:
     alert = services.alerts.current(alert_id, version=change.version)
     delivery = services.deliveries.find(change.delivery_id)
-    if delivery.recalled or (delivery.alert_version or 0) >= alert.version:
-        raise AlreadyDoneError("The person sees the alert as it is now")
+    if not delivery.status.is_final:
+        raise DeliveryUnderWayError("This copy is being sent right now")
+    if not is_outdated(delivery, alert) or delivery.activity_id is None:
+        raise AlreadyDoneError("The person sees the alert as it is now, or no copy of it")
     to = delivery.destination
     stored = services.accounts.get(to.channel_id, to.user_id) if to and to.user_id else None
-    if to is None or to.conversation_id is None or stored is None or delivery.activity_id is None:
+    if to is None or to.conversation_id is None or stored is None:
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
     # The copy is in the conversation that it was sent into, even if the person has another one now.
     recipient = recipient_of(stored.account, services, conversation_id=to.conversation_id)
-    return AlertCopy(recipient, delivery.activity_id, alert, stored.account)
+    return AlertCopy(recipient, delivery.activity_id, alert)

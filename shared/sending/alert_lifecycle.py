@@ -1,5 +1,6 @@
 """Accepting, editing and stopping an alert."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,15 +31,23 @@ def create_alert(
     """Keep a new alert, whatever the size of its audience, and begin it.
 
     ``content`` is the JSON of what it says; ``recipients`` are the channel and user ids of the
-    people that it names, if any. The same alert with the same id is created once.
+    people that it names, if any. The same alert with the same id is created once; while none of its
+    audience was read, it is begun anew each time.
 
     Raises InvalidRequestError when any activity of it cannot be sent, and AlertExistsError when
     another alert has the id.
     """
     require_sendable(alert, content, services)
-    alerts = services.alerts
+    alerts, chain = services.alerts, uuid.uuid4().hex
+
+    def begun_anew(current: Alert) -> Alert:
+        return (
+            current if current.next_page > 0 or current.is_read else replace(current, chain=chain)
+        )
+
     alert = replace(
         alert,
+        chain=chain,
         content_key=alerts.keep(content, alert.send_at),
         recipients_key=alerts.keep(recipients, alert.send_at) if recipients else None,
     )
@@ -50,16 +59,13 @@ def create_alert(
             alerts.drop(alert.recipients_key)
         if existing.fingerprint != alert.fingerprint:
             raise AlertExistsError("Another alert has this id")
-        alert = existing
-    if alert.next_page == 0 and not alert.is_read:
-        begin_alert(alert, services)
+        # Whoever created it may have died before its first step was on the queue.
+        alert = alerts.change(alert.id, begun_anew)
+    if alert.chain == chain:
+        delay_seconds = whole_seconds_until(alert.send_at) if alert.send_at else 0
+        first = Step(kind="read", chain=chain)
+        enqueue_step(alert, first, services, delay_seconds=delay_seconds)
     return alert
-
-
-def begin_alert(alert: Alert, services: Services) -> None:
-    """Enqueue the first step of an alert, to be taken when the alert is due."""
-    delay_seconds = whole_seconds_until(alert.send_at) if alert.send_at else 0
-    enqueue_step(alert, Step(kind="read"), services, delay_seconds=delay_seconds)
 
 
 def edit_alert(alert_id: str, content: dict[str, Any], services: Services) -> Alert:

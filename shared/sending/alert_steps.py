@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.alerts.alert import Alert
-from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.rows import place_in_alert
 from shared.messages.envelope import Envelope, Step
 from shared.messages.queue_names import SEND_ALERT
@@ -26,30 +25,33 @@ def enqueue_step(alert: Alert, step: Step, services: Services, *, delay_seconds:
     services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
 
 
-def reopen_page(page: AudiencePage, services: Services) -> Alert:
-    """Have a page counted anew, of which some members have not ended any more."""
-    services.audience_pages.reopen(page)
+def reopen_page(alert_id: str, number: int, services: Services) -> bool:
+    """Have a page counted anew, of which some members have not ended, or otherwise than before.
+
+    Tells whether it had been closed, or its alert had ended. A page that is open is written too:
+    whoever counts it right now, by what was before, does not close it.
+    """
+    was_closed = services.audience_pages.reopen(alert_id, number)
+    alert = services.alerts.find(alert_id)
+    if not was_closed and alert.closed_pages <= number and alert.ended_at is None:
+        return False
 
     def reopened(current: Alert) -> Alert:
         # Written even where nothing else changes: whoever adds up counts right now starts again.
         again = replace(current, ended_at=None, reopenings=current.reopenings + 1)
-        if current.closed_pages <= page.number:
+        if current.closed_pages <= number:
             return again
         return replace(again, closed_pages=0, counts={})
 
-    return services.alerts.change(page.alert_id, reopened)
+    services.alerts.change(alert_id, reopened)
+    return True
 
 
 def recount(delivery_id: str, services: Services) -> None:
     """Have an alert's delivery counted anew that ended otherwise than it had before."""
     place = place_in_alert(delivery_id)
-    page = services.audience_pages.find(*place) if place is not None else None
-    if page is None:
-        return
-    alert = services.alerts.find(page.alert_id)
-    # A page that is still open is counted later anyway.
-    if page.counts is not None or alert.closed_pages > page.number or alert.ended_at is not None:
-        enqueue_step(reopen_page(page, services), Step(kind="close"), services)
+    if place is not None and reopen_page(*place, services):
+        enqueue_step(services.alerts.find(place[0]), Step(kind="close"), services)
 
 
 def whole_seconds_until(time: datetime) -> int:

@@ -18,10 +18,12 @@ from shared.errors import (
     ExpiredError,
     OnQueue,
     OutcomeUnknownError,
+    UnknownAlertError,
 )
 from shared.messages.envelope import whole_message
 from shared.messages.queued_message import Handled, QueuedMessage, Sent, StartFirst
 from shared.sending.alert_steps import recount
+from shared.sending.outdated_copies import change_late_copy
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.wiring import Services
 
@@ -74,7 +76,8 @@ class Settlement:
         message = replace(message, envelope=message.envelope.without_snapshot())
         match error:
             case AppError(on_queue=OnQueue.DONE):
-                self._recount(message)
+                # Who ended it may have died before its alert was told.
+                self._tell_alert(message)
                 _logger.info("Done with already on %s: %s", message.queue, error.code)
             case AppError(on_queue=OnQueue.DROP):
                 status, outcome = _dropped(error)
@@ -143,13 +146,22 @@ class Settlement:
         else:
             self._services.deliveries.settle(message.claim, delivery)
         if delivery.status.is_final:
-            self._recount(message)
+            self._tell_alert(message, delivery)
 
-    def _recount(self, message: QueuedMessage) -> None:
-        """Have what was put back be counted again by its alert, once it has ended."""
-        envelope = message.envelope
-        if envelope.alert is not None and envelope.retried_at is not None:
-            recount(envelope.change.delivery_id if envelope.change else envelope.id, self._services)
+    def _tell_alert(self, message: QueuedMessage, ended: Delivery | None = None) -> None:
+        """Have an alert follow what has ended of it: edit what is late, count what was put back."""
+        envelope, services = message.envelope, self._services
+        if envelope.alert is None:
+            return
+        try:
+            if envelope.change is None:
+                ended = ended or services.deliveries.get(envelope.id)
+                if ended is not None and ended.status is Status.SENT:
+                    change_late_copy(ended, services)
+            if envelope.retried_at is not None:
+                recount(envelope.change.delivery_id if envelope.change else envelope.id, services)
+        except UnknownAlertError:
+            _logger.info("Its alert is not kept any more")
 
     def _delay_seconds(self, error: AppError, returns: int) -> float:
         if error.retry_after_seconds is not None:

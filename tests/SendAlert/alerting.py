@@ -21,7 +21,7 @@ from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.messages.envelope import Envelope, Step
 from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
-from shared.sending.alert_lifecycle import begin_alert
+from shared.sending.alert_steps import enqueue_step
 from shared.settings import Settings
 from shared.storage.encryption import new_key
 from shared.storage.personal_keys import PersonalKey
@@ -174,7 +174,7 @@ class Alerting:
 
     def accept_again(self, alert: Alert) -> None:
         """Have the first step of an alert be on the queue once more."""
-        begin_alert(alert, self.services)
+        enqueue_step(alert, Step(kind="read"), self.services)
 
     def take(
         self, alert: Alert, kind: str, *, services: Services | None = None, **at: Any

@@ -13,8 +13,8 @@ from shared.deliveries.rows import id_in_alert
 from shared.messages.envelope import AlertChange
 from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
-from shared.wiring import Services
-from tests.SendAlert.alerting import STORAGE, delays, interrupted, through, writes
+from shared.sending.redrive import put_back
+from tests.SendAlert.alerting import STORAGE, interrupted, through, writes
 from tests.support.connector import is_send
 from tests.support.lossy_storage import LossyStorage
 
@@ -35,6 +35,15 @@ def edit(alerting, alert):
     return edit_alert(alert.id, NEW_TEXT, alerting.services)
 
 
+def recall(alerting, alert):
+    return recall_alert(alert.id, alerting.services)
+
+
+def only_delivery(alerting, alert):
+    [delivery] = alerting.services.deliveries.page(alert.id, 0)
+    return delivery
+
+
 def changes(alerting):
     """The edits of copies that are enqueued."""
     return [
@@ -50,66 +59,79 @@ def calls(connector, method):
 # Edits and recalls
 
 
-def test_an_edit_visits_all_pages_and_the_open_ones_once_more(alerting, storage_calls):
+def test_an_edit_visits_each_page_once(alerting):
     alerting.know(7)
     alert = alerting.accept()
     alerting.run(alert)
     alerting.worker.run()
-    # Of three pages, the second one has not been closed yet.
-    for number in (0, 2):
-        counts = {"sent": len(alerting.page(alert, number).members)}
-        assert alerting.services.audience_pages.close(alerting.page(alert, number), counts, 1)
 
     edit(alerting, alert)
 
     seen = []
     while steps := alerting.steps("change"):
         [step] = steps
-        seen.append((step.page, step.is_last))
-        storage_calls()
+        seen.append(step.page)
         alerting.take_again(alert, step)
-    assert seen == [(0, False), (1, False), (2, False), (3, False)]
-    [delay] = delays(storage_calls())
-    assert delay > alerting.services.settings.connector_timeout_seconds
+    assert seen == [0, 1, 2, 3]
     assert len(changes(alerting)) == 7
 
 
-def test_pages_that_had_ended_before_an_edit_are_visited_once(alerting, sent, storage_calls):
-    edit(alerting, sent)
-    storage_calls()
-
-    alerting.run(sent)
-
-    assert [delay for delay in delays(storage_calls()) if delay > 10] == []
-    assert len(changes(alerting)) == 4
-
-
-def test_who_was_being_sent_to_during_an_edit_is_found_the_second_time(alerting, connector):
-    people = alerting.know(2)
+@pytest.mark.parametrize("is_retried", [False, True], ids=["sent", "put back"])
+@pytest.mark.parametrize(
+    ("change", "method", "counts"),
+    [
+        (edit, "PUT", {"sent": 1, "current": 1}),
+        (recall, "DELETE", {"sent": 1, "recalled": 1}),
+    ],
+    ids=["edit", "recall"],
+)
+def test_a_send_that_ends_after_a_change_changes_its_own_copy(
+    alerting, connector, is_retried, change, method, counts
+):
+    """The change has visited all pages when the Connector answers."""
+    [person] = alerting.know(1)
+    if is_retried:
+        fail_for(connector, person)
     alert = alerting.accept()
     alerting.run(alert)
-    first, second = alerting.worker.waiting[SEND_ACTIVITY].take()
-    alerting.worker.handle(first)
-    # Whoever sends the second message does not know of the edit yet.
-    unaware = Services.of(alerting.sending.settings)
-    unaware.alerts.current(alert.id)
+    if is_retried:
+        alerting.worker.run()
+        assert alerting.take(alert, "close").ended_at is not None
+        put_back(only_delivery(alerting, alert), alerting.services)
+    [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
     connector.block(times=1)
     with ThreadPoolExecutor() as pool:
-        sending = pool.submit(alerting.worker.handle, second, services=unaware)
+        sending = pool.submit(alerting.worker.handle, message)
         connector.wait_for_waiting(1)
-        edit(alerting, alert)
+        change(alerting, alert)
         alerting.run(alert)
         connector.release()
         sending.result()
-    assert len(changes(alerting)) == 1
 
-    alerting.take(alert, "change", version=2, is_last=True, first_open_page=0)
-    alerting.finish(alert)
+    alerting.rest(alert)
+    ended = alerting.finish(alert)
 
-    assert {call.json["conversation"]["id"] for call in connector.requests[2:]} == {
-        f"a:{each.user_id}" for each in people
-    }
-    assert alerting.counts(alert) == {"sent": 2, "current": 2}
+    assert [call.json.get("text") for call in calls(connector, "PUT")] == (
+        ["Edited"] if method == "PUT" else []
+    )
+    assert len(calls(connector, "DELETE")) == (method == "DELETE")
+    assert ended.ended_at is not None
+    assert ended.counts == counts
+
+
+def test_who_died_after_a_late_send_is_followed_by_who_changes_its_copy(alerting, connector):
+    alerting.know(1)
+    alert = alerting.accept()
+    alerting.run(alert)
+    [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
+    alerting.worker.handle(message)
+    edit(alerting, alert)
+
+    alerting.worker.handle(message)
+
+    [change] = changes(alerting)
+    assert change.version == 2
+    assert len(calls(connector, "POST")) == 1
 
 
 def test_a_step_of_an_older_change_does_nothing(alerting, sent):
@@ -236,9 +258,21 @@ def test_who_died_before_reopening_a_page_is_followed_by_who_does(
     assert alerting.counts(alert) == {"sent": 4, "current": 4}
 
 
+def retry_all(alerting, alert):
+    retry_alert(alert.id, alerting.services)
+    alerting.take(alert, "retry")
+
+
+def retry_one(alerting, alert):
+    """Put a delivery back by its id, and have it sent."""
+    put_back(only_delivery(alerting, alert), alerting.services)
+    alerting.worker.run()
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("retry", [retry_all, retry_one])
 def test_a_page_that_is_put_back_while_it_is_closed_is_counted_again(
-    alerting, app_settings, connector, moment
+    alerting, app_settings, connector, moment, retry
 ):
     """Right before or after its counts are written, which the alert does not have yet."""
     [person] = alerting.know(1)
@@ -247,12 +281,11 @@ def test_a_page_that_is_put_back_while_it_is_closed_is_counted_again(
     alerting.run(alert)
     alerting.worker.run()
 
-    def retry():
-        retry_alert(alert.id, alerting.services)
-        alerting.take(alert, "retry")
+    def put_back_meanwhile():
+        retry(alerting, alert)
 
     closes = writes("pages", alert.id)
-    with interrupted(app_settings, alerting, closes, **{moment: retry}) as slow:
+    with interrupted(app_settings, alerting, closes, **{moment: put_back_meanwhile}) as slow:
         still_open = alerting.take(alert, "close", services=slow)
 
     assert (still_open.closed_pages, still_open.ended_at) == (0, None)

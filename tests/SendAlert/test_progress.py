@@ -7,10 +7,8 @@ import pytest
 
 from SendAlert.progress import (
     Progress,
-    change_id,
     close_pages,
     deliveries_of,
-    needs_change,
     progress_of,
 )
 from shared.alerts.alert import Alert
@@ -18,6 +16,7 @@ from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
 from shared.sending.alert_lifecycle import edit_alert
+from shared.sending.outdated_copies import change_id, is_outdated
 from tests.SendAlert.alerting import interrupted, writes
 from tests.support.builders import unique
 
@@ -229,19 +228,40 @@ def test_a_page_is_open_until_the_edits_of_its_copies_have_ended(
     assert (after.closed_pages, after.counts) == (1, {"sent": 2, "current": 1})
 
 
+def test_a_change_that_ends_while_its_page_is_counted_counts(
+    services, alerting, app_settings, alert, sent, change
+):
+    sent(0)
+    edited = change(version=2)
+    copies = deliveries_of(page_of(services, alert), edited, services)
+
+    def end_changes():
+        for copy in copies:
+            services.deliveries.note_change(copy.id, 2, "activity-7", recalled=False)
+            services.deliveries.record(Delivery(change_id(copy, 2), Status.SENT, NOW, NOW))
+
+    def lists_deliveries(request):
+        return "/deliveries()" in request.path
+
+    with interrupted(app_settings, alerting, lists_deliveries, after=end_changes) as slow:
+        after = close_pages(edited, slow, limit=1)
+
+    assert (after.closed_pages, after.counts) == (1, {"sent": 2, "current": 2})
+
+
 def test_a_copy_needs_a_change_when_it_can_be_changed_and_is_out_of_date():
     edited = replace(ALERT, version=2)
     copy = Delivery("1", Status.SENT, NOW, NOW, activity_id="1", alert_version=1)
 
-    assert needs_change(copy, edited)
-    assert needs_change(replace(copy, alert_version=None), edited)
+    assert is_outdated(copy, edited)
+    assert is_outdated(replace(copy, alert_version=None), edited)
     for fields in (
         {"alert_version": 2},
         {"recalled": True},
         {"activity_id": None},
         {"status": Status.SENDING},
     ):
-        assert not needs_change(replace(copy, **fields), edited)
+        assert not is_outdated(replace(copy, **fields), edited)
 
 
 def test_after_an_edit_all_is_counted_once_more(services, alert, sent, closed, change):

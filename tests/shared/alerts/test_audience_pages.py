@@ -130,8 +130,13 @@ def test_a_page_that_was_reopened_since_it_was_read_is_not_closed(pages, found):
     page = pages.open(PAGE)
     pages.close(page, {"sent": 1}, 1)
 
-    pages.reopen(page)
+    assert pages.reopen(page.alert_id, page.number)
+    reopened = found()
 
-    assert kept(found()) == PAGE
+    assert kept(reopened) == PAGE
     assert not pages.close(page, {"sent": 2}, 1)
+    # The same where it is open.
+    assert not pages.reopen(page.alert_id, page.number)
+    assert not pages.close(reopened, {"sent": 2}, 1)
     assert found().counts is None
+    assert not pages.reopen("nothing", 0)

@@ -42,6 +42,7 @@ WHOLE = Alert(
     is_read=True,
     closed_pages=2,
     reopenings=1,
+    chain="chain-1",
     counts={"sent": 3, "permanent-failure": 1},
 )
 

@@ -87,8 +87,8 @@ def queue(services, queue_reader, azurite):
     [
         {"attempts": 2, "healed": ["host"], "is_probe": True},
         {"reference": TAKEN_ALONG, "change": CHANGE},
-        {"step": Step(kind="change", version=2, page=1, after="f", is_last=True)},
-        {"step": Step(kind="close", checks=3, first_open_page=1)},
+        {"step": Step(kind="change", version=2, page=1, after="f")},
+        {"step": Step(kind="close", checks=3)},
     ],
     ids=["a try", "a delivery of an alert", "a step of an alert", "a check of an alert"],
 )

@@ -94,7 +94,7 @@ def change(services, alert):
     def begin(delivery, version=2, *, recalls=False):
         asked = AlertChange(delivery_id=delivery.id, version=version)
         with held_copy(alert.id, asked, services, recalls=recalls) as copy:
-            copy.sent = Sent(message=MESSAGE)
+            copy.sent = Sent("activity-1", MESSAGE)
             yield copy
 
     return begin
@@ -126,7 +126,7 @@ def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
 
     with change(delivery) as copy:
         says = copy.activity(services)
-        assert (copy.activity_id, copy.account) == ("activity-1", person)
+        assert (copy.activity_id, copy.recipient.account) == ("activity-1", person)
         assert services.deliveries.find(delivery.id).alert_version == 1
         copy.sent = replace(copy.sent, activity_id="activity-2")
 
@@ -188,7 +188,9 @@ def test_a_change_brings_the_newest_version_and_earlier_ones_are_done_then(
     refused(AlreadyDoneError, delivery, 3)
 
 
-@pytest.mark.parametrize("seen", [{"alert_version": 7}, {"recalled": True}], ids=str)
+@pytest.mark.parametrize(
+    "seen", [{"alert_version": 7}, {"recalled": True}, {"activity_id": None}], ids=str
+)
 def test_a_copy_that_is_not_out_of_date_is_not_changed(deliver, refused, seen):
     refused(AlreadyDoneError, deliver(**seen))
 
@@ -227,9 +229,12 @@ def test_the_copy_of_a_forgotten_person_is_not_changed(services, deliver, person
     refused(ForgottenRecipientError, delivery)
 
 
-@pytest.mark.parametrize("lacks", ["destination", "activity_id"])
-def test_a_copy_that_nobody_can_find_is_not_changed(deliver, refused, lacks):
-    refused(ForgottenRecipientError, deliver(**{lacks: None}))
+def test_a_copy_that_nobody_can_find_is_not_changed(deliver, refused):
+    refused(ForgottenRecipientError, deliver(destination=None))
+
+
+def test_a_copy_that_is_being_sent_again_is_changed_later(deliver, refused):
+    refused(DeliveryUnderWayError, deliver(status=Status.SENDING))
 
 
 def test_a_copy_stays_in_the_conversation_that_it_was_sent_into(services, deliver, person, change):

@@ -144,14 +144,15 @@ def test_an_alert_is_accepted_once(alerting, storage_calls):
     first = alerting.accept(id="order-7", recipients=recipients("29:alex"))
     storage_calls()
 
-    assert alerting.accept(id="order-7", recipients=recipients("29:alex")) == first
+    again = alerting.accept(id="order-7", recipients=recipients("29:alex"))
 
+    assert again == replace(first, chain=again.chain, updated_at=again.updated_at)
     # What was kept for the second one.
     assert len(rows(storage_calls(), "bodies", "DELETE")) == 2
     with pytest.raises(AlertExistsError):
         alerting.accept(id="order-7", recipients=recipients("29:mia"))
     assert len(rows(storage_calls(), "bodies", "DELETE")) == 2
-    assert alerting.services.alerts.find("order-7") == first
+    assert alerting.services.alerts.find("order-7") == again
     assert is_kept(alerting, first.content_key)
     assert is_kept(alerting, first.recipients_key)
 
@@ -191,6 +192,21 @@ def test_an_alert_that_did_not_begin_begins_when_it_is_sent_again(alerting):
     alerting.steps()
     alerting.accept(id="order-7")
     assert alerting.steps("read") == []
+
+
+def test_a_scheduled_alert_that_is_sent_again_and_again_is_read_by_one_chain_of_steps(alerting):
+    alerting.know(4)
+    alert = alerting.accept(id="order-7", sendAt=later(days=1))
+    for _ in range(3):
+        alerting.accept(id="order-7", sendAt=alert.send_at.isoformat())
+    alerting.queue.clear()
+    chains = [alerting.services.alerts.find("order-7").chain, alert.chain]
+    alerting.services.alerts.change("order-7", lambda current: replace(current, send_at=None))
+
+    for chain in chains:
+        alerting.take(alert, "read", chain=chain)
+
+    assert [(step.chain, step.page) for step in alerting.steps("read")] == [(chains[0], 1)]
 
 
 # Cancelling
@@ -401,7 +417,7 @@ def test_an_edit_of_an_alert_that_has_not_begun_enqueues_no_checks_for_its_end(a
     alerting.run(alert)
     alerting.queue.clear()
 
-    alerting.take(alert, "change", version=2, is_last=True)
+    alerting.take(alert, "change", version=2)
     alerting.run(alert)
 
     assert alerting.queue.count() == 0

@@ -1,0 +1,58 @@
+"""Copies of an alert that are out of date: each is edited, or deleted, by a message of its own.
+
+An edit or a recall visits the pages of the alert, and finds the copies that were sent by then. A
+send that ends later, on an older version, looks for itself. Either of them comes last: what is sent
+is recorded before the alert is read, and the alert is changed before its pages are visited. So no
+copy is missed, and as the message has the same id, none is changed twice.
+"""
+
+from datetime import UTC, datetime
+
+from shared.alerts.alert import Alert
+from shared.deliveries.delivery import Delivery, Status
+from shared.messages.envelope import AlertChange, Envelope
+from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
+from shared.wiring import Services
+
+
+def is_outdated(delivery: Delivery, alert: Alert) -> bool:
+    """Tell whether the copy that a person has of an alert is out of date, and can be changed.
+
+    A copy cannot be changed when the channel gave no id for it.
+    """
+    return (
+        delivery.status is Status.SENT
+        and delivery.activity_id is not None
+        and not delivery.recalled
+        and (delivery.alert_version or 0) < alert.version
+    )
+
+
+def change_id(delivery: Delivery, version: int) -> str:
+    """Return the id of the delivery that brings a person's copy to a version of the alert."""
+    return f"{delivery.id}!{version}"
+
+
+def change_of(delivery: Delivery, alert: Alert) -> tuple[str, Envelope]:
+    """Return the message that brings a copy to the alert as it is, and the queue that it is for."""
+    own_id = change_id(delivery, alert.version)
+    queue = UPDATE_ACTIVITY if alert.recalled_at is None else DELETE_ACTIVITY
+    return queue, Envelope(
+        id=own_id,
+        accepted_at=datetime.now(UTC),
+        posting=own_id,
+        alert=alert.id,
+        change=AlertChange(delivery_id=delivery.id, version=alert.version),
+        traceparent=alert.traceparent,
+    )
+
+
+def change_late_copy(delivery: Delivery, services: Services) -> None:
+    """Have a copy edited or deleted whose alert was changed before its send had ended.
+
+    The send has to be recorded by then. Raises UnknownAlertError when the alert is gone.
+    """
+    alert = services.alerts.latest(delivery.alert_id or "")
+    if is_outdated(delivery, alert):
+        queue, envelope = change_of(delivery, alert)
+        services.queues.send(queue, {}, envelope)
