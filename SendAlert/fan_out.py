@@ -214,13 +214,12 @@ def _record_refused(
 def _record_gone(
     members: list[Member], alert: Alert, page: AudiencePage, services: Services
 ) -> None:
-    """Record the members of the page who have left the audience since it was read first.
-
-    Where a message to them was enqueued before, what becomes of that message counts.
-    """
-    for member_id in set(page.members).difference(member.id for member in members):
-        reason = "The person was forgotten, or has left the audience"
-        services.deliveries.record(_suppressed(member_id, reason, alert, page, None))
+    """Record the members of the page who have left the audience since it was read first."""
+    gone = set(page.members).difference(member.id for member in members)
+    reason = "The person was forgotten, or has left the audience"
+    services.deliveries.record_all(
+        [_suppressed(member_id, reason, alert, page, None) for member_id in gone]
+    )
 
 
 def _suppressed(

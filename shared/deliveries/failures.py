@@ -15,7 +15,7 @@ from shared.storage.clients import Storage
 from shared.storage.encryption import decrypt, encrypt
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKey, PersonalKeys
-from shared.storage.tables import Table, key_of
+from shared.storage.tables import Table, key_of, version_of
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,14 @@ class Failures:
             text = decrypt(key.value, base64.b64decode(text))
         return Failure(row["queue"], json_text.parse(text))
 
-    def forget(self, delivery_id: str, day: str) -> None:
-        """Delete what was kept of a delivery: it was put back, and is on its way again."""
+    def forget(self, delivery_id: str, day: str, *, until: datetime) -> None:
+        """Delete what was kept of a delivery until a time: it is on its way again since then.
+
+        What it failed with later stays, however late this comes.
+        """
         row = self._table.get(self._partition(day), key_of(delivery_id))
-        if row is not None:
-            self._table.delete(row["PartitionKey"], row["RowKey"])
+        if row is not None and row["updatedAt"] <= until:
+            self._table.delete(row["PartitionKey"], row["RowKey"], version_of(row))
             self._large_values.drop(row["body"])
 
     def page(

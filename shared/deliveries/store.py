@@ -14,6 +14,7 @@ The ids of people stand in both only encrypted with the person's own key.
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -119,13 +120,24 @@ class DeliveryStore:
 
         version = self._table.change(self._keys_of(delivery.id), claim, is_new=is_new)
         if before is not None:
-            self._forget_failure(before)
+            self._forget_failure(before, now)
         return Claim(claimed, version)
 
     def is_done(self, delivery: Delivery) -> bool:
-        """Tell whether the delivery of a message that came again is over already."""
+        """Tell whether the delivery of a message that came again is over already.
+
+        Raises DeliveryUnderWayError while somebody else has the claim on it.
+        """
         row = self._row(delivery.id)
-        return row is not None and _is_done(from_row(row), delivery)
+        if row is None:
+            return False
+        try:
+            self._following(from_row(row), delivery, self._clock())
+        except AlreadyDoneError:
+            return True
+        except OutcomeUnknownError:
+            return False
+        return False
 
     def settle(self, claim: Claim, result: Delivery) -> None:
         """Record what became of a call.
@@ -149,7 +161,8 @@ class DeliveryStore:
     def record(self, result: Delivery) -> None:
         """Record what became of a delivery for which no call was made.
 
-        A record that is final stays as it is, and so does one that somebody else has the claim on.
+        A record that is final stays as it is, and so does one that somebody else has the claim on:
+        raises DeliveryUnderWayError where the message was to end here.
         """
         result = replace(result, attempts=0)
         followed: Delivery | None = None
@@ -164,7 +177,11 @@ class DeliveryStore:
             known = from_row(row, None if result.destination else self._keys.find)
             try:
                 followed = self._following(known, result, result.updated_at)
-            except (AlreadyDoneError, DeliveryUnderWayError):
+            except AlreadyDoneError:
+                return row
+            except DeliveryUnderWayError:
+                if result.status.is_final:
+                    raise
                 return row
             except OutcomeUnknownError:
                 followed = replace(
@@ -182,15 +199,19 @@ class DeliveryStore:
             return
         for each in before:
             if followed.failed_on is None or each.failed_on not in (None, followed.failed_on):
-                self._forget_failure(each)
+                self._forget_failure(each, result.updated_at)
 
     def record_all(self, results: Sequence[Delivery]) -> None:
-        """Record what became of deliveries of one page of an alert, without any call."""
+        """Record what becomes of members of one page of an alert who are sent nothing.
+
+        Where a message to one of them is on its way, what becomes of that counts.
+        """
         for start in range(0, len(results), MOST_ROWS_AT_ONCE):
             some = results[start : start + MOST_ROWS_AT_ONCE]
             if not self._table.insert_all([self._row_of(each) for each in some]):
                 for each in some:
-                    self.record(each)
+                    with suppress(DeliveryUnderWayError):
+                        self.record(each)
 
     def page(self, alert_id: str, page: int) -> list[Delivery]:
         """Return the deliveries of a page of an alert, without their recipients.
@@ -251,14 +272,14 @@ class DeliveryStore:
             alert_id=wanted.alert_id or known.alert_id,
         )
 
-    def _forget_failure(self, known: Delivery) -> None:
-        """Delete what was kept when a delivery failed, as it is on its way again."""
-        days = {known.failed_on} if known.failed_on else set[str]()
-        if known.status is Status.SENDING:
+    def _forget_failure(self, known: Delivery, now: datetime) -> None:
+        """Delete what was kept when a delivery failed, as it is on its way again now."""
+        if known.failed_on:
+            self._failures.forget(known.id, known.failed_on, until=known.updated_at)
+        elif known.status is Status.SENDING:
             # A process died with the claim, perhaps after it kept a failure and did not record it.
-            days = {day_of(known.updated_at), day_of(known.until or known.updated_at)}
-        for day in days:
-            self._failures.forget(known.id, day)
+            for day in {day_of(known.updated_at), day_of(known.until or known.updated_at)}:
+                self._failures.forget(known.id, day, until=now)
 
     def _require_recipient(self, row: Row) -> None:
         if "keyId" in row and self._keys.find(row["keyId"]) is None:

@@ -15,6 +15,7 @@ from shared.deliveries.store import MOST_ATTEMPTS
 from shared.errors import (
     AppError,
     CancelledError,
+    DeliveryUnderWayError,
     ExpiredError,
     OnQueue,
     OutcomeUnknownError,
@@ -47,11 +48,18 @@ class Settlement:
         self._jitter = jitter
 
     def settle(self, message: QueuedMessage, result: Handled | AppError) -> None:
-        """Settle a message by what its handler returned, or by the error that it met."""
-        if isinstance(result, AppError):
-            self._settle_error(_counted(message, result.was_attempt), result)
-        elif result is not None:
-            self._settle_handled(_counted(message, message.claim is not None), result)
+        """Settle a message by what its handler returned, or by the error that it met.
+
+        While somebody else has the claim, its end cannot be recorded, so it comes back: they may
+        have died.
+        """
+        try:
+            if isinstance(result, AppError):
+                self._settle_error(_counted(message, result.was_attempt), result)
+            elif result is not None:
+                self._settle_handled(_counted(message, message.claim is not None), result)
+        except DeliveryUnderWayError as underway:
+            self._return(message, underway, self._delay_seconds(underway, 0))
 
     def refuse(self, message: QueuedMessage, body: object, error: AppError) -> None:
         """Have a message fail that cannot even be read; ``body`` is what it has instead of one."""

@@ -30,8 +30,8 @@ from shared.throttling.pacer import Pacer
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.support.builders import QueueReader, unique
-from tests.support.lossy_storage import LossyStorage
-from tests.support.stub_server import Answer, Predicate, ReceivedRequest
+from tests.support.lossy_storage import InterruptedStorage, LossyStorage
+from tests.support.stub_server import Predicate
 from tests.support.worker import Worker
 
 STORAGE = "AzureWebJobsStorage"
@@ -50,44 +50,6 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-class InterruptedStorage(LossyStorage):
-    """Has somebody do something right before, or right after, a request that fits."""
-
-    def __init__(
-        self,
-        connection_string: str,
-        when: Predicate,
-        *,
-        before: Callable[[], object] | None = None,
-        after: Callable[[], object] | None = None,
-    ) -> None:
-        self._when = when
-        self._before = before
-        self._after = after
-        self.interrupted = 0
-        super().__init__(connection_string)
-
-    def default_answer(self, request: ReceivedRequest) -> Answer:
-        is_it = self.interrupted == 0 and self._when(request)
-        self.interrupted += is_it
-        if is_it and self._before:
-            self._before()
-        answer = super().default_answer(request)
-        if is_it and self._after:
-            self._after()
-        return answer
-
-
-def writes(table: str, text: str = "") -> Predicate:
-    """Whether a request writes a row of a table that holds a text over an earlier one."""
-
-    def fits(request: ReceivedRequest) -> bool:
-        is_write = request.method in ("PUT", "PATCH", "MERGE")
-        return is_write and f"/{table}(" in request.path and text.encode() in request.body
-
-    return fits
 
 
 def through(

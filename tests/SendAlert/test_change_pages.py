@@ -14,9 +14,9 @@ from shared.messages.envelope import AlertChange
 from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
-from tests.SendAlert.alerting import STORAGE, interrupted, through, writes
+from tests.SendAlert.alerting import STORAGE, interrupted, through
 from tests.support.connector import is_send
-from tests.support.lossy_storage import LossyStorage
+from tests.support.lossy_storage import LossyStorage, writes
 
 NEW_TEXT = {"activity": {"text": "Edited"}}
 

@@ -17,8 +17,9 @@ from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
 from shared.sending.alert_lifecycle import edit_alert
 from shared.sending.outdated_copies import change_id, is_outdated
-from tests.SendAlert.alerting import interrupted, writes
+from tests.SendAlert.alerting import interrupted
 from tests.support.builders import unique
+from tests.support.lossy_storage import writes
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MEMBERS = ("a" * 32, "b" * 32)

@@ -34,7 +34,7 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import key_of
 from shared.wiring import Services
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage
+from tests.support.lossy_storage import InterruptedStorage, LossyStorage, writes
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 STORAGE = "AzureWebJobsStorage"
@@ -231,6 +231,33 @@ def test_a_claim_on_what_failed_forgets_the_failure(deliveries, services):
     assert services.failures.page(NOW, size=10) == ([], None)
 
 
+@pytest.mark.parametrize("before", ["failed", "died"])
+def test_a_claim_that_comes_late_forgets_no_failure_that_came_after_it(
+    deliveries, services, clock, app_settings, before
+):
+    day = fail(deliveries, services)
+    if before == "died":
+        claim(deliveries, put_back())
+        clock.now += timedelta(seconds=SECONDS)
+
+    def take_over_and_fail():
+        clock.now += timedelta(seconds=SECONDS)
+        fail(deliveries, services, {"text": "Newer"}, posting="again")
+
+    with InterruptedStorage(
+        app_settings[STORAGE], writes("deliveries"), after=take_over_and_fail
+    ) as storage:
+        slow = Storage(StorageAccount(storage.connection_string), threads=4)
+        claim(build(services, clock, storage=slow), put_back())
+        assert storage.interrupted == 1
+
+    kept = services.failures.find("order-7", day)
+    assert kept is not None
+    assert kept.message == {"text": "Newer"}
+    claim(deliveries, put_back(posting="third"))
+    assert services.failures.find("order-7", day) is None
+
+
 @pytest.fixture
 def lossy(app_settings):
     with LossyStorage(app_settings[STORAGE]) as lossy:
@@ -359,6 +386,9 @@ def test_what_needed_no_call_is_recorded_without_an_attempt(deliveries):
 def test_a_record_does_not_overwrite_what_is_done_or_about_to_be_done(deliveries):
     claimed = claim(deliveries)
     deliveries.record(a_delivery(status=Status.RETRYING))
+    # Who has the claim may have died, so this may be the only one left to say how it ends.
+    with pytest.raises(DeliveryUnderWayError):
+        deliveries.record(a_delivery(status=Status.SUPPRESSED))
     settle(deliveries, claimed, Status.SENT)
     assert deliveries.find("order-7").status is Status.SENT
 
@@ -694,6 +724,27 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     # Nothing is noted of what is not recorded.
     deliveries.note_change("alert-7:0:r2", 2, "activity-8", recalled=False)
     assert deliveries.get("alert-7:0:r2") is None
+
+
+def test_a_note_is_made_though_the_row_is_changed_meanwhile(
+    deliveries, services, clock, app_settings
+):
+    settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
+
+    def note_another():
+        deliveries.note_change("alert-7:0:r1", 2, "activity-7", recalled=False)
+
+    with InterruptedStorage(
+        app_settings[STORAGE], writes("deliveries"), before=note_another
+    ) as storage:
+        slow = Storage(StorageAccount(storage.connection_string), threads=4)
+        build(services, clock, storage=slow).note_change(
+            "alert-7:0:r1", 3, "activity-8", recalled=True
+        )
+        assert storage.interrupted == 1
+
+    noted = deliveries.find("alert-7:0:r1")
+    assert (noted.alert_version, noted.activity_id, noted.recalled) == (3, "activity-8", True)
 
 
 def test_a_note_is_made_though_storage_lost_the_answer(lossy, through_lossy, deliveries, services):

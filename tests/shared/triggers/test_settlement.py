@@ -167,6 +167,21 @@ def test_what_was_done_already_is_dropped_and_stays_as_it_was(settling):
     assert settling.waiting.count() == settling.poison.count() == 0
 
 
+@pytest.mark.parametrize(
+    "result",
+    [SuppressedError("x"), CancelledError("x"), wrong(), Sent("activity-1")],
+    ids=lambda value: type(value).__name__,
+)
+def test_who_cannot_record_how_a_message_ends_does_not_end_it(settling, result):
+    """Somebody has the claim, and may have died with it."""
+    settling.claimed()
+
+    settling.settle(settling.message(), result)
+
+    assert settling.delivery().status is Status.SENDING
+    assert (settling.waiting.count(), settling.poison.count()) == (1, 0)
+
+
 # Start first, send then
 
 
