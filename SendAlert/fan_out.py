@@ -49,7 +49,7 @@ def take_step(alert_id: str, step: Step, services: Services) -> None:
 
     Raises UnknownAlertError when there is no such alert any more.
     """
-    alert = services.alerts.find(alert_id)
+    alert = services.alerts.keep_longer(services.alerts.find(alert_id))
     try:
         match step.kind:
             case "read":

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
+from shared.errors import UnknownAlertError
 from shared.messages.queue_names import QUEUES
 from shared.storage.queues import Queue
 from shared.storage.tables import Row, Table, version_of
@@ -23,6 +25,8 @@ _MOST_SECONDS = 240.0
 _PAGE_SIZE = 500
 _THREADS = 8
 _A_DAY = timedelta(days=1)
+# Queue storage hides a message for so long at most.
+_LONGEST_HIDDEN = timedelta(days=7)
 _ROW_KEY = "retention"
 
 
@@ -40,21 +44,31 @@ def remove_old_rows(
     now = now or datetime.now(UTC)
     deadline = clock() + most_seconds
     kept_for = timedelta(days=services.settings.delivery_retention_days)
-    # A message is on its way for a day at most, however short records are kept.
-    ages = {
-        "deliveries": kept_for,
-        "failures": kept_for,
-        "bodies": max(kept_for, 2 * _A_DAY),
-        "idempotency": _A_DAY,
-        "leases": _A_DAY,
-        "alerts": kept_for,
-        "pages": kept_for,
+    times = {
+        "alerts": now - kept_for,
+        "deliveries": now - kept_for,
+        "failures": now - kept_for,
+        "pages": now - kept_for,
+        "bodies": _bodies_before(now, kept_for, services),
+        "idempotency": now - _A_DAY,
+        "leases": now - _A_DAY,
     }
     for queue in QUEUES:
         _clean_queue(f"{queue}-poison", now - kept_for, services, deadline, clock)
-    for name, age in ages.items():
-        if not _clean_table(name, now - age, services, deadline, clock):
+    for name, before in times.items():
+        if not _clean_table(name, before, services, deadline, clock):
             return
+
+
+def _bodies_before(now: datetime, kept_for: timedelta, services: Services) -> datetime:
+    """Return since when what was kept aside is kept: longer than whatever refers to it.
+
+    That is a failure, an entry of a poison queue, or a message: hidden for days, or waiting, as
+    long as the app was stopped.
+    """
+    waiting = [Queue(services.storage, queue).first_inserted_at() for queue in QUEUES]
+    oldest = min((each for each in waiting if each is not None), default=now)
+    return min(now - max(kept_for, _LONGEST_HIDDEN), oldest) - _A_DAY
 
 
 def _clean_queue(
@@ -89,12 +103,17 @@ def _clean_table(
     stored = progress.get(name, _ROW_KEY)
     token: str | None = stored["token"] if stored is not None else None
     removed = 0
+    is_unfinished = cache(lambda alert_id: _is_unfinished(alert_id, services))
     with ThreadPoolExecutor(_THREADS) as threads:
         while clock() < deadline:
             rows, token = table.page(
                 "Timestamp lt @before", {"before": before}, size=_PAGE_SIZE, token=token
             )
-            old = [row for row in rows if not _is_claimed(row)]
+            old = [
+                row
+                for row in rows
+                if not _is_kept(row) and not ("alertId" in row and is_unfinished(row["alertId"]))
+            ]
             list(threads.map(lambda row: _remove(table, row), old))
             removed += len(old)
             if token is None:
@@ -106,10 +125,18 @@ def _clean_table(
     return False
 
 
-def _is_claimed(row: Row) -> bool:
-    """Tell whether a row is a claim on something that is being done right now."""
+def _is_kept(row: Row) -> bool:
+    """Tell whether a row is kept until a time, or is a claim that lasts until then."""
     until = row.get("until")
     return until is not None and until > datetime.now(UTC)
+
+
+def _is_unfinished(alert_id: str, services: Services) -> bool:
+    """Tell whether an alert has not ended, so that what was recorded of it is counted some day."""
+    try:
+        return services.alerts.find(alert_id).ended_at is None
+    except UnknownAlertError:
+        return False
 
 
 def _remove(table: Table, row: Row) -> None:

@@ -353,6 +353,13 @@ class OutcomeUnknownError(AppError):
     is_ambiguous = True
 
 
+class MessageGoneError(AppError):
+    """A message was so large that it was kept aside, and is not kept any more."""
+
+    status = HTTPStatus.GONE
+    code = "MessageGone"
+
+
 class UnknownDeliveryError(AppError):
     """There is no delivery of this id, or no more."""
 

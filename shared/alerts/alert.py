@@ -56,7 +56,7 @@ class Alert:
     Its content is kept under ``content_key``, its recipients under ``recipients_key``; an alert
     without recipients is for its ``audience``. It may go to the channels ``channel_ids``; to any
     if there are none. ``fingerprint`` is a hash of the request that it came with. Each edit makes a
-    new ``version``, and so does the recall.
+    new ``version``, and so does the recall. It is kept ``until`` a time at least, with its content.
 
     Of the steps that read the audience, those of ``chain`` count: it was begun last. All pages
     before ``next_page`` were read: ``found`` is how many members they have, ``read_share`` the part
@@ -85,6 +85,7 @@ class Alert:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     next_page: int = 0
+    until: datetime | None = None
     chain: str = ""
     reader: str | None = None
     found: int = 0

@@ -24,7 +24,6 @@ from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 
 _ROW_KEY = "alert"
-_A_DAY = timedelta(days=1)
 REMEMBERED_FOR = timedelta(seconds=1)
 """How long an alert is sent by what was read of it, without reading it again."""
 
@@ -128,8 +127,22 @@ class AlertStore:
 
     def keep(self, value: object, send_at: datetime | None) -> str:
         """Keep the content or the recipients of an alert, at least as long as its records."""
-        begins_at = max(send_at or datetime.now(UTC), datetime.now(UTC))
-        return self._large_values.keep(json_text.to_text(value), until=begins_at + self._kept_for)
+        text = json_text.to_text(value)
+        return self._large_values.keep(text, until=self.kept_until(send_at))
+
+    def kept_until(self, send_at: datetime | None) -> datetime:
+        """Return until when an alert that is to be sent at a time is kept at least."""
+        now = datetime.now(UTC)
+        return max(send_at or now, now) + self._kept_for
+
+    def keep_longer(self, alert: Alert) -> Alert:
+        """Have an alert that is under way be kept longer, when half of the time is over."""
+        until = self.kept_until(alert.send_at)
+        if alert.until is not None and until - alert.until < self._kept_for / 2:
+            return alert
+        for key in filter(None, (alert.content_key, alert.recipients_key)):
+            self._large_values.keep_longer(key, until=until)
+        return self.change(alert.id, lambda current: replace(current, until=until))
 
     def content(self, alert: Alert) -> Content:
         """Return the content of an alert; raise UnknownAlertError when it is not kept any more."""
@@ -171,7 +184,7 @@ class AlertStore:
         return row
 
     def _to_row(self, alert: Alert) -> dict[str, Any]:
-        row = {
+        return {
             **to_properties(alert),
             "PartitionKey": key_of(self._app_id, alert.id),
             "RowKey": _ROW_KEY,
@@ -180,10 +193,6 @@ class AlertStore:
             "audience": json_text.to_text(asdict(alert.audience)),
             "counts": json_text.to_text(dict(alert.counts)),
         }
-        if alert.send_at is not None:
-            # An alert is not old before it is due.
-            row["until"] = alert.send_at + _A_DAY
-        return row
 
 
 def _from_row(row: Row) -> Alert:

@@ -34,7 +34,8 @@ class AppQueues:
         self, queue: str, body: dict[str, Any], envelope: Envelope, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        self._put(queue, _to_text(whole_message(body, envelope)), delay_seconds=delay_seconds)
+        text = _to_text(whole_message(body, envelope))
+        self._put(queue, text, envelope, delay_seconds=delay_seconds)
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
@@ -76,7 +77,7 @@ class AppQueues:
         """
         envelope = envelope_in(message)
         if envelope is None or not isinstance(message, dict):
-            self._put(queue, _to_text(message), delay_seconds=delay_seconds)
+            self._put(queue, _to_text(message), None, delay_seconds=delay_seconds)
             return None
         anew = envelope.anew()
         body = {name: each for name, each in message.items() if name != ENVELOPE}
@@ -87,9 +88,13 @@ class AppQueues:
         """Return how many messages are on a queue's poison queue, or a few more."""
         return Queue(self._storage, f"{queue}-poison").count()
 
-    def _put(self, queue: str, text: str, *, delay_seconds: float = 0) -> None:
+    def _put(
+        self, queue: str, text: str, envelope: Envelope | None, *, delay_seconds: float
+    ) -> None:
         if not _fits(text):
-            text = json_text.to_text({BODY: self.large_values.keep(text)})
+            kept = {BODY: self.large_values.keep(text)}
+            # Should what is kept be gone some day, it is still known whose end that is.
+            text = _to_text(whole_message(kept, envelope.in_short()) if envelope else kept)
         delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 

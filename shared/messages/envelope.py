@@ -128,6 +128,10 @@ class Envelope(OpenModel):
         """Return what is noted for the next try, which looks everything up."""
         return self.model_copy(update={"snapshot": None}) if self.snapshot else self
 
+    def in_short(self) -> "Envelope":
+        """Return what is noted without what may be large."""
+        return self.model_copy(update={"snapshot": None, "then": None})
+
     def anew(self) -> "Envelope":
         """Return what is noted about a message that failed and is put back."""
         return self.model_copy(

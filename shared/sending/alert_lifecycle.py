@@ -48,6 +48,7 @@ def create_alert(
     alert = replace(
         alert,
         chain=chain,
+        until=alerts.kept_until(alert.send_at),
         content_key=alerts.keep(content, alert.send_at),
         recipients_key=alerts.keep(recipients, alert.send_at) if recipients else None,
     )

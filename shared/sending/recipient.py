@@ -1,12 +1,25 @@
 """Where an activity goes: a conversation, and the person it is with, where it is with one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Destination
-from shared.errors import ConversationNotStartedError
+from shared.errors import (
+    AmbiguousConversationError,
+    ConversationNotStartedError,
+    UnknownConversationError,
+)
 from shared.wiring import Services
+
+# In a send, an account, a conversation reference and a start.
+_USER_IDS_AT: tuple[tuple[str | int, ...], ...] = (
+    ("recipient", "userId"),
+    ("userId",),
+    ("user", "id"),
+    ("members", 0, "id"),
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,33 @@ def recipient_of(
             user_id=account.user_id,
         )
     return FoundRecipient(account.channel_id, user_id or account.user_id, account, conversation)
+
+
+def find_named(body: object, services: Services) -> FoundRecipient | None:
+    """Return whom a message is for that cannot be read as a whole; None where that is not clear."""
+    channel_id = _text_at(body, "recipient", "channelId") or _text_at(body, "channelId")
+    conversation_id = _text_at(body, "conversationId")
+    for path in _USER_IDS_AT:
+        user_id = _text_at(body, *path)
+        if user_id is not None:
+            return find_person(
+                channel_id or services.settings.default_channel_id, user_id, services
+            )
+    if conversation_id is None:
+        return None
+    try:
+        return find_conversation(conversation_id, channel_id, services)
+    except (UnknownConversationError, AmbiguousConversationError):
+        return None
+
+
+def _text_at(value: Any, *path: str | int) -> str | None:
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value if isinstance(value, str) else None
 
 
 def _account(channel_id: str, user_id: str, services: Services) -> Account | None:

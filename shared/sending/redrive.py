@@ -61,7 +61,7 @@ def put_back_poison(queue: str, services: Services) -> bool:
     message: object = entry["message"] if is_ours else entry or text
     key = message.get(BODY) if isinstance(message, dict) else None
     whole = services.queues.large_values.fetch(key) if isinstance(key, str) else None
-    if whole is not None:
+    if whole:
         message = _object_in(whole) or whole
     if isinstance(message, dict) and is_ours and ENVELOPE in entry:
         message = {**message, ENVELOPE: entry[ENVELOPE]}

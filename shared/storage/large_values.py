@@ -10,7 +10,7 @@ from datetime import datetime
 
 from shared.errors import StorageUnavailableError
 from shared.storage.clients import Storage
-from shared.storage.tables import Table
+from shared.storage.tables import Row, Table
 
 _logger = logging.getLogger(__name__)
 
@@ -41,18 +41,33 @@ class LargeValues:
 
     def fetch(self, key: str) -> str | None:
         """Return the text that was kept under a key; None when there is none."""
-        rows = sorted(self._table.partition(key), key=lambda row: str(row["RowKey"]))
+        rows = self._rows(key)
         if not rows or len(rows) < rows[0]["parts"]:
             return None
-        return b"".join(bytes(row["part"]) for row in rows).decode()
+        return b"".join(bytes(row["part"]) for row in rows[: rows[0]["parts"]]).decode()
 
-    def drop(self, key: str) -> None:
+    def keep_longer(self, key: str, *, until: datetime) -> None:
+        """Keep the text that was kept under a key at least until a time."""
+        for row in self._rows(key):
+            self._table.put({**row, "until": until})
+
+    def drop(self, key: str, *, leaves_trace: bool = False) -> None:
         """Delete the text that was kept under a key.
 
-        The work that needed it is done, so an error of storage is only logged.
+        With ``leaves_trace`` an empty text stays in its place for a while: so what comes for it
+        once more can tell that it was used. The work that needed it is done, so an error of storage
+        is only logged.
         """
         try:
-            for row in self._table.partition(key):
-                self._table.delete(row["PartitionKey"], row["RowKey"])
+            rows = self._rows(key)
+            if rows and leaves_trace:
+                trace = {"PartitionKey": key, "RowKey": rows[0]["RowKey"], "part": b"", "parts": 1}
+                self._table.put(trace)
+                rows = rows[1:]
+            for row in rows:
+                self._table.delete(key, row["RowKey"])
         except StorageUnavailableError as error:
             _logger.warning("A large value could not be deleted: %s", error)
+
+    def _rows(self, key: str) -> list[Row]:
+        return sorted(self._table.partition(key), key=lambda row: str(row["RowKey"]))

@@ -24,6 +24,7 @@ from shared.errors import (
     ExpiredError,
     FieldError,
     InvalidRequestError,
+    MessageGoneError,
     OnQueue,
     UnexpectedError,
 )
@@ -86,35 +87,34 @@ def process(
     """
     settlement = Settlement(services, jitter)
     try:
-        body, kept_key = _read_body(taken, services)
-        message = _read_message(body, taken)
-    except _DoneError:
-        _logger.warning("Done with already on %s", taken.queue)
-        return
+        body = json_text.parse_own_object(taken.body)
+        kept_key = _key_of_kept(body)
+        kept = services.queues.large_values.fetch(kept_key) if kept_key else None
+        if kept == "":
+            # Storage gives it out once more.
+            _logger.warning("Done with already on %s", taken.queue)
+            return
+        message = _read_message(json_text.parse_own_object(kept) if kept else body, taken)
     except InvalidRequestError as error:
         settlement.refuse(_unreadable(taken), _as_it_came(taken.body), error)
         return
+    if kept_key and kept is None:
+        gone = MessageGoneError("It was kept aside, and waited longer than it was kept")
+        settlement.refuse(message, message.body, gone)
+        return
     settlement.settle(*_handled(message, taken, handle))
-    if kept_key is not None:
-        services.queues.large_values.drop(kept_key)
+    if kept_key:
+        services.queues.large_values.drop(kept_key, leaves_trace=True)
 
 
-class _DoneError(Exception):
-    """Storage gave a message out once more after it was done."""
-
-
-def _read_body(taken: Taken, services: Services) -> tuple[dict[str, Any], str | None]:
-    """Return what a message says, and the key of it where it was too large for the queue."""
-    body = json_text.parse_own_object(taken.body)
+def _key_of_kept(body: dict[str, Any]) -> str | None:
+    """Return the key of what a message says where that was too large for the queue."""
     kept_key = body.get(BODY)
     if kept_key is None:
-        return body, None
-    if len(body) > 1 or not isinstance(kept_key, str):
+        return None
+    if not body.keys() <= {BODY, ENVELOPE} or not isinstance(kept_key, str):
         raise InvalidRequestError(FieldError(BODY, "is ours; leave it out"))
-    kept = services.queues.large_values.fetch(kept_key)
-    if kept is None:
-        raise _DoneError
-    return json_text.parse_own_object(kept), kept_key
+    return kept_key
 
 
 def _read_message(original: dict[str, Any], taken: Taken) -> QueuedMessage:

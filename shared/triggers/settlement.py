@@ -25,6 +25,7 @@ from shared.messages.envelope import whole_message
 from shared.messages.queued_message import Handled, QueuedMessage, Sent, StartFirst
 from shared.sending.alert_steps import recount
 from shared.sending.outdated_copies import change_late_copy
+from shared.sending.recipient import find_named
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.wiring import Services
 
@@ -122,6 +123,10 @@ class Settlement:
 
     def _fail(self, message: QueuedMessage, body: object, error: AppError, status: Status) -> None:
         """Keep a message that failed, and say so; last of all in its record, where it ends."""
+        if message.destination is None:
+            # It came to nobody, but it may name somebody, with whom what is kept of it is erased.
+            named = find_named(body, self._services)
+            message = replace(message, destination=named.destination if named else None)
         delivery = _delivery(message, status, error)
         if message.claim is None and self._services.deliveries.is_done(delivery):
             _logger.info("Done with already on %s", message.queue)

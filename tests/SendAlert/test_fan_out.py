@@ -11,6 +11,7 @@ from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import Step
 from shared.messages.queue_names import SEND_ACTIVITY
+from shared.storage.tables import Table
 from shared.throttling.lane import Lane
 from shared.throttling.lane_slots import DISABLED
 from tests.SendAlert.alerting import (
@@ -21,10 +22,9 @@ from tests.SendAlert.alerting import (
     recipients,
     texts,
     through,
-    writes,
 )
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage
+from tests.support.lossy_storage import LossyStorage, writes
 
 
 def news_to(people):
@@ -237,7 +237,31 @@ def test_the_first_step_of_a_scheduled_alert_waits_for_its_time(alerting, storag
 
     # As long as a queue can hide a message.
     assert first == again == 6 * 24 * 60 * 60
+    days = alerting.services.settings.delivery_retention_days
+    assert alert.until == send_at + timedelta(days=days)
     assert alerting.services.audience_pages.find(alert.id, 0) is None
+
+
+def test_an_alert_that_is_held_up_for_long_is_kept_with_what_it_needs(alerting):
+    services = alerting.services
+    alert = alerting.accept(recipients=recipients("29:alex"))
+    keys = (alert.content_key, alert.recipients_key)
+    soon = datetime.now(UTC) + timedelta(days=1)
+    services.alerts.change(alert.id, lambda current: replace(current, until=soon))
+    for key in keys:
+        services.queues.large_values.keep_longer(key, until=soon)
+    # Who waits for its turn has a step taken again and again.
+    services.alerts.change(
+        alert.id, lambda current: replace(current, send_at=soon - timedelta(hours=1))
+    )
+
+    kept = alerting.take(alert, "read")
+
+    days = timedelta(days=services.settings.delivery_retention_days)
+    assert kept.until > datetime.now(UTC) + days - timedelta(days=1)
+    table = Table(services.storage, "bodies")
+    for key in keys:
+        assert {row["until"] for row in table.partition(key)} == {kept.until}
 
 
 @pytest.mark.parametrize("over", ["cancelled_at", "recalled_at", "expires_at"])

@@ -10,6 +10,7 @@ from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failure
+from shared.deliveries.rows import id_in_alert
 from shared.deliveries.store import Claim
 from shared.errors import UnknownAlertError, UnknownDeliveryError
 from shared.messages.queue_names import QUEUES, SEND_ACTIVITY
@@ -34,6 +35,7 @@ def strict(app_settings, queue_reader):
     """A bot that keeps records for a day; what other tests left is gone."""
     services = with_settings(app_settings, DeliveryRetentionDays="1")
     for queue in QUEUES:
+        queue_reader(queue).clear()
         queue_reader(f"{queue}-poison").clear()
     remove_a_day_later(services)
     return services
@@ -115,8 +117,8 @@ def test_a_run_that_is_cut_short_is_resumed_by_the_next(strict, small_pages, sto
     record(strict, 7)
     storage_calls()
 
-    # A look at each poison queue comes first.
-    remove_a_day_later(strict, most_seconds=len(QUEUES) + 3, clock=ticking())
+    # A look at each poison queue and at the alerts comes first.
+    remove_a_day_later(strict, most_seconds=len(QUEUES) + 4, clock=ticking())
 
     first = storage_calls()
     assert any(call.startswith("GET /deliveries()") and "top=2" in call for call in first)
@@ -176,7 +178,15 @@ def test_what_changed_since_it_was_found_is_kept(strict, app_settings):
 def an_alert(services, send_at=None):
     now = datetime.now(UTC)
     said = services.alerts.keep({"activity": {"text": "News"}}, send_at)
-    alert = Alert(unique("alert"), now, now, fingerprint="", content_key=said, send_at=send_at)
+    alert = Alert(
+        unique("alert"),
+        now,
+        now,
+        fingerprint="",
+        content_key=said,
+        send_at=send_at,
+        until=services.alerts.kept_until(send_at) if send_at else None,
+    )
     services.alerts.create(alert)
     page = AudiencePage(alert.id, 0, "", "", now, ("r0",), {}, share=1.0)
     services.audience_pages.open(page)
@@ -215,10 +225,41 @@ def test_what_was_kept_until_a_time_that_is_over_is_removed(strict):
     over = checks.keep("over", until=datetime.now(UTC) - timedelta(seconds=1))
     not_over = checks.keep("not over", until=datetime.now(UTC) + timedelta(hours=1))
 
-    remove_in(strict, 1.9)
+    remove_in(strict, 7.9)
     assert (checks.fetch(over), checks.fetch(not_over)) == ("over", "not over")
-    remove_in(strict, 2.1)
+    remove_in(strict, 8.1)
     assert (checks.fetch(over), checks.fetch(not_over)) == (None, "not over")
+
+
+def test_what_a_message_may_need_is_kept_for_as_long_as_it_waits(strict, queue_reader):
+    key = strict.queues.large_values.keep("waits")
+    Queue(strict.storage, SEND_ACTIVITY).send("{}")
+
+    remove_in(strict, 40)
+    assert strict.queues.large_values.fetch(key) == "waits"
+    queue_reader(SEND_ACTIVITY).clear()
+    remove_in(strict, 40)
+    assert strict.queues.large_values.fetch(key) is None
+
+
+def test_what_was_recorded_of_an_alert_is_kept_until_it_has_ended(strict):
+    alert = an_alert(strict)
+    keep_until = datetime.now(UTC) + timedelta(days=50)
+    strict.alerts.change(alert.id, lambda current: replace(current, until=keep_until))
+    now = datetime.now(UTC)
+    strict.deliveries.record(
+        Delivery(id_in_alert(alert.id, 0, "r0"), Status.SENT, now, now, alert_id=alert.id)
+    )
+
+    def is_recorded():
+        page = strict.audience_pages.find(alert.id, 0)
+        return page is not None, len(strict.deliveries.page(alert.id, 0))
+
+    remove_in(strict, 40)
+    assert is_recorded() == (True, 1)
+    strict.alerts.change(alert.id, lambda current: replace(current, ended_at=now))
+    remove_in(strict, 40)
+    assert is_recorded() == (False, 0)
 
 
 # Poison queues

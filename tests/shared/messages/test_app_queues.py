@@ -64,7 +64,7 @@ class Queue:
     def back(self):
         """The message that is back on the queue, and what is noted about it."""
         [message] = self.waiting.take()
-        if set(message) == {"_body"}:
+        if isinstance(message.get("_body"), str):
             message = json.loads(self.services.queues.large_values.fetch(message["_body"]))
         return message, Envelope.model_validate(message.pop("_flow"))
 

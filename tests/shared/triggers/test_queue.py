@@ -7,7 +7,7 @@ import pytest
 
 from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.errors import InvalidSettingError, StorageUnavailableError
+from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import Sent, UnsentError
@@ -262,12 +262,15 @@ def test_what_was_kept_aside_comes_back_whole_and_is_dropped_when_done(run):
 
     with pytest.raises(StorageUnavailableError):
         run.process(carried, StorageUnavailableError("x"))
-    assert kept(carried["_body"]) is not None
+    # Nor when it was handled and cannot be settled, as here by an id too large for a row.
+    with pytest.raises(StorageRefusedError):
+        run.process(carried, Sent("x" * 40_000))
+    assert kept(carried["_body"])
     run.process(carried)
 
-    assert set(carried) == {"_body"}
+    assert set(carried) == {"_body", "_flow"}
     assert (run.handled[-1].body, run.handled[-1].envelope.returns) == (LARGE, 1)
-    assert kept(carried["_body"]) is None
+    assert kept(carried["_body"]) == ""
 
 
 def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
@@ -278,4 +281,26 @@ def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
     run.process(carried)
 
     assert len(run.handled) == 2
+    assert run.poison.count() == 0
+
+
+@pytest.mark.parametrize("notes", ["_flow", None], ids=["known", "as of the version before"])
+def test_what_was_kept_aside_and_is_gone_is_a_failure_unless_it_was_sent(run, notes):
+    run.process(LARGE, throttled())
+    [carried] = run.waiting.take()
+    if notes is None:
+        del carried["_flow"]
+    run.services.queues.large_values.drop(carried["_body"])
+
+    run.process(carried)
+    run.process(carried)
+
+    assert len(run.handled) == 1
+    [poison] = run.poison.take()
+    assert poison["message"] == {"_body": carried["_body"]}
+    assert poison["failure"]["code"] == "MessageGone"
+    assert (run.delivery().status, run.delivery().code) == (Status.PERMANENT_FAILURE, "MessageGone")
+
+    run.services.deliveries.record(replace(run.delivery(), status=Status.SENT, posting="again"))
+    run.process(carried)
     assert run.poison.count() == 0

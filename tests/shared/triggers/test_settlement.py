@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.accounts.account import Account, OneToOne
+from shared.accounts.conversations import Conversation
+from shared.accounts.erasure import erase
 from shared.connector.errors import ConnectorAnswer, NoAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import (
@@ -398,6 +401,40 @@ def test_what_failed_is_kept_and_said_before_it_is_recorded_as_failed(settling, 
     ]
     assert names[-1] == "deliveries"
     assert set(names[:-1]) == {"bodies", "failures", "-poison/messages"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": 5},
+        {"recipient": {"userId": "29:alex"}, "more": 5},
+        {"channelId": "msteams", "userId": "29:alex", "muted": 5},
+        {"channelId": "msteams", "user": {"id": "29:alex"}, "bot": 5},
+        {"members": [{"id": "29:alex"}], "bot": 5},
+        {"conversationId": "a:alex", "activity": 5},
+    ],
+    ids=lambda body: str(next(iter(body))),
+)
+def test_a_message_that_cannot_be_read_is_erased_with_whom_it_names(settling, body):
+    services = settling.services
+    account = Account("msteams", "29:alex", conversation=OneToOne("a:alex"))
+    services.accounts.change("msteams", "29:alex", lambda _: account)
+    services.conversations.put(Conversation("a:alex", "msteams", "https://x/", user_id="29:alex"))
+
+    Settlement(services, lambda *_: 0.0).refuse(settling.message(body), body, wrong())
+
+    delivery = settling.delivery()
+    assert services.failures.find("message-1", delivery.failed_on) is not None
+    erase("msteams", "29:alex", services.accounts, services.conversations)
+    assert services.failures.find("message-1", delivery.failed_on) is None
+
+
+@pytest.mark.parametrize("body", ["text", {"members": [], "conversationId": "a:1"}, {"user": "x"}])
+def test_a_message_that_cannot_be_read_and_names_nobody_is_kept(settling, body):
+    Settlement(settling.services, lambda *_: 0.0).refuse(settling.message({}), body, wrong())
+
+    delivery = settling.delivery()
+    assert settling.services.failures.find("message-1", delivery.failed_on) is not None
 
 
 def test_a_message_that_failed_and_is_given_out_again_fails_once(settling):
