@@ -1,9 +1,14 @@
-"""Reading the audience of an alert in batches: who is in it, and who gets nothing."""
+"""Reading the audience of an alert in batches: who is in it, and who gets nothing.
+
+A person may be found at two places, by two ids, when it becomes known meanwhile that both are
+theirs. They are a member at the first place alone.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 from shared.accounts.account import Account
 from shared.accounts.suppression import suppression_reason
@@ -105,6 +110,7 @@ def _read_accounts(
     alert: Alert, services: Services, after: str, limit: int, page: AudiencePage | None
 ) -> Batch:
     members: list[Member] = []
+    earlier = _EarlierPages(alert.id, page.number if page else alert.next_page, services)
     deadline = time.monotonic() + _LONGEST_SEARCH_SECONDS
     up_to = page.up_to if page else None
     more = True
@@ -115,6 +121,8 @@ def _read_accounts(
             account = row.account
             if account is None or not alert.audience.includes(account):
                 continue
+            if earlier.have(account):
+                continue
             member_id = account.key.id if account.key else row.key[:_KEY_ID_DIGITS]
             members.append(Member(member_id, account.channel_id, account.user_id, account))
             if page is None and len(members) >= limit:
@@ -122,6 +130,23 @@ def _read_accounts(
         if page is None and more and time.monotonic() > deadline:
             return Batch(members, after, _share(after))
     return Batch(members, after, 1.0)
+
+
+class _EarlierPages:
+    """The pages before one: who is in them, under a key that they had before they were joined."""
+
+    def __init__(self, alert_id: str, number: int, services: Services) -> None:
+        self._alert_id = alert_id
+        self._number = number
+        self._services = services
+
+    def have(self, account: Account) -> bool:
+        """Tell whether a person is in these pages. Few have had another key, so few are read."""
+        return bool(account.former_key_ids) and not self._members.isdisjoint(account.former_key_ids)
+
+    @cached_property
+    def _members(self) -> set[str]:
+        return self._services.audience_pages.members_before(self._alert_id, self._number)
 
 
 def _share(key: str) -> float:
@@ -141,25 +166,26 @@ def _read_recipients(
     end = min(int(page.up_to) if page else first + limit, len(recipients))
     with ThreadPoolExecutor(_THREADS) as threads:
         stored = list(threads.map(lambda each: services.accounts.get(*each), recipients[first:end]))
-    named = {_canonical(*each) for each in recipients}
-    members: dict[str, Member] = {}
+    places = {_canonical(*each): place for place, each in reversed([*enumerate(recipients)])}
+    members: list[Member] = []
     for number, (channel_id, user_id), found in zip(
         range(first, end), recipients[first:end], stored, strict=True
     ):
         account = found.account if found else None
         member_id = f"r{number}"
         if account is not None:
-            by_own_id = canonical_id(account.user_id) == canonical_id(user_id)
-            if not by_own_id and _canonical(channel_id, account.user_id) in named:
-                # The same person is named by both ids: once is enough.
+            named_at = (places.get(_canonical(channel_id, each), number) for each in account.ids)
+            if min(named_at) < number:
                 continue
             user_id = account.user_id
-            if account.key is not None and not (page and member_id in page.members):
+            if account.key is not None:
+                known_as = {member_id, account.key.id, *account.former_key_ids}
                 # A member of a recorded page keeps the id that it has there.
-                member_id = account.key.id
-        members.setdefault(member_id, Member(member_id, channel_id, user_id, account))
+                recorded = known_as.intersection(page.members) if page else set[str]()
+                member_id = min(recorded, default=account.key.id)
+        members.append(Member(member_id, channel_id, user_id, account))
     share = end / len(recipients) if recipients else 1.0
-    return Batch(list(members.values()), str(end), share)
+    return Batch(members, str(end), share)
 
 
 def _canonical(channel_id: str, user_id: str) -> tuple[str, str]:

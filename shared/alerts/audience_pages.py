@@ -89,6 +89,23 @@ class AudiencePages:
             if token is None:
                 return pages
 
+    def members_before(self, alert_id: str, number: int) -> set[str]:
+        """Return the members of all pages before a number."""
+        members: set[str] = set()
+        token: str | None = None
+        while True:
+            rows, token = self._table.page(
+                "PartitionKey eq @key and RowKey lt @end",
+                {"key": self._key(alert_id), "end": _row_key(number)},
+                size=100,
+                token=token,
+                select=("members",),
+            )
+            for row in rows:
+                members.update(bytes(row["members"]).decode().split(","))
+            if token is None:
+                return members
+
     def close(self, page: AudiencePage, counts: Mapping[str, int], alert_version: int) -> bool:
         """Note how the members of a page have ended; False if it was changed since it was read."""
         closed = replace(page, counts=counts, counted_version=alert_version)

@@ -12,7 +12,7 @@ from shared.accounts.account import Account
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.audience_pages import AudiencePage
 from shared.settings import Settings
-from shared.storage.tables import Table
+from shared.storage.tables import Table, key_of
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, key_in, make_known
@@ -141,6 +141,42 @@ def test_a_member_without_a_key_has_an_id_of_their_place(alerting, services):
     assert member.id == key_in(services, person)[:32]
 
 
+def make_two_accounts(services):
+    """Cache somebody by two ids, not knowing yet that both are theirs."""
+    object_id, user_id = str(uuid4()), unique("29:user")
+    for each in (user_id, object_id):
+        services.accounts.change("msteams", each, lambda _, each=each: Account("msteams", each))
+    return object_id, user_id
+
+
+def join(services, object_id, user_id):
+    services.accounts.change(
+        "msteams", user_id, lambda stored: replace(stored.account, aad_object_id=object_id)
+    )
+
+
+def test_who_is_found_by_one_id_and_then_by_another_is_a_member_once(services):
+    def key(user_id):
+        return key_of(services.settings.app_id, "msteams", user_id)
+
+    alert = replace(EVERYBODY, id=unique("alert"))
+    object_id, user_id = make_two_accounts(services)
+    while key(object_id) > key(user_id):
+        services.accounts.delete("msteams", object_id)
+        services.accounts.delete("msteams", user_id)
+        object_id, user_id = make_two_accounts(services)
+    first = read(alert, services, limit=1)
+    services.audience_pages.open(replace(page_of(first), alert_id=alert.id))
+    join(services, object_id, user_id)
+
+    second = read(replace(alert, next_page=1), services, after=first.up_to)
+
+    assert user_ids(first.members) == [object_id]
+    assert second.members == []
+    # Another alert finds them where they are.
+    assert user_ids(read(replace(EVERYBODY, next_page=1), services).members) == [user_id]
+
+
 # By recipients
 
 
@@ -206,6 +242,25 @@ def test_a_person_who_is_named_by_both_their_ids_is_one_member(services, limit):
 
     assert members(object_id) == [user_id]
     assert members(object_id, user_id, object_id.upper()) == [user_id]
+
+
+@pytest.mark.parametrize("object_id_first", [True, False])
+def test_a_person_whose_two_ids_are_joined_between_two_pages_is_one_member(
+    services, object_id_first
+):
+    object_id, user_id = make_two_accounts(services)
+    ids = [object_id, user_id] if object_id_first else [user_id, object_id]
+    alert, recipients = to_recipients(ids), named(*ids)
+    first = read(alert, services, recipients, limit=1)
+    join(services, object_id, user_id)
+
+    second = read(alert, services, recipients, after="1", limit=1)
+    again = read(alert, services, recipients, limit=1, page=page_of(first))
+
+    assert user_ids(first.members) == ids[:1]
+    assert second.members == []
+    # They have the delivery that they had.
+    assert [each.id for each in again.members] == [each.id for each in first.members]
 
 
 def test_recipients_are_looked_up_at_once(services, app_settings):
