@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -10,11 +11,16 @@ from azure.storage.queue import QueueClient
 from SendActivity.request import SendRequest
 from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Status
+from shared.errors import StorageRefusedError
 from shared.messages.envelope import AccountSnapshot, AlertChange, Envelope, Step
 from shared.sending.redrive import put_back_poison
+from shared.settings import Settings
 from shared.triggers.queue import Taken, process
+from shared.wiring import Services
 from tests.support.builders import unique
+from tests.support.lossy_storage import LossyStorage
 
+STORAGE = "AzureWebJobsStorage"
 THEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
 LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
@@ -177,6 +183,19 @@ def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(servi
     assert [each["_flow"]["id"] for each in back] == ["order-0", "order-1"]
     assert back[0] == {**MESSAGE, "id": "order-0", "_flow": back[0]["_flow"]}
     assert back[0]["_flow"]["attempts"] == 0
+
+
+def test_what_cannot_be_put_back_stays_on_the_poison_queue(app_settings, queue):
+    queue.fail(MESSAGE)
+    with LossyStorage(app_settings[STORAGE], "Queue") as storage:
+        storage.answer(400, times=math.inf, when=lambda call: f"/{queue.name}/" in call.path)
+        settings = {**app_settings, STORAGE: storage.connection_string}
+        failing = Services.of(Settings.from_environment(settings))
+
+        with pytest.raises(StorageRefusedError):
+            put_back_poison(queue.name, failing)
+
+    assert (queue.waiting.count(), queue.poison.count()) == (0, 1)
 
 
 def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(

@@ -215,6 +215,21 @@ def test_a_message_waits_inside_the_start_and_comes_back(
         assert sending.delivery().status is Status.ACCEPTED
 
 
+def test_a_start_is_recorded_before_what_waited_for_it_can_be_taken(
+    services, queue_reader, storage_calls
+):
+    starting = Settling(services, queue_reader, START_CONVERSATION)
+    message = starting.claimed({"members": []}, then=MESSAGE)
+    storage_calls()
+
+    starting.settle(message, Sent("activity-1"))
+
+    recorded, *put_back = (call.split("(")[0] for call in storage_calls())
+    assert recorded == "PUT /deliveries"
+    assert any(f"/{SEND_ACTIVITY}/messages" in call for call in put_back)
+    queue_reader(SEND_ACTIVITY).clear()
+
+
 # Back, with a delay
 
 
