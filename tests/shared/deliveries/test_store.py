@@ -247,7 +247,7 @@ def test_a_claim_that_comes_late_forgets_no_failure_that_came_after_it(
     with InterruptedStorage(
         app_settings[STORAGE], writes("deliveries"), after=take_over_and_fail
     ) as storage:
-        slow = Storage(StorageAccount(storage.connection_string), threads=4)
+        slow = Storage(StorageAccount.from_connection_string(storage.connection_string), threads=4)
         claim(build(services, clock, storage=slow), put_back())
         assert storage.interrupted == 1
 
@@ -737,7 +737,7 @@ def test_a_note_is_made_though_the_row_is_changed_meanwhile(
     with InterruptedStorage(
         app_settings[STORAGE], writes("deliveries"), before=note_another
     ) as storage:
-        slow = Storage(StorageAccount(storage.connection_string), threads=4)
+        slow = Storage(StorageAccount.from_connection_string(storage.connection_string), threads=4)
         build(services, clock, storage=slow).note_change(
             "alert-7:0:r1", 3, "activity-8", recalled=True
         )
