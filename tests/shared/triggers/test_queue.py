@@ -139,7 +139,7 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, body):
 def test_what_is_kept_of_a_failure_does_not_open_a_workspace_of_slack(run, end):
     text = '{"id": 5, "channelData": {"ApiToken": "xoxb-secret"}' + end
 
-    assert "xoxb-secret" not in json.dumps(run.refusal(text))
+    assert "xoxb-secret" not in json.dumps(run.refusal(text.encode()))
 
 
 @pytest.mark.parametrize(
