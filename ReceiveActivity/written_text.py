@@ -14,13 +14,15 @@ from ReceiveActivity.request import InboundActivity
 from shared.accounts.address import is_same_bot
 from shared.wire_models import ChannelAccount
 
-_MENTION = re.compile(r"<at\b[^>]*>.*?</at\s*>", re.DOTALL | re.IGNORECASE)
+# A command is short, and patterns take their time with what is long and made for it.
+_LONGEST = 10_000
+_MENTION = re.compile(r"<at\b[^<>]*>[^<]*</at\s*>", re.IGNORECASE)
 # Slack's own form: <@U024BE7LH>, <@U024BE7LH|notify>.
 _SLACK_MENTION = re.compile(r"^\s*<@[UWB][^>]*>")
 _SLACK_LINK = re.compile(r"<[^<>|]+\|([^<>]*)>")
 _TELEGRAM_COMMAND = re.compile(r"^(\s*/\w+)@(\w+)")
 _QUOTE = re.compile(
-    r"<(blockquote|head|style|script)\b.*?</\1\s*>|<quoted\b[^>]*>|^\s*>.*?$",
+    r"<(blockquote|head|style|script)\b.*?</\1\s*>|<quoted\b[^>]*>|^[ \t]*>.*?$",
     re.DOTALL | re.IGNORECASE | re.MULTILINE,
 )
 _LINE_BREAK = re.compile(r"<br\b[^>]*>|</(?:p|div|li|tr|h\d)\s*>", re.IGNORECASE)
@@ -35,7 +37,7 @@ _MARKED = re.compile(r"\s*([*_~`]{1,3})(.+)\1\s*", re.DOTALL)
 
 def written_text(activity: InboundActivity) -> str:
     """Return what the person wrote to the bot."""
-    text = _without_mentions(activity.text or "", activity)
+    text = _without_mentions((activity.text or "")[:_LONGEST], activity)
     text = _TAG.sub("", _LINE_BREAK.sub("\n", _QUOTE.sub("", text)))
     # Slack, and whatever is HTML, write & < > as entities.
     text = _QUOTE.sub("", html.unescape(_SLACK_LINK.sub(r"\1", text)))

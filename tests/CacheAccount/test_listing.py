@@ -14,6 +14,7 @@ from shared.wiring import Services
 from tests.support.builders import answer_of, http_request
 
 BODY = {"bot": {"id": "28:bot"}, "serviceUrl": "https://smba.trafficmanager.net/teams/"}
+TENANT_ID = "aaaaaaaa-0000-4000-8000-000000000001"
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def test_nobody_is_listed_who_is_another_bots(tell, app_settings, monkeypatch):
 def test_accounts_are_listed_that_match_everything_that_is_asked(tell):
     tell("alex", locale="de-AT", tenantId="one", preferences={"interests": ["Züge", "Rain"]})
     tell("megan", locale="de", tenantId="one", preferences={"interests": ["ZÜGE"]})
-    tell("lee", locale="den", tenantId="two", preferences={"interests": ["Zügellos"]})
+    tell("lee", locale="den", tenantId=TENANT_ID, preferences={"interests": ["Zügellos"]})
     tell("joni", "telegram", locale="DE-ch", preferences={"mutedTopics": ["Züge"]})
     tell("adele", "telegram", locale="en-GB", preferences={"interests": []})
     tell("nobody-in-particular", "slack")
@@ -91,6 +92,7 @@ def test_accounts_are_listed_that_match_everything_that_is_asked(tell):
         ({"channelId": "telegram"}, ["adele", "joni"]),
         ({"channelId": "Telegram"}, ["adele", "joni"]),
         ({"tenantId": "one"}, ["alex", "megan"]),
+        ({"tenantId": TENANT_ID.upper()}, ["lee"]),
         ({"tenantId": "' or userId ne '"}, []),
         ({"locale": "de"}, ["alex", "joni", "megan"]),
         ({"locale": "DE-at"}, ["alex"]),

@@ -142,9 +142,17 @@ def test_other_commands_are_read_alike_and_a_topic_stays_as_it_is(channel_id, te
     assert read_command(written(channel_id, text, [])) == command
 
 
-def test_a_bot_that_is_called_stop_still_hears_it():
-    bot = {"id": "28:bot", "name": "Stop"}
-    told = inbound("https://smba.trafficmanager.net/amer/", "29:a", recipient=bot, text="stop")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Stop", "stop"),
+        # What the bot's username is on Telegram is not known here.
+        ("Notify", "/stop@notify_bot"),
+    ],
+)
+def test_stop_is_heard_by_a_bot_of_any_name(name, text):
+    bot = {"id": "4711", "name": name}
+    told = inbound("https://smba.trafficmanager.net/amer/", "29:a", recipient=bot, text=text)
 
     entities = [{"type": "mention", "mentioned": bot}]
-    assert written_text(read({**told, "entities": entities})).strip() == "stop"
+    assert read_command(written_text(read({**told, "entities": entities}))) == Command("stop")

@@ -398,3 +398,15 @@ def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(acc
     accounts.delete(CHANNEL_ID, former)
 
     assert found(accounts, object_id).user_id == present
+
+
+def test_an_object_id_is_one_id_in_whatever_case(accounts: AccountStore, user_id: str):
+    object_id = str(uuid4())
+
+    # It leads to itself: no pointer takes the account's place.
+    tell(accounts, object_id.upper(), aad_object_id=object_id)
+    assert found(accounts, object_id).name is None
+    tell(accounts, user_id, aad_object_id=object_id.upper(), name="Alex")
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    assert found(accounts, object_id).name == found(accounts, user_id).name == "Alex"

@@ -7,6 +7,7 @@ from shared.alerts.alert import Alert, AlertStatus, Audience
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+TENANT_ID = "aaaaaaaa-0000-4000-8000-000000000001"
 
 
 def an_alert(**known):
@@ -21,6 +22,7 @@ def an_alert(**known):
         ({"channel_id": "slack"}, {}, False),
         ({"tenant_id": "t"}, {"tenant_id": "t"}, True),
         ({"tenant_id": "t"}, {}, False),
+        ({"tenant_id": TENANT_ID.upper()}, {"tenant_id": TENANT_ID}, True),
         ({"locale": "DE"}, {"locale": "de-AT"}, True),
         ({"locale": "de"}, {"locale": "den"}, False),
         ({"locale": "de"}, {}, False),
