@@ -407,6 +407,7 @@ def test_an_object_id_is_one_id_in_whatever_case(accounts: AccountStore, user_id
     tell(accounts, object_id.upper(), aad_object_id=object_id)
     assert found(accounts, object_id).name is None
     tell(accounts, user_id, aad_object_id=object_id.upper(), name="Alex")
+    assert found(accounts, user_id).aad_object_id == object_id
     tell(accounts, user_id, aad_object_id=object_id)
 
     assert found(accounts, object_id).name == found(accounts, user_id).name == "Alex"
