@@ -181,6 +181,29 @@ def test_a_partition_is_its_own_rows(table):
     assert len(table.partition("p' or true or 'x' eq '")) == 1
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda table: table.partition("p"),
+        lambda table: table.page("PartitionKey eq @key", {"key": "p"}, size=9, token=None)[0],
+    ],
+)
+def test_rows_that_nobody_needs_any_more_are_gone_at_once(table, read):
+    text = unique("text")
+    table.put(row(text=text))
+    gc.collect()
+    gc.disable()
+    try:
+        read(table)
+        left = [
+            each for each in gc.get_objects() if isinstance(each, dict) and text in each.values()
+        ]
+    finally:
+        gc.enable()
+
+    assert left == []
+
+
 def test_a_look_up_is_one_round_trip(table, storage_calls):
     table.put(row())
     storage_calls()
