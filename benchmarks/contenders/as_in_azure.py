@@ -37,7 +37,9 @@ def queue_function(name: str) -> Callable[[str, str], None]:
             "ExpirationTime": Datum("9999-12-31T23:59:59+00:00", "string"),
             "NextVisibleTime": now,
         }
-        message = QueueMessageInConverter.decode(Datum(text, "string"), trigger_metadata=metadata)
+        message = QueueMessageInConverter.decode(
+            Datum(text.encode(), "bytes"), trigger_metadata=metadata
+        )
         function(message, **more)
 
     return invoke
