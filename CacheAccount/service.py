@@ -1,11 +1,11 @@
 """Caching accounts, finding them and listing them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from CacheAccount.request import AccountBody, AccountQuery
+from CacheAccount.request import AccountBody, AccountQuery, account_patch
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, is_personal
 from shared.accounts.conversations import Conversation
@@ -18,6 +18,18 @@ from shared.wiring import Services
 
 # What a property of a row takes. Patch by patch, an account could grow larger.
 _LARGEST_UTF16_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """An account with a patch in it, and what is done once it is written.
+
+    A ``group`` is kept, of which the patch tells; the conversation that was removed is forgotten.
+    """
+
+    account: Account
+    group: Conversation | None = None
+    left_id: str | None = None
 
 
 def cache_account(
@@ -34,32 +46,65 @@ def cache_account(
     version ``if_match``.
     """
     now = told_at or datetime.now(UTC)
+    merged: _Merged | None = None
 
     def change(stored: StoredAccount | None) -> Account:
+        nonlocal merged
         if if_match is not None and (stored is None or if_match not in ("*", stored.version)):
             raise AccountChangedError("The account is not of the version that If-Match names")
-        return _merged(stored.account if stored else None, patch, now, services)
+        merged = _merged(stored.account if stored else None, patch, now, services)
+        return merged.account
 
     channel_id = canonical_channel_id(patch["channelId"])
-    return services.accounts.change(channel_id, patch["userId"], change)
+    cached = services.accounts.change_or_make(channel_id, patch["userId"], change)
+    if merged is not None and merged.group is not None:
+        services.conversations.put(merged.group)
+    if merged is not None and merged.left_id is not None:
+        services.conversations.delete(merged.left_id, channel_id)
+    return cached
 
 
-def cache_queued_account(
-    patch: Mapping[str, Any], services: Services, *, told_at: datetime
-) -> None:
+def cache_queued_account(body: Mapping[str, Any], services: Services, *, told_at: datetime) -> None:
     """Cache the account in a queue's message, as ``cache_account`` does.
 
-    Queues keep no order: a stop may come before the account that it is about, and still holds.
+    A stop holds whatever else is wrong in the message. Queues keep no order, so it may also come
+    before the account that it is about.
     """
     try:
-        cache_account(patch, services, told_at=told_at)
+        cache_account(account_patch(body), services, told_at=told_at)
     except InvalidRequestError:
-        channel_id, user_id = canonical_channel_id(patch["channelId"]), patch["userId"]
-        preferences = patch.get("preferences")
-        says_stop = isinstance(preferences, Mapping) and preferences.get("muted") is True
-        if not says_stop or services.accounts.get(channel_id, user_id) is not None:
+        if not _says_stop(body):
             raise
-        services.erased_opt_outs.remember(channel_id, user_id)
+        ids = account_patch({name: body.get(name) for name in ("channelId", "userId")})
+        channel_id = canonical_channel_id(ids["channelId"])
+        if _remember_stop(channel_id, ids["userId"], services, told_at):
+            raise
+        _require_right_so_far(account_patch(body), services)
+
+
+def _says_stop(body: Mapping[str, Any]) -> bool:
+    preferences = body.get("preferences")
+    return isinstance(preferences, Mapping) and preferences.get("muted") is True
+
+
+def _remember_stop(channel_id: str, user_id: str, services: Services, told_at: datetime) -> bool:
+    """Have a stop hold; tell whether there is an account that says it."""
+
+    def stopped(stored: StoredAccount) -> Account:
+        wanted = {**stored.account.preferences, "muted": True}
+        return stored.account.with_preferences(wanted, told_at, sets_muted=True)
+
+    if services.accounts.change(channel_id, user_id, stopped) is not None:
+        return True
+    services.opt_outs.remember(channel_id, user_id)
+    return False
+
+
+def _require_right_so_far(patch: Mapping[str, Any], services: Services) -> None:
+    """Raise for what is wrong in a patch, but for what only a new account must say."""
+    told = parse(AccountBody, _merge({"bot": {"id": "-"}, "serviceUrl": ""}, patch))
+    if told.service_url:
+        services.settings.trusted_service_urls.require(told.service_url)
 
 
 def find_account(channel_id: str, user_id: str, services: Services) -> StoredAccount:
@@ -109,7 +154,7 @@ def account_body(account: Account) -> dict[str, Any]:
 
 def _merged(
     account: Account | None, patch: Mapping[str, Any], now: datetime, services: Services
-) -> Account:
+) -> _Merged:
     """Return the account with the patch merged into it, except for what is newer than the patch."""
     known = account_body(account) if account else {}
     # Only the patch says when it was observed.
@@ -136,7 +181,7 @@ def _merged(
             sets_muted=preferences is None or "muted" in preferences,
         )
     if not is_news(observed_at, told.observed_at):
-        return told
+        return _Merged(told)
     told = replace(
         told,
         name=body.name,
@@ -145,11 +190,10 @@ def _merged(
         time_zone=body.time_zone,
     )
     if is_elsewhere:
-        if body.conversation is not None and product is None:
-            services.conversations.put(_conversation(body.conversation, body, is_group=True))
         # It says nothing of whether the person has installed the bot for themselves, and what a
         # personal conversation says later counts, although it may have been said earlier.
-        return filled_in(told, Address(body.service_url, body.tenant_id, body.bot))
+        told = filled_in(told, Address(body.service_url, body.tenant_id, body.bot))
+        return _Merged(told, group=_group(body) if product is None else None)
     told = replace(
         told,
         tenant_id=body.tenant_id,
@@ -162,9 +206,15 @@ def _merged(
     if not {"installed", "blocked"}.isdisjoint(patch):
         # The caller knows, so no probe is needed.
         told = replace(told, probe_at=None)
-    if "conversation" not in patch and not _has_moved(account, told):
-        return told
-    return _with_conversation(told, body, services)
+    conversation = body.conversation
+    if "conversation" not in patch:
+        return _Merged(told)
+    if conversation is None:
+        return _Merged(told.without_conversation(), left_id=told.conversation_id)
+    previous = told.conversation
+    activity_id = previous.activity_id if previous and previous.id == conversation.id else None
+    one_to_one = OneToOne(conversation.id, conversation.conversation_type, activity_id)
+    return _Merged(told.with_conversation(one_to_one))
 
 
 def _is_elsewhere(conversation: object, product: str | None) -> bool:
@@ -178,14 +228,6 @@ def _is_elsewhere(conversation: object, product: str | None) -> bool:
     return not is_personal(told)
 
 
-def _has_moved(account: Account | None, told: Account) -> bool:
-    """Tell whether the row of the conversation is no longer right."""
-    if account is None or account.conversation is None:
-        return False
-    before = (account.service_url, account.bot, account.tenant_id)
-    return before != (told.service_url, told.bot, told.tenant_id)
-
-
 def _matches(account: Account, query: AccountQuery) -> bool:
     if query.locale is not None and not is_within(account.locale or "", query.locale):
         return False
@@ -195,30 +237,15 @@ def _matches(account: Account, query: AccountQuery) -> bool:
     }
 
 
-def _with_conversation(account: Account, body: AccountBody, services: Services) -> Account:
-    previous, told = account.conversation, body.conversation
+def _group(body: AccountBody) -> Conversation | None:
+    told = body.conversation
     if told is None:
-        if previous is not None:
-            services.conversations.delete(previous.id, account.channel_id)
-        return account.without_conversation()
-    activity_id = previous.activity_id if previous and previous.id == told.id else None
-    # First the conversation: who finds it in the account must find its row.
-    services.conversations.put(
-        replace(
-            _conversation(told, body, is_group=False),
-            activity_id=activity_id,
-            user_id=account.user_id,
-        )
-    )
-    return account.with_conversation(OneToOne(told.id, told.conversation_type, activity_id))
-
-
-def _conversation(told: ConversationAccount, body: AccountBody, *, is_group: bool) -> Conversation:
+        return None
     return Conversation(
         id=told.id,
         channel_id=body.channel_id,
         service_url=body.service_url,
-        is_group=is_group,
+        is_group=True,
         conversation_type=told.conversation_type,
         bot=body.bot,
         tenant_id=body.tenant_id,

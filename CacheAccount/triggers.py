@@ -13,7 +13,6 @@ from CacheAccount.service import (
     find_account,
     list_accounts,
 )
-from shared.accounts.erasure import erase
 from shared.messages.queue_names import CACHE_ACCOUNT
 from shared.messages.queued_message import QueuedMessage
 from shared.settings import STORAGE
@@ -58,9 +57,7 @@ def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge the message into the cached account."""
     # Queue storage tells only the second in which a message came: it may have been its end.
     told_at = message.envelope.accepted_at + timedelta(milliseconds=999)
-    cache_queued_account(
-        account_patch(message.request), services(), told_at=min(told_at, datetime.now(UTC))
-    )
+    cache_queued_account(message.request, services(), told_at=min(told_at, datetime.now(UTC)))
 
 
 @cache_account_blueprint.function_name("GetAccount")
@@ -86,12 +83,7 @@ def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def delete_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Erase a person and their conversations; 204 whether or not anything was cached."""
-    erase(
-        _channel_id(request),
-        path_id(request, "userId"),
-        services().accounts,
-        services().conversations,
-    )
+    services().accounts.erase(_channel_id(request), path_id(request, "userId"))
     return no_content()
 
 

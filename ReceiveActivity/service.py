@@ -1,6 +1,5 @@
 """Caching what an activity tells, and following the command in it; no Connector call."""
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,9 +11,8 @@ from ReceiveActivity.written_text import written_text
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import Conversation
-from shared.accounts.erasure import erase
 from shared.accounts.store import StoredAccount
-from shared.errors import ForbiddenActivityError, UnknownAccountError, UnknownConversationError
+from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.storage.tables import key_of
@@ -49,7 +47,7 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     for person in observation.erase:
         # An account may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
-            erase(activity.channel_id, user_id, services.accounts, services.conversations)
+            services.accounts.erase(activity.channel_id, user_id)
 
 
 @dataclass(frozen=True)
@@ -68,16 +66,15 @@ class _Seen:
             self.bot.model_dump(include={"id", "name"}, exclude_none=True)
         )
 
-    def as_conversation(self, *, user_id: str | None) -> Conversation:
+    def as_group(self) -> Conversation:
         return Conversation(
             id=self.conversation.id,
             channel_id=self.activity.channel_id,
             service_url=self.activity.service_url,
-            is_group=not self.activity.is_personal,
+            is_group=True,
             conversation_type=self.conversation.conversation_type,
             bot=self.bot_account,
             tenant_id=self.activity.tenant_id,
-            user_id=user_id,
         )
 
 
@@ -93,7 +90,7 @@ def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
         return
     activity_id = known.activity_id if known else None
     services.conversations.put(
-        replace(seen.as_conversation(user_id=None), activity_id=activity_id, observed_at=seen.at)
+        replace(seen.as_group(), activity_id=activity_id, observed_at=seen.at)
     )
 
 
@@ -106,7 +103,7 @@ def _update_account(
         nonlocal is_followed
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if is_news(seen.at, account.observed_at):
-            account = _with_news(account, person, seen, services)
+            account = _with_news(account, person, seen)
         if command:
             # A command that wants less counts even when it arrives late.
             at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
@@ -117,12 +114,12 @@ def _update_account(
             account = changed
         return account
 
-    kept = services.accounts.change(seen.activity.channel_id, person.id, observed)
+    kept = services.accounts.change_or_make(seen.activity.channel_id, person.id, observed)
     if command and is_followed:
         _send_confirmation(command, kept.account, seen, services)
 
 
-def _with_news(account: Account, person: Participant, seen: _Seen, services: Services) -> Account:
+def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
     activity = seen.activity
     told = replace(
         account,
@@ -145,13 +142,7 @@ def _with_news(account: Account, person: Participant, seen: _Seen, services: Ser
     # The activity that it was started with stays with it.
     activity_id = known.activity_id if known and known.id == seen.conversation.id else None
     one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type, activity_id)
-    before = (account.conversation_id, account.service_url, account.bot and account.bot.id)
-    if before != (one_to_one.id, activity.service_url, seen.bot.id):
-        # First the conversation: who finds it in the account must find its row.
-        services.conversations.put(
-            replace(seen.as_conversation(user_id=account.user_id), activity_id=activity_id)
-        )
-        told = told.with_conversation(one_to_one)
+    told = told.with_conversation(one_to_one)
     if activity.is_upgrade:
         # It is nothing that the person did, so it lifts no block.
         return replace(told, installed=True)
@@ -161,25 +152,22 @@ def _with_news(account: Account, person: Participant, seen: _Seen, services: Ser
 def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
     channel_id = seen.activity.channel_id
 
-    def left(stored: StoredAccount | None) -> Account:
-        if stored is None:
-            # Who was erased, or was never heard of, does not come to be by leaving.
-            raise UnknownAccountError("Nothing is cached of this user of this channel")
-        if not is_news(seen.at, stored.account.observed_at):
-            return stored.account
+    def left(stored: StoredAccount) -> Account:
+        account = stored.account
+        if not is_news(seen.at, account.observed_at):
+            return account
         return replace(
-            stored.account.without_conversation(),
+            account.without_conversation(),
             installed=False,
             # The channel itself says so, so no probe is needed.
             probe_at=None,
             observed_at=seen.at,
         )
 
-    with suppress(UnknownAccountError):
-        account = services.accounts.change(channel_id, person.id, left).account
-        if account.conversation is not None:
-            # They have come back since.
-            return
+    changed = services.accounts.change(channel_id, person.id, left)
+    if changed is not None and changed.account.conversation is not None:
+        # They have come back since.
+        return
     services.conversations.delete(seen.conversation.id, channel_id)
 
 

@@ -226,11 +226,13 @@ def _start(start: Start, turn: Turn, services: Services) -> StartedConversation:
 
 
 def _remember(start: Start, conversation: Conversation, services: Services) -> Account | None:
-    """Cache a conversation, and the person it is with, where it is with one."""
-    # The conversation goes first: the account leads to it.
-    services.conversations.put(conversation)
+    """Cache a conversation, and the person it is with, where it is with one.
+
+    Returns their account; None where there is none, as they were erased during the call.
+    """
     user_id = conversation.user_id
     if user_id is None:
+        services.conversations.put(conversation)
         return start.account
 
     def with_conversation(stored: StoredAccount | None) -> Account:
@@ -245,4 +247,8 @@ def _remember(start: Start, conversation: Conversation, services: Services) -> A
         started = OneToOne(conversation.id, activity_id=conversation.activity_id)
         return account.with_conversation(started)
 
-    return services.accounts.change(start.channel_id, user_id, with_conversation).account
+    accounts = services.accounts
+    # Who was known and is not any more has been erased during the call.
+    remember = accounts.change_or_make if start.account is None else accounts.change
+    stored = remember(start.channel_id, user_id, with_conversation)
+    return stored.account if stored else None

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from shared.accounts.conversations import ConversationStore
-from shared.accounts.erased_opt_outs import ErasedOptOuts
+from shared.accounts.opt_outs import OptOuts
 from shared.accounts.store import AccountStore
 from shared.alerts.audience_pages import AudiencePages
 from shared.alerts.store import AlertStore
@@ -32,7 +32,7 @@ class Services:
     storage: Storage
     connector: ConnectorClient
     accounts: AccountStore
-    erased_opt_outs: ErasedOptOuts
+    opt_outs: OptOuts
     callers: Callers
     conversations: ConversationStore
     leases: Leases
@@ -50,7 +50,7 @@ class Services:
         """Put everything together; nothing is connected to before it is used."""
         storage = Storage(settings.storage, settings.threads)
         app_id = settings.app_id
-        erased_opt_outs = ErasedOptOuts(storage, app_id)
+        opt_outs = OptOuts(storage, app_id)
         keys = PersonalKeys(storage)
         conversations = ConversationStore(storage, app_id)
         large_values = LargeValues(storage)
@@ -66,8 +66,8 @@ class Services:
             settings=settings,
             storage=storage,
             connector=connector,
-            accounts=AccountStore(storage, app_id, erased_opt_outs, keys, conversations),
-            erased_opt_outs=erased_opt_outs,
+            accounts=AccountStore(storage, app_id, opt_outs, keys, conversations),
+            opt_outs=opt_outs,
             callers=_callers(settings),
             conversations=conversations,
             leases=Leases(storage),

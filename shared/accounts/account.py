@@ -28,7 +28,10 @@ class Account:
 
     ``preferences`` are kept as they came. ``preferences_at`` is when they were last set, except
     ``muted``, which has a time of its own, ``muted_at``; ``observed_at`` is when all the rest was
-    so. ``pointer_from`` is the object id that leads here by a row of its own.
+    so. ``made_under`` is the id that the account was made under, where that is not ``user_id``:
+    its row stays there. ``pointer_from`` is the object id that leads here by a row of its own.
+    While ``lacks_conversation_row`` is set, the conversation's own row may not say what is said
+    here.
     ``former_conversation_ids`` still lead to the person; their rows go when the account goes. Where
     the Connector said that a person is ``blocked`` or not ``installed``, one message is let through
     at ``probe_at``, to see whether it is still so. What is recorded of the person elsewhere is
@@ -51,7 +54,9 @@ class Account:
     observed_at: datetime | None = None
     preferences_at: datetime | None = None
     muted_at: datetime | None = None
+    made_under: str | None = None
     pointer_from: str | None = None
+    lacks_conversation_row: bool | None = None
     former_conversation_ids: tuple[str, ...] = ()
     probe_at: datetime | None = None
     key: PersonalKey | None = None
@@ -65,7 +70,22 @@ class Account:
     @property
     def ids(self) -> list[str]:
         """The ids that the person is known by, the object id first."""
-        return [each for each in (self.aad_object_id, self.user_id) if each is not None]
+        ids = [self.aad_object_id, self.made_under, self.user_id]
+        return list({canonical_id(each): each for each in ids if each is not None}.values())
+
+    @property
+    def home_id(self) -> str:
+        """The id that the account's row stands under."""
+        return self.made_under or self.user_id
+
+    def is_known_as(self, user_id: str) -> bool:
+        """Tell whether this is one of the ids that the person is known by."""
+        return canonical_id(user_id) in map(canonical_id, self.ids)
+
+    def with_user_id(self, user_id: str) -> "Account":
+        """Return the account that was made under an object id, with the channel's own id too."""
+        object_id = self.aad_object_id or self.user_id
+        return replace(self, user_id=user_id, aad_object_id=object_id, made_under=self.user_id)
 
     @property
     def conversation_id(self) -> str | None:
@@ -158,7 +178,9 @@ class Account:
     @property
     def lacks_pointer(self) -> bool:
         """Whether the person's object id still needs a row that points to the account."""
-        return self.aad_object_id not in (None, canonical_id(self.user_id), self.pointer_from)
+        if self.aad_object_id is None or self.aad_object_id == self.pointer_from:
+            return False
+        return canonical_id(self.aad_object_id) != canonical_id(self.home_id)
 
 
 def is_news(at: datetime, known_at: datetime | None) -> bool:

@@ -7,7 +7,7 @@ ids themselves are properties. A one-to-one conversation names the user whose ac
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -78,9 +78,8 @@ class ConversationStore:
 
     def move(self, conversation_id: str, channel_id: str, service_url: str) -> None:
         """Store another service URL for a conversation, if it is known."""
-        row = self._table.get(self._key(conversation_id), key_of(channel_id))
-        if row is not None:
-            self.put(replace(_from_row(row), service_url=service_url))
+        keys = {"PartitionKey": self._key(conversation_id), "RowKey": key_of(channel_id)}
+        self._table.change(keys, lambda row: row and {**row, "serviceUrl": service_url})
 
     def delete(self, conversation_id: str, channel_id: str) -> None:
         """Forget a conversation."""

@@ -18,12 +18,12 @@ _logger = logging.getLogger(__name__)
 def mark_out_of_reach(error: ConnectorError, destination: Destination, services: Services) -> None:
     """Mark a person as out of reach, until they are heard of or a probe reaches them."""
     user_id = destination.user_id
-    if user_id is None or is_forgotten(destination, services):
+    if user_id is None:
         return
     probe_at = datetime.now(UTC) + timedelta(days=services.settings.blocked_probe_days)
 
-    def out_of_reach(stored: StoredAccount | None) -> Account:
-        account = account_or_new(stored, destination)
+    def out_of_reach(stored: StoredAccount) -> Account:
+        account = stored.account
         if account.has_left(destination.conversation_id or ""):
             # What was sent there may still be changed, but nothing is told of where they are now.
             return account
@@ -42,9 +42,9 @@ def take_probe(destination: Destination, services: Services) -> None:
     now = datetime.now(UTC)
     due: Account | None = None
 
-    def probed(stored: StoredAccount | None) -> Account:
+    def probed(stored: StoredAccount) -> Account:
         nonlocal due
-        current = account_or_new(stored, destination)
+        current = stored.account
         due = current if is_probe_due(current, now) else None
         if due is None:
             return current
@@ -52,6 +52,8 @@ def take_probe(destination: Destination, services: Services) -> None:
         return replace(current, probe_at=now + timedelta(days=days))
 
     changed = services.accounts.change(destination.channel_id, destination.user_id or "", probed)
+    if changed is None:
+        raise SuppressedError("The person has been erased")
     if due is None:
         raise SuppressedError(unreachable_reason(changed.account))
 
@@ -59,30 +61,12 @@ def take_probe(destination: Destination, services: Services) -> None:
 def note_within_reach(destination: Destination, services: Services) -> None:
     """Note that a person can be reached again who was out of reach."""
 
-    def within_reach(stored: StoredAccount | None) -> Account:
-        account = account_or_new(stored, destination)
+    def within_reach(stored: StoredAccount) -> Account:
+        account = stored.account
         return replace(account, blocked=False, installed=True, probe_at=None)
 
     try:
-        if not is_forgotten(destination, services):
-            user_id = destination.user_id or ""
-            services.accounts.change(destination.channel_id, user_id, within_reach)
+        services.accounts.change(destination.channel_id, destination.user_id or "", within_reach)
     except (StorageUnavailableError, StorageRefusedError) as error:
         # The message was sent, and must not be sent again for this; the next probe tells the same.
         _logger.warning("That somebody can be reached again could not be noted: %s", error)
-
-
-def is_forgotten(destination: Destination, services: Services) -> bool:
-    """Tell whether there is no account to note anything in: no person, or one who was forgotten."""
-    user_id = destination.user_id
-    if user_id is None:
-        return True
-    was_known = destination.key is not None
-    return was_known and services.accounts.get(destination.channel_id, user_id) is None
-
-
-def account_or_new(stored: StoredAccount | None, destination: Destination) -> Account:
-    """Return the account as it is stored, or a new one."""
-    if stored is not None:
-        return stored.account
-    return Account(destination.channel_id, destination.user_id or "")

@@ -12,7 +12,7 @@ from shared.errors import (
 )
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.reach import account_or_new, is_forgotten, mark_out_of_reach
+from shared.sending.reach import mark_out_of_reach
 from shared.throttling.lane import Lane
 from shared.throttling.lane_slots import DISABLED
 from shared.wiring import Services
@@ -52,16 +52,19 @@ def _without_conversation(
     # An activity that was sent into it is in no other conversation.
     if not says_something_new or user_id is None or conversation_id is None:
         return UnsentError(message, error)
-    if "conversation" in message.envelope.healed or is_forgotten(destination, services):
+    if "conversation" in message.envelope.healed:
         return UnsentError(message, error)
 
-    def without(stored: StoredAccount | None) -> Account:
-        account = account_or_new(stored, destination)
+    def without(stored: StoredAccount) -> Account:
+        account = stored.account
         if account.conversation_id == conversation_id:
             return account.without_conversation()
         return account.having_left(conversation_id)
 
-    services.accounts.change(destination.channel_id, user_id, without)
+    changed = services.accounts.change(destination.channel_id, user_id, without)
+    if changed is None and destination.key is not None:
+        # They were known, and have been erased.
+        return UnsentError(message, error)
     gone = ConversationNotStartedError("The Connector does not know this conversation any more")
     gone.was_attempt = True
     gone.correlation_id = error.correlation_id
@@ -86,10 +89,10 @@ def _with_other_host(
             destination.conversation_id, destination.channel_id, service_url
         )
     user_id = destination.user_id
-    if user_id is not None and services.accounts.get(destination.channel_id, user_id) is not None:
+    if user_id is not None:
 
-        def moved(stored: StoredAccount | None) -> Account:
-            return replace(account_or_new(stored, destination), service_url=service_url)
+        def moved(stored: StoredAccount) -> Account:
+            return replace(stored.account, service_url=service_url)
 
         services.accounts.change(destination.channel_id, user_id, moved)
     error.on_queue = OnQueue.RETRY

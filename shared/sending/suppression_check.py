@@ -19,14 +19,14 @@ def require_wanted(
 
     Returns whether the call is to be a probe: of a queue's messages to a person out of reach, one
     is let through now and then, and stays a probe when it comes back. The bot's reply to what a
-    person just wrote is always wanted. Of a person who was erased, only their stop is known.
+    person just wrote is always wanted. Of a person without an account, only a stop is known.
     """
     if recipient.user_id is None or (message is not None and message.envelope.is_reply):
         return False
     account = recipient.account
     if account is None:
-        if services.erased_opt_outs.include(recipient.channel_id, recipient.user_id):
-            raise SuppressedError("The person wanted no alerts, and to be forgotten")
+        if services.opt_outs.include(recipient.channel_id, recipient.user_id):
+            raise SuppressedError("The person wants no alerts")
         return False
     opt_out = opt_out_reason(account, topic)
     if opt_out is not None:

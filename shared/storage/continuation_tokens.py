@@ -7,9 +7,9 @@ from typing import Any
 
 from shared.errors import FieldError, InvalidRequestError
 
-# Storage gets its token back in two headers.
 _KEYS = {"PartitionKey", "RowKey"}
-_KEY = re.compile(r"[!-~]*")
+# Those of our rows are hashes and short names, which storage encodes.
+_KEY = re.compile(r"[!-~]{1,1000}")
 
 
 def write_token(token: dict[str, Any] | None) -> str | None:
@@ -27,9 +27,11 @@ def read_token(token: str | None) -> dict[str, Any] | None:
         read = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, RecursionError):
         raise unknown_token() from None
-    if not (
-        isinstance(read, dict) and set(read) == _KEYS and all(map(_is_token_key, read.values()))
-    ):
+    if not isinstance(read, dict) or set(read) != _KEYS:
+        raise unknown_token()
+    # Storage gives no row key where the next page begins with a partition.
+    keys = [read["PartitionKey"], "-" if read["RowKey"] is None else read["RowKey"]]
+    if not all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys):
         raise unknown_token()
     return read
 
@@ -37,8 +39,3 @@ def read_token(token: str | None) -> dict[str, Any] | None:
 def unknown_token() -> InvalidRequestError:
     """Return the error of a token that no page of a list came with."""
     return InvalidRequestError(FieldError("continuationToken", "is not one that this list gave"))
-
-
-def _is_token_key(key: object) -> bool:
-    # Storage gives no row key where the next page begins with a partition.
-    return key is None or (isinstance(key, str) and _KEY.fullmatch(key) is not None)

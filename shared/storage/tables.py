@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import requests
     from azure.data.tables import TableClient, TableEntity
 
-from shared.errors import StorageUnavailableError
+from shared.errors import StorageRefusedError, StorageUnavailableError
 from shared.storage.clients import Storage, ignoring, translated_errors
-from shared.storage.continuation_tokens import read_token, write_token
+from shared.storage.continuation_tokens import read_token, unknown_token, write_token
 from shared.storage.entities import WRITE_ID, StoredRow, decode, encode
 from shared.storage.rest import was_repeated
 
@@ -131,20 +131,26 @@ class Table:
         are the properties to return, all by default. Raises InvalidRequestError for a token that
         no page came with.
         """
-        with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
-            # Its token is two keys, although azure.core says that it is text.
-            place: Any = read_token(token)
-            pages = self._client.query_entities(
-                query,
-                parameters=dict(parameters),
-                results_per_page=size,
-                select=list(select) if select else None,
-            ).by_page(continuation_token=place)
-            rows = _stored(next(pages, ()))
-            # azure.data.tables.TableEntityPropertiesPaged has it; its base does not say so.
-            next_token = write_token(getattr(pages, "continuation_token", None))
-            _let_go(pages)
-            return rows, next_token
+        # Its token is two keys, although azure.core says that it is text.
+        place: Any = read_token(token)
+        try:
+            with translated_errors(), ignoring(HTTPStatus.NOT_FOUND):
+                pages = self._client.query_entities(
+                    query,
+                    parameters=dict(parameters),
+                    results_per_page=size,
+                    select=list(select) if select else None,
+                ).by_page(continuation_token=place)
+                rows = _stored(next(pages, ()))
+                # azure.data.tables.TableEntityPropertiesPaged has it; its base does not say so.
+                next_token = write_token(getattr(pages, "continuation_token", None))
+                _let_go(pages)
+                return rows, next_token
+        except StorageRefusedError:
+            if place is None:
+                raise
+            # The query is ours, so it is the token that storage does not know.
+            raise unknown_token() from None
         return [], None
 
     def insert(self, row: Row) -> str | None:

@@ -143,7 +143,15 @@ def test_a_token_that_this_list_did_not_give_is_named(tell):
         _encoded({"PartitionKey": 7, "RowKey": []}),
         _encoded({"NextPartitionKey": "a"}),
         _encoded({"PartitionKey": "a", "RowKey": "b\r\nHost: evil.example"}),
+        _encoded({"PartitionKey": "\0", "RowKey": "\ud83d"}),
+        _encoded({"PartitionKey": "", "RowKey": "a"}),
+        _encoded({"PartitionKey": None, "RowKey": None}),
+        _encoded({"PartitionKey": "a" * 100_000, "RowKey": "a"}),
         base64.urlsafe_b64encode(b"[" * 20_000).decode(),
+        base64.urlsafe_b64encode(b"9" * 20_000).decode(),
+        base64.urlsafe_b64encode(b'{"PartitionKey":1e999,"RowKey":NaN}').decode(),
+        "\0",
+        "\ud83d",
     ]:
         assert fields_of(continuationToken=token) == ["continuationToken"], token[:50]
     # Storage gives no row key where the next page begins with a partition.

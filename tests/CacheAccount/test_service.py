@@ -8,7 +8,6 @@ from CacheAccount.request import account_patch
 from CacheAccount.service import account_body, cache_account, find_account
 from shared.accounts.account import OneToOne
 from shared.accounts.conversations import Conversation
-from shared.accounts.erasure import erase
 from shared.errors import (
     AccountChangedError,
     InvalidRequestError,
@@ -17,7 +16,10 @@ from shared.errors import (
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
+from shared.settings import Settings
 from shared.wire_models import ChannelAccount
+from shared.wiring import Services
+from tests.support.lossy_storage import LossyStorage
 
 SERVICE_URL = "https://smba.trafficmanager.net/teams/"
 LEAST = {
@@ -237,6 +239,51 @@ def test_a_change_is_made_only_of_the_version_that_is_meant(tell, known):
     assert len({first.version, second.version, third.version}) == 3
 
 
+@pytest.fixture
+def watched(app_settings):
+    """Storage that can be told to lose answers, and services that go through it."""
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
+        settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
+        yield storage, Services.of(Settings.from_environment(settings))
+
+
+def test_a_change_of_the_version_that_is_meant_is_made_though_the_answer_was_lost(tell, watched):
+    storage, services = watched
+    first = tell(**LEAST)
+    storage.lose_answer(lambda request: request.method == "PUT")
+
+    changed = cache_account({**LEAST, "name": "Alex"}, services, if_match=first.version)
+
+    assert changed.account.name == "Alex"
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize(
+    "conversation", [None, {"id": "a:2"}, {"id": "19:group", "isGroup": True}], ids=str
+)
+def test_a_change_that_is_refused_leaves_conversations_alone(tell, watched, conversation, is_late):
+    storage, services = watched
+    first = tell(**WHOLE)
+
+    def overtake(request):
+        # Between the read of the account and its write, or before both.
+        if request.method == "GET":
+            tell(name="Alexandra")
+        return request.method == "GET"
+
+    storage.lose_answer(overtake)
+    if not is_late:
+        tell(name="Alexandra")
+
+    with pytest.raises(AccountChangedError):
+        cache_account({**LEAST, "conversation": conversation}, services, if_match=first.version)
+
+    assert services.conversations.find("a:1").user_id == "29:alex"
+    for conversation_id in ("a:2", "19:group"):
+        with pytest.raises(UnknownConversationError):
+            services.conversations.find(conversation_id)
+
+
 # Conversations
 
 
@@ -321,7 +368,7 @@ def test_a_conversation_that_is_removed_is_unknown(services, tell):
 def test_what_a_conversation_was_started_with_is_not_forgotten(services, tell):
     tell(**without(WHOLE, "conversation"))
     started = OneToOne("a:1", activity_id="7")
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams",
         "29:alex",
         lambda stored: stored.account.with_conversation(started),
@@ -343,7 +390,7 @@ def test_who_tells_that_somebody_is_within_reach_knows_it(services, tell):
         return replace(stored.account, blocked=True, probe_at=datetime.now(UTC))
 
     for patch, is_probed in (({"name": "Alex"}, True), ({"blocked": False}, False)):
-        services.accounts.change("msteams", "29:alex", out_of_reach)
+        services.accounts.change_or_make("msteams", "29:alex", out_of_reach)
         tell(**patch)
         account = find_account("msteams", "29:alex", services).account
         assert (account.probe_at is not None) is is_probed
@@ -356,7 +403,7 @@ def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, te
     tell(**WHOLE)
     tell(conversation={"id": "a:2"})
 
-    erase("msteams", "29:alex", services.accounts, services.conversations)
+    services.accounts.erase("msteams", "29:alex")
 
     with pytest.raises(UnknownAccountError):
         known()
@@ -368,8 +415,8 @@ def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, te
 def test_others_are_not_forgotten_with_them(services, tell, known):
     tell(**WHOLE)
 
-    erase("msteams", "29:megan", services.accounts, services.conversations)
-    erase("webchat", "29:alex", services.accounts, services.conversations)
+    services.accounts.erase("msteams", "29:megan")
+    services.accounts.erase("webchat", "29:alex")
 
     assert known() == WHOLE
     assert services.conversations.find("a:1")

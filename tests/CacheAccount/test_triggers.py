@@ -135,10 +135,34 @@ def test_only_a_stop_that_comes_before_the_account_holds(deployed, queue_reader)
     cache_account_from_queue(queue_message(WHOLE), invocation())
 
     assert answer_of(get())[1]["preferences"]["muted"] is True
-    # Of an account that is known, a wrong message fails, a stop too.
-    wrong = {**ALEX, "preferences": {"muted": True}, "serviceUrl": 5}
-    cache_account_from_queue(queue_message(wrong), invocation())
-    assert [failed["failure"]["code"] for failed in poison.take()] == ["InvalidRequest"]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"serviceUrl": 5},
+        {"serviceUrl": "https://evil.example/"},
+        {"invented": 1},
+        {"name": "x" * 40_000},
+        {"preferences": {"muted": True, "interests": "Züge"}},
+        {"user": {"id": []}},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_stop_holds_whatever_else_is_wrong_and_that_fails(
+    deployed, queue_reader, wrong, is_known
+):
+    if is_known:
+        put(BODY)
+    message = {**ALEX, "preferences": {"muted": True}, **wrong}
+
+    cache_account_from_queue(queue_message(message), invocation())
+
+    poison = queue_reader(f"{CACHE_ACCOUNT}-poison").take()
+    assert [failed["message"] for failed in poison] == [message]
+    put({**BODY, "name": "Alex"})
+    assert answer_of(get())[1]["preferences"] == {"muted": True}
 
 
 def test_what_is_told_on_the_queue_in_the_same_second_is_the_newer_news():

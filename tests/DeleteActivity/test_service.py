@@ -31,7 +31,7 @@ def alex(services, connector):
     user_id = unique("29:alex")
     account = Account("msteams", user_id, service_url=service_url, conversation=OneToOne("a:1"))
     services.conversations.put(Conversation("a:1", "msteams", service_url, user_id=user_id))
-    return services.accounts.change("msteams", user_id, lambda _stored: account).account
+    return services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
 
 
 def from_queue(worker):

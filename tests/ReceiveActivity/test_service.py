@@ -113,7 +113,7 @@ def test_older_activities_do_not_overwrite_newer_facts(services: Services, user:
 def test_the_latest_service_url_is_kept_for_the_conversation_too(services: Services, user: str):
     started = OneToOne(f"a:{user}", activity_id="first")
     before = Account("msteams", user, service_url="http://127.0.0.1:9/emea", conversation=started)
-    services.accounts.change("msteams", user, lambda _: before)
+    services.accounts.change_or_make("msteams", user, lambda _: before)
 
     receive(services, user)
 
@@ -180,7 +180,7 @@ def test_uninstalling_forgets_the_conversation_but_not_the_person(services: Serv
 def test_who_is_heard_of_is_within_reach_and_who_uninstalls_needs_no_probe(
     services: Services, user: str
 ):
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams",
         user,
         lambda _: Account("msteams", user, blocked=True, probe_at=NOW, installed=False),
@@ -192,7 +192,7 @@ def test_who_is_heard_of_is_within_reach_and_who_uninstalls_needs_no_probe(
 
 
 def test_an_upgrade_is_nothing_that_the_person_did(services: Services, user: str):
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams", user, lambda _: Account("msteams", user, blocked=True, installed=False)
     )
 
@@ -380,7 +380,7 @@ def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(
 def test_both_ids_of_a_person_find_one_account_in_whatever_case(
     services: Services, user: str, object_id: str
 ):
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams",
         object_id,
         lambda _: Account("msteams", object_id, preferences={"muted": True}),
@@ -406,7 +406,7 @@ def test_delete_user_data_erases_the_person_under_both_ids(
     assert not is_known(services, f"a:{user}")
 
     # What was made before both ids were known is erased too.
-    services.accounts.change("msteams", object_id, lambda _: Account("msteams", object_id))
+    services.accounts.change_or_make("msteams", object_id, lambda _: Account("msteams", object_id))
     receive(services, user, type="deleteUserData", **{"from": person})
 
     assert services.accounts.get("msteams", object_id) is None
@@ -417,14 +417,14 @@ def test_who_said_stop_is_left_alone_after_being_forgotten_until_they_say_start(
 ):
     receive(services, user, text="stop")
     receive(services, user, day=2, type="deleteUserData")
-    assert services.erased_opt_outs.include("msteams", user)
+    assert services.opt_outs.include("msteams", user)
 
     receive(services, user, day=3)
     assert account_of(services, user).preferences == {"muted": True}
     receive(services, user, day=4, text="start")
     receive(services, user, day=5, type="deleteUserData")
 
-    assert not services.erased_opt_outs.include("msteams", user)
+    assert not services.opt_outs.include("msteams", user)
 
 
 def test_a_stop_that_outlived_an_account_is_not_lost_when_the_ids_are_joined(

@@ -8,7 +8,6 @@ from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
-from shared.accounts.erasure import erase
 from shared.alerts.alert import Alert
 from shared.alerts.store import AlertStore
 from shared.deliveries.delivery import Status
@@ -60,7 +59,7 @@ def know(services, connector):
                 **fields,
             },
         )
-        services.accounts.change("msteams", "29:alex", lambda _stored: account)
+        services.accounts.change_or_make("msteams", "29:alex", lambda _stored: account)
 
     return run
 
@@ -149,7 +148,7 @@ def test_a_person_who_muted_the_topic_hears_of_others(send, know, connector):
 
 def test_a_person_who_said_stop_and_was_forgotten_is_left_alone(services, send, know):
     know(preferences={"muted": True})
-    erase("msteams", "29:alex", services.accounts, services.conversations)
+    services.accounts.erase("msteams", "29:alex")
 
     with pytest.raises(SuppressedError):
         send(**TO_ALEX)

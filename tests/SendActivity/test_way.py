@@ -33,7 +33,7 @@ def account(deployed, connector, monkeypatch):
     alex = Account(
         "msteams", "29:alex", service_url=connector.url, conversation=OneToOne("a:1"), locale="en"
     )
-    deployed.accounts.change("msteams", "29:alex", lambda stored: alex)
+    deployed.accounts.change_or_make("msteams", "29:alex", lambda stored: alex)
 
 
 def test_a_warm_send_takes_a_short_way(account, connector, capsys):

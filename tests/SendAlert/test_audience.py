@@ -63,7 +63,7 @@ def test_a_page_that_is_read_again_has_its_members_who_are_still_there(alerting,
     people = alerting.know(7)
     after = key_in(services, people[0])
     first = read(EVERYBODY, services, after=after, limit=4)
-    services.accounts.delete("msteams", people[2].user_id)
+    services.accounts.erase("msteams", people[2].user_id)
     # Some of so many have keys between those of the others.
     newcomers = alerting.know(40)
     assert any(key_in(services, each) < first.up_to for each in newcomers)
@@ -107,7 +107,7 @@ def test_members_are_those_of_our_bots_people_who_match(alerting, services, app_
 def test_a_row_that_only_points_to_an_account_is_nobody(services):
     for _ in range(5):
         account = Account("msteams", unique("29:user"), aad_object_id=str(uuid4()))
-        services.accounts.change("msteams", account.user_id, lambda _stored, a=account: a)
+        services.accounts.change_or_make("msteams", account.user_id, lambda _stored, a=account: a)
 
     found = read(EVERYBODY, services).members
 
@@ -145,12 +145,14 @@ def make_two_accounts(services):
     """Cache somebody by two ids, not knowing yet that both are theirs."""
     object_id, user_id = str(uuid4()), unique("29:user")
     for each in (user_id, object_id):
-        services.accounts.change("msteams", each, lambda _, each=each: Account("msteams", each))
+        services.accounts.change_or_make(
+            "msteams", each, lambda _, each=each: Account("msteams", each)
+        )
     return object_id, user_id
 
 
 def join(services, object_id, user_id):
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams", user_id, lambda stored: replace(stored.account, aad_object_id=object_id)
     )
 
@@ -229,7 +231,7 @@ def test_a_recipient_who_is_not_cached_keeps_the_number_when_they_are_cached_lat
 def test_a_person_who_is_named_by_both_their_ids_is_one_member(services, limit):
     object_id, user_id = str(uuid4()), unique("29:user")
     account = Account("msteams", user_id, aad_object_id=object_id)
-    services.accounts.change("msteams", user_id, lambda _stored: account)
+    services.accounts.change_or_make("msteams", user_id, lambda _stored: account)
 
     def members(*ids):
         members = []

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 
 from SendAlert.service import retry_alert
-from shared.accounts.erasure import erase
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.messages.envelope import AlertChange
@@ -178,7 +177,7 @@ def test_an_edit_that_is_enqueued_when_the_alert_is_recalled_is_dropped(alerting
 def test_who_was_forgotten_holds_up_no_edit(alerting, connector):
     [stayed, forgotten] = alerting.know(2)
     alert = alerting.send()
-    erase("msteams", forgotten.user_id, alerting.services.accounts, alerting.services.conversations)
+    alerting.services.accounts.erase("msteams", forgotten.user_id)
 
     edit(alerting, alert)
     ended = alerting.finish(alert)
@@ -309,7 +308,7 @@ def test_an_edit_that_failed_is_put_back_too(alerting, connector, sent):
 
 def test_what_failed_for_who_was_forgotten_is_not_put_back(alerting, half_failed):
     alert, broken = half_failed
-    erase("msteams", broken[0].user_id, alerting.services.accounts, alerting.services.conversations)
+    alerting.services.accounts.erase("msteams", broken[0].user_id)
 
     retry_alert(alert.id, alerting.services)
     ended = alerting.finish(alert)

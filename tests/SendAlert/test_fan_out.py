@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from SendAlert.fan_out import take_step
-from shared.accounts.erasure import erase
 from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import Step
@@ -103,7 +102,7 @@ def test_a_member_who_is_gone_when_a_page_is_read_again_ends_as_suppressed(alert
     put_as_it_was(alert, alerting.services)
     for left in (people[1], people[3]):
         alerting.change(left, preferences={"interests": []})
-    erase("msteams", people[2].user_id, alerting.services.accounts, alerting.services.conversations)
+    alerting.services.accounts.erase("msteams", people[2].user_id)
 
     ended = alerting.finish(alert)
 

@@ -137,7 +137,7 @@ def test_the_audience_of_an_alert_is_shown(audience):
 
 
 def test_a_dry_run_is_answered_with_how_many_it_would_reach(app):
-    app.accounts.change("slack", "U1", lambda _stored: Account("slack", "U1", locale="de"))
+    app.accounts.change_or_make("slack", "U1", lambda _stored: Account("slack", "U1", locale="de"))
 
     answer = answer_of(send({**NEWS, "dryRun": True}))
 
@@ -252,7 +252,7 @@ def test_lists_name_what_is_wrong_with_their_parameters():
 
 
 def test_an_alert_from_the_queue_is_accepted_and_then_read_step_by_step(app, queue_reader):
-    app.accounts.change("msteams", "29:alex", lambda _stored: Account("msteams", "29:alex"))
+    app.accounts.change_or_make("msteams", "29:alex", lambda _stored: Account("msteams", "29:alex"))
     steps, sends = queue_reader(SEND_ALERT), queue_reader(SEND_ACTIVITY)
     steps.clear()
     sends.clear()

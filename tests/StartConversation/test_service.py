@@ -16,6 +16,7 @@ from shared.errors import (
     ConversationStartingError,
     GroupConversationNotSupportedError,
     InvalidRequestError,
+    UnknownConversationError,
     UntrustedServiceUrlError,
 )
 from shared.messages.envelope import Envelope
@@ -53,7 +54,7 @@ def start(services):
 def know(services, **fields):
     """Cache an account of Alex."""
     account = Account("msteams", "29:alex", **fields)
-    services.accounts.change("msteams", "29:alex", lambda _stored: account)
+    services.accounts.change_or_make("msteams", "29:alex", lambda _stored: account)
 
 
 def cached(services, channel_id="msteams", user_id="29:alex"):
@@ -281,6 +282,45 @@ def test_a_start_that_cannot_be_cached_may_be_made_twice_from_a_queue(lossy, que
     delivery = lossy.deliveries.find("start-1")
     assert (delivery.status, delivery.code) == (Status.TECHNICAL_FAILURE, "StorageRefused")
     assert (delivery.ambiguous, delivery.attempts) == (True, 1)
+
+
+def test_who_was_erased_during_the_call_does_not_come_back(start, services, connector):
+    know(services, name="Alex")
+    connector.block(times=1)
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(start)
+        connector.wait_for_waiting(1)
+        services.accounts.erase("msteams", "29:alex")
+        connector.release()
+        conversation = started.result(30).conversation
+
+    assert cached(services) is None
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find(conversation.id)
+
+
+@pytest.mark.parametrize("table", ["accounts", "conversations"])
+def test_what_is_left_of_a_start_that_could_not_be_cached_is_erased_or_mended(
+    start, services, app_settings, connector, table
+):
+    know(services, name="Alex")
+    conversation_id = connector.conversation_id("29:alex")
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
+        settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
+        is_written = f"/{table}("
+        storage.answer(
+            400,
+            times=math.inf,
+            when=lambda call: call.method == "PUT" and is_written in call.path,
+        )
+        start(services=Services.of(Settings.from_environment(settings)))
+
+    if table == "conversations":
+        services.accounts.change("msteams", "29:alex", lambda stored: stored.account)
+        assert services.conversations.find(conversation_id).user_id == "29:alex"
+    services.accounts.erase("msteams", "29:alex")
+    with pytest.raises(UnknownConversationError):
+        services.conversations.find(conversation_id)
 
 
 def test_a_start_from_a_queue_is_recorded_with_its_conversation(services, queue_reader, connector):

@@ -43,7 +43,7 @@ def user_id(deployed, connector):
         service_url=f"{connector.url}/amer/",
         conversation=OneToOne(f"a:{user_id}"),
     )
-    deployed.accounts.change("msteams", user_id, lambda _stored: account)
+    deployed.accounts.change_or_make("msteams", user_id, lambda _stored: account)
     return user_id
 
 

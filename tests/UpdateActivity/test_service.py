@@ -88,7 +88,9 @@ def copy(services, connector):
         service_url=f"{connector.url}/amer/",
         conversation=OneToOne("a:1"),
     )
-    stored = services.accounts.change("msteams", account.user_id, lambda _stored: account).account
+    stored = services.accounts.change_or_make(
+        "msteams", account.user_id, lambda _stored: account
+    ).account
     content_key = services.alerts.keep({"activity": {"text": "Hello ${name}"}}, None)
     alert = Alert(
         unique("alert"), now, now, "", content_key=content_key, version=2, cancelled_at=now

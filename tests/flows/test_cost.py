@@ -101,17 +101,17 @@ def test_a_look_up_takes_one_round_trip_or_two_by_the_object_id(
     assert operations() == [f"GET {table}" for table in reads]
 
 
-def test_the_first_message_of_a_person_takes_four_writes_a_later_one_one_and_a_repeat_none(
+def test_the_first_message_of_a_person_takes_five_writes_a_later_one_one_and_a_repeat_none(
     app: ListeningApp, operations, user: str
 ):
     operations()
 
     write(app, user)
-    # Read: whether they are known, and whether they said stop before they were forgotten, by
-    # either id. Written: the conversation, what points from the object id, the person's key,
-    # the account.
+    # Read: whether they are known, and whether they said stop without an account, by either id.
+    # Written: what points from the object id, the person's key, the account, the conversation, and
+    # in the account that the conversation is written.
     methods = [each.split()[0] for each in operations()]
-    assert methods == ["GET", "PUT", "GET", "GET", "POST", "PUT", "POST"]
+    assert methods == ["GET", "POST", "GET", "GET", "PUT", "POST", "PUT", "PUT"]
 
     write(app, user)
     assert operations() == ["GET accounts"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
@@ -12,7 +13,7 @@ import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.store import AccountStore, StoredAccount
-from shared.errors import StorageUnavailableError
+from shared.errors import StorageUnavailableError, UnknownConversationError
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKey, PersonalKeys
 from shared.storage.tables import Table, key_of
@@ -54,7 +55,7 @@ def held_copy(user_id: str, **changes: Any) -> Change:
 
 
 def tell(accounts: AccountStore, user_id: str, **changes: Any) -> StoredAccount:
-    return accounts.change(CHANNEL_ID, user_id, held_copy(user_id, **changes))
+    return accounts.change_or_make(CHANNEL_ID, user_id, held_copy(user_id, **changes))
 
 
 def found(accounts: AccountStore, user_id: str) -> Account:
@@ -104,6 +105,21 @@ def test_an_account_made_under_the_object_id_is_joined_with_all_that_it_knows(
     assert joined.conversation == OneToOne("a:1")
     assert joined.conversation_ids == {"a:0", "a:1"}
     assert joined.preferences == {"muted": True}
+
+
+def test_an_account_stays_where_it_was_made_when_its_other_id_becomes_known(
+    accounts, services, user_id, object_id
+):
+    first = tell(accounts, object_id, locale="de").account
+    tell(accounts, user_id, aad_object_id=object_id, name="Alex")
+    tell(accounts, user_id, installed=True)
+
+    place = key_of(services.settings.app_id, CHANNEL_ID, object_id)
+    [row] = [each for each in accounts.scan(500)[0] if each.account and each.account.locale == "de"]
+    assert (row.key, row.account) == (place, found(accounts, user_id))
+    assert row.account == found(accounts, object_id)
+    assert (row.account.user_id, row.account.aad_object_id) == (user_id, object_id)
+    assert row.account.key == first.key
 
 
 def test_of_two_accounts_that_become_one_the_last_word_about_alerts_holds():
@@ -199,10 +215,11 @@ def test_a_stop_that_is_told_in_the_very_moment_of_joining_is_not_lost(
     accounts, app_settings, user_id, object_id
 ):
     tell(accounts, object_id, locale="de")
+    tell(accounts, user_id, name="Alex")
     told: list[StoredAccount] = []
 
     def stop_once_the_account_is_written(request: ReceivedRequest) -> bool:
-        if request.method == "POST" and b"channelId" in request.body and not told:
+        if request.method == "PUT" and b"channelId" in request.body and not told:
             told.append(tell(accounts, object_id, preferences={"muted": True}))
         return False
 
@@ -228,7 +245,7 @@ def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_
                 account = replace(account, aad_object_id=object_id)
             return account.having_left(f"a:{number}")
 
-        accounts.change(CHANNEL_ID, object_id if number % 2 else user_id, change)
+        accounts.change_or_make(CHANNEL_ID, object_id if number % 2 else user_id, change)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
@@ -263,25 +280,31 @@ def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id,
     assert found(accounts, object_id).user_id == another
 
 
+@pytest.mark.parametrize("made_under", ["user_id", "object_id"])
 @pytest.mark.parametrize("by", ["user_id", "object_id"])
-def test_a_forgotten_person_is_unknown_by_either_id(accounts, user_id, object_id, by):
+def test_a_forgotten_person_is_unknown_by_either_id(accounts, user_id, object_id, by, made_under):
+    if made_under == "object_id":
+        tell(accounts, object_id)
     tell(accounts, user_id, aad_object_id=object_id)
 
-    accounts.delete(CHANNEL_ID, {"user_id": user_id, "object_id": object_id}[by])
+    accounts.erase(CHANNEL_ID, {"user_id": user_id, "object_id": object_id}[by])
 
     assert accounts.get(CHANNEL_ID, user_id) is None
     assert accounts.get(CHANNEL_ID, object_id) is None
 
 
+@pytest.mark.parametrize("made_under", ["user_id", "object_id"])
 def test_a_pointer_to_nobody_does_not_keep_anybody_from_being_cached(
-    accounts, user_id, object_id, services
+    accounts, user_id, object_id, services, made_under
 ):
+    if made_under == "object_id":
+        tell(accounts, object_id)
     tell(accounts, user_id, aad_object_id=object_id)
     table = services.storage.table("accounts")
     [row] = table.query_entities("userId eq @id", parameters={"id": user_id})
     table.delete_entity(row)
 
-    tell(accounts, object_id, locale="de")
+    tell(accounts, user_id if made_under == "object_id" else object_id, locale="de")
 
     account = found(accounts, object_id)
     assert account == found(accounts, user_id)
@@ -305,7 +328,7 @@ def test_of_two_accounts_that_become_one_both_keys_go_with_the_person(
     assert (joined.key, joined.former_key_ids) == (of_user_id, (of_object_id.id,))
     assert keys.find(of_object_id.id) is not None
 
-    accounts.delete(CHANNEL_ID, object_id)
+    accounts.erase(CHANNEL_ID, object_id)
 
     assert keys.find(of_object_id.id) is None
     assert keys.find(of_user_id.id) is None
@@ -318,10 +341,10 @@ def test_only_a_stop_outlives_the_account(accounts, services, user_id, object_id
     for preferences in ({"interests": ["Rain"]}, {"muted": False}, {"muted": True}):
         tell(accounts, user_id, aad_object_id=object_id, preferences=preferences)
 
-        accounts.delete(CHANNEL_ID, user_id)
+        accounts.erase(CHANNEL_ID, user_id)
 
         for each in (user_id, object_id):
-            remembered = services.erased_opt_outs.include(CHANNEL_ID, each)
+            remembered = services.opt_outs.include(CHANNEL_ID, each)
             assert remembered is bool(preferences.get("muted"))
 
 
@@ -329,32 +352,32 @@ def test_a_stop_that_is_remembered_is_in_the_account_as_soon_as_there_is_one_aga
     accounts, services, user_id, object_id
 ):
     tell(accounts, user_id, aad_object_id=object_id, preferences={"muted": True})
-    accounts.delete(CHANNEL_ID, user_id)
+    accounts.erase(CHANNEL_ID, user_id)
 
     tell(accounts, object_id, locale="de")
 
     assert found(accounts, object_id).preferences == {"muted": True}
-    assert not services.erased_opt_outs.include(CHANNEL_ID, object_id)
+    assert not services.opt_outs.include(CHANNEL_ID, object_id)
 
 
 def test_a_stop_is_remembered_for_one_bot_and_one_channel_by_all_instances(services, user_id):
     another_bot = Services.of(replace(services.settings, app_id="another-bot"))
-    another_instance = Services.of(services.settings).erased_opt_outs
+    another_instance = Services.of(services.settings).opt_outs
     object_id = str(uuid4())
 
     for each in (user_id, object_id):
-        services.erased_opt_outs.remember(CHANNEL_ID, each)
+        services.opt_outs.remember(CHANNEL_ID, each)
 
     assert another_instance.include(CHANNEL_ID, user_id)
     assert another_instance.include(CHANNEL_ID, object_id.upper())
-    assert not services.erased_opt_outs.include("slack", user_id)
-    assert not another_bot.erased_opt_outs.include(CHANNEL_ID, user_id)
+    assert not services.opt_outs.include("slack", user_id)
+    assert not another_bot.opt_outs.include(CHANNEL_ID, user_id)
     another_instance.forget(CHANNEL_ID, user_id)
-    assert not services.erased_opt_outs.include(CHANNEL_ID, user_id)
+    assert not services.opt_outs.include(CHANNEL_ID, user_id)
 
 
 def test_nobody_can_tell_from_the_opt_outs_who_said_stop(services, user_id):
-    services.erased_opt_outs.remember(CHANNEL_ID, user_id)
+    services.opt_outs.remember(CHANNEL_ID, user_id)
 
     rows = list(services.storage.table("optouts").list_entities())
 
@@ -364,30 +387,87 @@ def test_nobody_can_tell_from_the_opt_outs_who_said_stop(services, user_id):
     assert all(known.isdisjoint(map(str, row.values())) for row in rows)
 
 
+def person(accounts: AccountStore, user_id: str, object_id: str) -> Account:
+    return tell(
+        accounts,
+        user_id,
+        aad_object_id=object_id,
+        conversation=OneToOne("a:1"),
+        preferences={"muted": True},
+    ).account
+
+
+def is_erased(services: Services, account: Account) -> bool:
+    assert account.key is not None
+    with suppress(UnknownConversationError):
+        services.conversations.find("a:1")
+        return False
+    rows = [services.accounts._row(CHANNEL_ID, each) for each in account.ids]
+    stops = [services.opt_outs.include(CHANNEL_ID, each) for each in account.ids]
+    is_locked = PersonalKeys(services.storage).find(account.key.id) is None
+    return rows == [None, None] and stops == [True, True] and is_locked
+
+
 @pytest.mark.parametrize("by", ["user_id", "object_id"])
-# First goes the key, then the rows.
-@pytest.mark.parametrize("deletions_that_work", [0, 2])
-def test_forgetting_somebody_that_failed_half_way_is_finished_by_the_same_call(
-    accounts, user_id, object_id, by, deletions_that_work, monkeypatch
+@pytest.mark.parametrize("deletions_that_work", range(4))
+@pytest.mark.parametrize("who_finishes", ["the same call", "a message of theirs"])
+def test_forgetting_somebody_that_failed_half_way_is_finished(
+    accounts, services, user_id, object_id, by, deletions_that_work, who_finishes, monkeypatch
 ):
-    tell(accounts, user_id, aad_object_id=object_id)
+    account = person(accounts, user_id, object_id)
     used = {"user_id": user_id, "object_id": object_id}[by]
     left = iter([*[True] * deletions_that_work, False])
     delete = Table.delete
 
-    def failing(table: Table, *key: Any) -> None:
+    def failing(table: Table, *key: Any) -> bool:
         if not next(left, True):
             raise StorageUnavailableError("down for a moment")
-        delete(table, *key)
+        return delete(table, *key)
 
     monkeypatch.setattr(Table, "delete", failing)
     with pytest.raises(StorageUnavailableError):
-        accounts.delete(CHANNEL_ID, used)
+        accounts.erase(CHANNEL_ID, used)
 
-    accounts.delete(CHANNEL_ID, used)
+    if who_finishes == "the same call":
+        accounts.erase(CHANNEL_ID, used)
+        assert is_erased(services, account)
+    else:
+        after = tell(accounts, user_id, locale="de").account
+        assert (after.conversation, after.preferences) == (None, {"muted": True})
+        assert after.key != account.key
 
-    for each in (user_id, object_id):
-        assert accounts._row(CHANNEL_ID, each) is None
+
+def test_forgetting_goes_on_while_somebody_else_writes_the_account_and_its_key_goes_last(
+    accounts, services, app_settings, user_id, object_id
+):
+    account = person(accounts, user_id, object_id)
+    key_id = account.key.id if account.key else ""
+    writes = iter(["de", "sv", "en"])
+
+    def overtake(request: ReceivedRequest) -> bool:
+        # Between the read of the account and its write.
+        locale = next(writes, None) if request.method == "GET" else None
+        if locale is not None:
+            assert PersonalKeys(services.storage).find(key_id) is not None
+            tell(accounts, user_id, locale=locale)
+        return False
+
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
+        watched_settings = {**app_settings, "AzureWebJobsStorage": watched.connection_string}
+        watched.lose_answer(overtake)
+        Services.of(Settings.from_environment(watched_settings)).accounts.erase(CHANNEL_ID, user_id)
+
+    assert next(writes, None) is None
+    assert is_erased(services, account)
+
+
+def test_only_what_is_told_makes_an_account(accounts, user_id):
+    change = accounts.change(
+        CHANNEL_ID, user_id, lambda stored: replace(stored.account, blocked=True)
+    )
+
+    assert change is None
+    assert accounts.get(CHANNEL_ID, user_id) is None
 
 
 def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(accounts, object_id):
@@ -395,7 +475,7 @@ def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(acc
     tell(accounts, former, aad_object_id=object_id)
     tell(accounts, present, aad_object_id=object_id)
 
-    accounts.delete(CHANNEL_ID, former)
+    accounts.erase(CHANNEL_ID, former)
 
     assert found(accounts, object_id).user_id == present
 

@@ -44,7 +44,7 @@ def alex(**fields):
 
 def write(accounts, account):
     """Write an account whole; the key stays, as in all changes."""
-    return accounts.change(
+    return accounts.change_or_make(
         account.channel_id,
         account.user_id,
         lambda stored: replace(account, key=stored.account.key) if stored else account,
@@ -93,7 +93,7 @@ def test_people_are_told_apart_by_channel_id_and_bot(accounts, app_settings):
 def test_a_change_sees_what_was_there_and_tells_the_new_version(accounts):
     first = write(accounts, alex(name="Alex"))
 
-    second = accounts.change(
+    second = accounts.change_or_make(
         "msteams", "29:alex", lambda stored: replace(stored.account, locale="de")
     )
 
@@ -127,10 +127,10 @@ def test_two_writers_do_not_undo_each_other(accounts):
     def change(stored):
         seen.append(stored.account.name)
         if len(seen) == 1:
-            accounts.change("msteams", "29:alex", named("somebody else's"))
+            accounts.change_or_make("msteams", "29:alex", named("somebody else's"))
         return replace(stored.account, locale="de")
 
-    accounts.change("msteams", "29:alex", change)
+    accounts.change_or_make("msteams", "29:alex", change)
 
     assert seen == [None, "somebody else's"]
     assert told(accounts.get("msteams", "29:alex")) == alex(name="somebody else's", locale="de")
@@ -142,11 +142,11 @@ def test_two_who_write_first_do_not_undo_each_other(accounts):
     def change(stored):
         seen.append(stored)
         if stored is None:
-            accounts.change("msteams", "29:alex", named("somebody else's"))
+            accounts.change_or_make("msteams", "29:alex", named("somebody else's"))
             return alex(locale="de")
         return replace(stored.account, locale="de")
 
-    changed = accounts.change("msteams", "29:alex", change)
+    changed = accounts.change_or_make("msteams", "29:alex", change)
 
     assert len(seen) == 2
     assert not changed.is_new
@@ -161,7 +161,7 @@ def test_many_writers_all_leave_their_mark(accounts):
             account = stored.account if stored else alex()
             return account.having_left(f"a:{number}")
 
-        accounts.change("msteams", "29:alex", change)
+        accounts.change_or_make("msteams", "29:alex", change)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
@@ -175,7 +175,7 @@ def test_what_a_change_raises_comes_out_and_nothing_is_written(accounts):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        accounts.change("msteams", "29:alex", change)
+        accounts.change_or_make("msteams", "29:alex", change)
 
     assert accounts.get("msteams", "29:alex") is None
 
@@ -189,7 +189,7 @@ def test_a_change_is_made_though_the_answer_was_lost(app_settings, accounts, met
         through = Services.of(Settings.from_environment(lossy_settings)).accounts
         lossy.lose_answer(lambda request: request.method == method)
 
-        changed = through.change("msteams", "29:alex", named("Alex"))
+        changed = through.change_or_make("msteams", "29:alex", named("Alex"))
 
     assert told(changed) == alex(name="Alex")
     assert accounts.get("msteams", "29:alex") == replace(changed, is_new=False)
@@ -206,11 +206,11 @@ def test_an_account_gets_a_key_of_its_own_that_goes_with_the_person(services):
     assert sam_key is not None
     assert (alex_key.id, alex_key.value) != (sam_key.id, sam_key.value)
     assert str(alex_key.value) not in repr(alex_key)
-    services.accounts.change("msteams", "29:alex", named("Alex"))
+    services.accounts.change_or_make("msteams", "29:alex", named("Alex"))
     assert services.accounts.get("msteams", "29:alex").account.key == alex_key
     keys = PersonalKeys(services.storage)
     assert keys.find(alex_key.id) == alex_key
-    services.accounts.delete("msteams", "29:alex")
+    services.accounts.erase("msteams", "29:alex")
     assert keys.find(alex_key.id) is None
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.accounts.account import Account
-from shared.accounts.erasure import erase
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.failures import Failure, Failures
 from shared.deliveries.rows import (
@@ -482,7 +481,7 @@ def alex(services):
     """Where messages to somebody go who has an account."""
     user_id, conversation_id = unique("29:alex"), unique("a:chat")
     account = Account("msteams", user_id)
-    written = services.accounts.change("msteams", user_id, lambda _stored: account).account
+    written = services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
     return Destination("msteams", "https://x", "tenant", conversation_id, user_id, key=written.key)
 
 
@@ -521,7 +520,7 @@ def test_the_records_tell_nothing_of_somebody_who_has_an_account(deliveries, ser
 def test_nobody_can_tell_any_more_who_it_was_once_they_are_forgotten(deliveries, services, alex):
     day = fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
 
-    erase("msteams", alex.user_id, services.accounts, services.conversations)
+    services.accounts.erase("msteams", alex.user_id)
 
     destination = deliveries.find("order-7").destination
     assert (destination.channel_id, destination.user_id) == ("msteams", None)
@@ -556,7 +555,7 @@ def test_what_failed_is_not_sent_to_somebody_who_was_forgotten_meanwhile(
     deliveries, services, alex
 ):
     fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
-    erase("msteams", alex.user_id, services.accounts, services.conversations)
+    services.accounts.erase("msteams", alex.user_id)
 
     with pytest.raises(ForgottenRecipientError):
         claim(deliveries, put_back(destination=replace(alex, key=None)))
@@ -694,7 +693,7 @@ def test_a_page_is_read_in_one_call_and_tells_nobody(deliveries, alex, storage_c
 
 def test_who_was_forgotten_or_never_recorded_is_not_told(deliveries, services, alex):
     settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
-    erase("msteams", alex.user_id, services.accounts, services.conversations)
+    services.accounts.erase("msteams", alex.user_id)
     never = of_alert("r2", status=Status.ACCEPTED)
 
     forgotten, unrecorded = deliveries.with_recipients([*deliveries.page("alert-7", 0), never])

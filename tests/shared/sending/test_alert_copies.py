@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.accounts.account import Account, OneToOne
-from shared.accounts.erasure import erase
 from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
@@ -44,7 +43,7 @@ def person(services):
         tenant_id="tenant",
         conversation=OneToOne("a:1"),
     )
-    return services.accounts.change("msteams", user_id, lambda _stored: account).account
+    return services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
 
 
 @pytest.fixture
@@ -224,7 +223,7 @@ def test_who_died_while_changing_a_copy_holds_up_nobody_for_long(
 
 def test_the_copy_of_a_forgotten_person_is_not_changed(services, deliver, person, refused):
     delivery = deliver()
-    erase("msteams", person.user_id, services.accounts, services.conversations)
+    services.accounts.erase("msteams", person.user_id)
 
     refused(ForgottenRecipientError, delivery)
 
@@ -239,7 +238,7 @@ def test_a_copy_that_is_being_sent_again_is_changed_later(deliver, refused):
 
 def test_a_copy_stays_in_the_conversation_that_it_was_sent_into(services, deliver, person, change):
     delivery = deliver()
-    services.accounts.change(
+    services.accounts.change_or_make(
         "msteams",
         person.user_id,
         lambda stored: stored.account.with_conversation(OneToOne("a:2")),

@@ -42,7 +42,9 @@ def alex(services, connector):
     services.conversations.put(
         Conversation("a:1", "msteams", f"{connector.url}/emea/", user_id=account.user_id)
     )
-    return services.accounts.change("msteams", account.user_id, lambda _stored: account).account
+    return services.accounts.change_or_make(
+        "msteams", account.user_id, lambda _stored: account
+    ).account
 
 
 @pytest.mark.parametrize(

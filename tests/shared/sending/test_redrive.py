@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.accounts.account import Account
-from shared.accounts.erasure import erase
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.failures import Failure
 from shared.errors import DeliveryNotRetriableError, ForgottenRecipientError
@@ -27,7 +26,7 @@ def queue(queue_reader):
 def alex(services):
     user_id = unique("29:alex")
     account = Account("msteams", user_id)
-    written = services.accounts.change("msteams", user_id, lambda _stored: account).account
+    written = services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
     return Destination("msteams", "", None, "a:1", user_id, written.key)
 
 
@@ -111,7 +110,7 @@ def test_only_what_failed_is_put_back(services, status):
 
 
 def test_what_went_with_its_recipient_is_not_put_back(services, failed, queue, alex):
-    erase("msteams", alex.user_id, services.accounts, services.conversations)
+    services.accounts.erase("msteams", alex.user_id)
 
     with pytest.raises(ForgottenRecipientError):
         put_back(failed, services)

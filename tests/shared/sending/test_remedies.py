@@ -11,7 +11,6 @@ from SendActivity.request import SendRequest
 from SendActivity.service import send_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
-from shared.accounts.erasure import erase
 from shared.auth.clouds import PUBLIC
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Status
@@ -65,7 +64,7 @@ class Person:
                 **fields,
             },
         )
-        services.accounts.change("msteams", self.user_id, lambda _stored: account)
+        services.accounts.change_or_make("msteams", self.user_id, lambda _stored: account)
         services.conversations.put(
             Conversation(
                 self.first_id,
@@ -87,7 +86,7 @@ class Person:
         return stored.account
 
     def change(self, **fields):
-        self.services.accounts.change(
+        self.services.accounts.change_or_make(
             "msteams", self.user_id, lambda stored: replace(stored.account, **fields)
         )
 
@@ -423,7 +422,7 @@ def test_nobody_comes_back_who_was_forgotten_in_the_middle_of_a_call(
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(worker.handle, {**blocked.message, **NEWS})
         connector.wait_for_waiting(1)
-        erase("msteams", blocked.user_id, services.accounts, services.conversations)
+        services.accounts.erase("msteams", blocked.user_id)
         connector.release()
         sent.result(PATIENCE_SECONDS)
 
@@ -434,7 +433,7 @@ def test_a_conversation_of_long_ago_leads_to_nobody_any_more(alex, services):
     ids = [unique("a:old") for _ in range(21)]
     for each in ids:
         services.conversations.put(Conversation(each, "msteams", "https://x", user_id=alex.user_id))
-        services.accounts.change(
+        services.accounts.change_or_make(
             "msteams", alex.user_id, lambda stored, left=each: stored.account.having_left(left)
         )
 

@@ -34,7 +34,7 @@ def user_id(services, connector):
         service_url=f"{connector.url}/amer/",
         conversation=OneToOne(f"a:{user_id}"),
     )
-    services.accounts.change("msteams", user_id, lambda _stored: account)
+    services.accounts.change_or_make("msteams", user_id, lambda _stored: account)
     return user_id
 
 

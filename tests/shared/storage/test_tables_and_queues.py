@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from azure.storage.queue import QueueClient
 
-from shared.errors import StorageRefusedError, StorageUnavailableError
+from shared.errors import InvalidRequestError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage.clients import Storage
 from shared.storage.queues import Queue, text_of
@@ -226,6 +226,15 @@ def test_a_write_is_one_round_trip_once_the_table_is_there(table, storage_calls)
     table.delete("p", "r")
 
     assert [call.split()[0] for call in storage_calls()] == ["POST", "PUT", "PUT", "DELETE"]
+
+
+def test_a_token_that_storage_refuses_is_the_callers_mistake(lossy):
+    through, storage = lossy
+    known = "eyJQYXJ0aXRpb25LZXkiOiJhIiwiUm93S2V5IjpudWxsfQ"
+    for token, error in [(known, InvalidRequestError), (None, StorageRefusedError)]:
+        storage.answer(400, {"odata.error": {"code": "InvalidInput"}})
+        with pytest.raises(error):
+            through.page("RowKey eq @key", {"key": "r"}, size=1, token=token)
 
 
 # Answers that are lost

@@ -8,7 +8,6 @@ import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
-from shared.accounts.erasure import erase
 from shared.connector.errors import ConnectorAnswer, NoAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import (
@@ -433,14 +432,14 @@ def test_what_failed_is_kept_and_said_before_it_is_recorded_as_failed(settling, 
 def test_a_message_that_cannot_be_read_is_erased_with_whom_it_names(settling, body):
     services = settling.services
     account = Account("msteams", "29:alex", conversation=OneToOne("a:alex"))
-    services.accounts.change("msteams", "29:alex", lambda _: account)
+    services.accounts.change_or_make("msteams", "29:alex", lambda _: account)
     services.conversations.put(Conversation("a:alex", "msteams", "https://x/", user_id="29:alex"))
 
     Settlement(services, lambda *_: 0.0).refuse(settling.message(body), body, wrong())
 
     delivery = settling.delivery()
     assert services.failures.find("message-1", delivery.failed_on) is not None
-    erase("msteams", "29:alex", services.accounts, services.conversations)
+    services.accounts.erase("msteams", "29:alex")
     assert services.failures.find("message-1", delivery.failed_on) is None
 
 

@@ -1,8 +1,9 @@
-"""The opt-outs of people who were erased: their stop still holds, and nothing else is kept.
+"""The opt-outs of people who have no account: their stop holds, and nothing else is kept.
 
-Table ``optouts``, a row for each id that such a person had. PartitionKey: a keyed hash (HMAC) of
-the bot's app id, the channel's id and the user's id; RowKey: ``optout``. The key of the hash is a
-random one of this storage, in the row ``key``/``key``, so the hashes alone tell nothing.
+They were erased, or have said stop before anything else was told of them. Table ``optouts``, a row
+for each id that such a person has. PartitionKey: a keyed hash (HMAC) of the bot's app id, the
+channel's id and the user's id; RowKey: ``optout``. The key of the hash is a random one of this
+storage, in the row ``key``/``key``, so the hashes alone tell nothing.
 """
 
 import hmac
@@ -18,8 +19,8 @@ _ROW_KEY = "optout"
 _KEY = "key"
 
 
-class ErasedOptOuts:
-    """Knows the people who said stop and were erased, without knowing who they are."""
+class OptOuts:
+    """Knows the people who said stop and have no account, without knowing who they are."""
 
     def __init__(self, storage: Storage, app_id: str) -> None:
         self._table = Table(storage, "optouts")
@@ -30,7 +31,7 @@ class ErasedOptOuts:
         self._table.put({"PartitionKey": self._hash(channel_id, user_id), "RowKey": _ROW_KEY})
 
     def include(self, channel_id: str, user_id: str) -> bool:
-        """Tell whether this person said stop before they were erased."""
+        """Tell whether this person said stop, and has had no account since."""
         return self._table.get(self._hash(channel_id, user_id), _ROW_KEY) is not None
 
     def forget(self, channel_id: str, user_id: str) -> None:
