@@ -1,4 +1,6 @@
-"""Visiting the pages of an alert again to edit or recall its copies."""
+"""Going round the pages of an alert again to edit or recall its copies."""
+
+from dataclasses import replace
 
 from SendAlert.enqueue import DueMessage, due_times, enqueue
 from shared.alerts.alert import Alert
@@ -11,23 +13,30 @@ from shared.wiring import Services
 def change_page(alert: Alert, step: Step, services: Services) -> None:
     """Enqueue an edit or a recall of each copy that went to a page; then visit the next page.
 
-    A send that is under way meanwhile finds by itself that it was late.
+    A newer change takes over where this one is, and goes round once from there: so each copy is
+    reached however often the alert is changed. A send that is under way meanwhile finds by itself
+    that it was late.
     """
     if step.version != alert.version:
-        # A newer change has steps of its own.
         return
     page = services.audience_pages.find(alert.id, step.page)
-    if page is None:
+    if page is not None:
+        deliveries = services.deliveries.page(alert.id, page.number)
+        outdated = [each for each in deliveries if is_outdated(each, alert)]
+        due = due_times(page, len(outdated), services)
+        messages = [
+            DueMessage(queue, {}, envelope, due_at)
+            for (queue, envelope), due_at in zip(
+                (change_of(each, alert) for each in outdated), due, strict=True
+            )
+        ]
+        enqueue(messages, services)
+    # After the last page comes the first one, unless the round began there.
+    following = step.page + 1 if page is not None else 0
+    came_to = following if following < alert.next_page else 0
+    services.alerts.change(alert.id, lambda current: replace(current, change_page=came_to))
+    was_last = page is None and step.page < step.first_page
+    if following == step.first_page or was_last:
         enqueue_step(alert, Step(kind="close"), services)
-        return
-    deliveries = services.deliveries.page(alert.id, page.number)
-    outdated = [each for each in deliveries if is_outdated(each, alert)]
-    due = due_times(page, len(outdated), services)
-    messages = [
-        DueMessage(queue, {}, envelope, due_at)
-        for (queue, envelope), due_at in zip(
-            (change_of(each, alert) for each in outdated), due, strict=True
-        )
-    ]
-    enqueue(messages, services)
-    enqueue_step(alert, step.model_copy(update={"page": step.page + 1}), services)
+    else:
+        enqueue_step(alert, step.model_copy(update={"page": following}), services)

@@ -110,8 +110,15 @@ def retry_alert_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def edit_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     """Edit an alert, also the copies that were sent."""
-    edit = EditRequest.from_json(read_json(request))
-    return _progress_response(edit_alert(path_id(request, "id"), edit.content_json(), services()))
+    answer = services().idempotency_keys.once("EditAlert", request, _edit)
+    return json_response(answer.body, answer.status)
+
+
+def _edit(request: func.HttpRequest) -> Answer:
+    content = EditRequest.from_json(read_json(request)).content_json()
+    edit_id = id_for_key("EditAlert", request)
+    alert = edit_alert(path_id(request, "id"), content, services(), edit_id=edit_id)
+    return Answer(progress_body(progress_of(alert, services())), HTTPStatus.ACCEPTED)
 
 
 @send_alert_blueprint.function_name("RecallAlert")

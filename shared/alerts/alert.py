@@ -56,11 +56,13 @@ class Alert:
     Its content is kept under ``content_key``, its recipients under ``recipients_key``; an alert
     without recipients is for its ``audience``. It may go to the channels ``channel_ids``; to any
     if there are none. ``fingerprint`` is a hash of the request that it came with. Each edit makes a
-    new ``version``, and so does the recall. It is kept ``until`` a time at least, with its content.
+    new ``version``, and so does the recall; ``edit_id`` is the id of the last edit, if it had one.
+    It is kept ``until`` a time at least, with its content.
 
     Of the steps that read the audience, those of ``chain`` count: it was begun last. All pages
     before ``next_page`` were read: ``found`` is how many members they have, ``read_share`` the part
-    of the whole, and ``reader`` the worker that read the last one.
+    of the whole, and ``reader`` the worker that read the last one. A change goes round the pages
+    from ``change_page`` on: that is where the one before it has come to.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     """
@@ -93,6 +95,8 @@ class Alert:
     is_read: bool = False
     closed_pages: int = 0
     reopenings: int = 0
+    change_page: int = 0
+    edit_id: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @property

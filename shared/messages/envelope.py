@@ -51,7 +51,8 @@ class AccountSnapshot(OpenModel):
 class Step(OpenModel):
     """What is next to be done about an alert, and for which page of its audience.
 
-    ``after`` is where that page begins, ``version`` the version of the alert that a change brings.
+    ``after`` is where that page begins, ``version`` the version of the alert that a change brings;
+    ``first_page`` is where it began to go round the pages.
     ``chain`` tells the steps that read the audience from those that were begun before them.
     ``checks`` is how often it was checked whether all have ended.
     """
@@ -63,6 +64,7 @@ class Step(OpenModel):
     after: str = ""
     chain: str = ""
     version: NonNegativeInt = 0
+    first_page: NonNegativeInt = 0
     checks: Annotated[NonNegativeInt, Field(alias="looks")] = 0
 
 

@@ -69,11 +69,14 @@ def create_alert(
     return alert
 
 
-def edit_alert(alert_id: str, content: dict[str, Any], services: Services) -> Alert:
+def edit_alert(
+    alert_id: str, content: dict[str, Any], services: Services, *, edit_id: str | None = None
+) -> Alert:
     """Make a new version of an alert, for the copies that were sent and for those still to come.
 
-    ``content`` is the JSON of what it says now; without ``data`` the alert's own stays. Raises
-    InvalidRequestError as ``create_alert`` does, and AlertOverError when the alert was recalled.
+    ``content`` is the JSON of what it says now; without ``data`` the alert's own stays. An edit of
+    the same ``edit_id`` as the last one makes no other version. Raises InvalidRequestError as
+    ``create_alert`` does, and AlertOverError when the alert was recalled.
     """
     alert = services.alerts.find(alert_id)
     if "data" not in content:
@@ -85,16 +88,26 @@ def edit_alert(alert_id: str, content: dict[str, Any], services: Services) -> Al
     def edited(current: Alert) -> Alert:
         if current.recalled_at is not None:
             raise AlertOverError("The alert was recalled, so there is nothing to edit any more")
+        if edit_id is not None and current.edit_id == edit_id:
+            return current
         require_records(current, now, services)
-        return replace(_next_version(current), content_key=content_key)
+        return replace(_next_version(current), content_key=content_key, edit_id=edit_id)
 
     try:
         alert = services.alerts.change(alert_id, edited)
     except AlertOverError:
         services.alerts.drop(content_key)
         raise
-    enqueue_step(alert, Step(kind="change", version=alert.version), services)
+    if alert.content_key != content_key:
+        services.alerts.drop(content_key)
+    _enqueue_change(alert, services)
     return alert
+
+
+def _enqueue_change(alert: Alert, services: Services) -> None:
+    page = alert.change_page
+    step = Step(kind="change", version=alert.version, page=page, first_page=page)
+    enqueue_step(alert, step, services)
 
 
 def cancel_alert(alert_id: str, services: Services) -> Alert:
@@ -132,7 +145,7 @@ def recall_alert(alert_id: str, services: Services) -> Alert:
     if alert.ended_at is not None:
         services.alerts.drop(alert.recipients_key)
     else:
-        enqueue_step(alert, Step(kind="change", version=alert.version), services)
+        _enqueue_change(alert, services)
     return alert
 
 

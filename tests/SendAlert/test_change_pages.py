@@ -1,5 +1,6 @@
 """The steps that visit the pages of an alert again: edits, recalls and retries of what failed."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -58,21 +59,50 @@ def calls(connector, method):
 # Edits and recalls
 
 
-def test_an_edit_visits_each_page_once(alerting):
+def send_to_seven(alerting):
+    """Send an alert to three pages of people."""
     alerting.know(7)
     alert = alerting.accept()
     alerting.run(alert)
     alerting.worker.run()
+    return alert
 
-    edit(alerting, alert)
 
+def go_round(alerting, alert):
+    """Take the steps of a change until it ends; return the pages that they visited."""
     seen = []
     while steps := alerting.steps("change"):
         [step] = steps
         seen.append(step.page)
         alerting.take_again(alert, step)
-    assert seen == [0, 1, 2, 3]
+    return seen
+
+
+def test_an_edit_visits_each_page_once(alerting):
+    alert = send_to_seven(alerting)
+
+    edit(alerting, alert)
+
+    assert go_round(alerting, alert) == [0, 1, 2, 3]
     assert len(changes(alerting)) == 7
+
+
+def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting):
+    alert = send_to_seven(alerting)
+    edit(alerting, alert)
+    [first] = alerting.steps("change")
+    alerting.take_again(alert, first)
+    [overtaken] = alerting.steps("change")
+    edit(alerting, alert)
+    alerting.take_again(alert, overtaken)
+
+    assert go_round(alerting, alert) == [1, 2, 3, 0]
+    reached = Counter(each.version for each in changes(alerting))
+    assert reached == {2: 3, 3: 7}
+    # The next one begins there, even where there is no such page any more.
+    alerting.services.alerts.change(alert.id, lambda current: replace(current, change_page=9))
+    recall(alerting, alert)
+    assert go_round(alerting, alert) == [9, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("is_retried", [False, True], ids=["sent", "put back"])

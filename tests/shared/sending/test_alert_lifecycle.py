@@ -341,6 +341,21 @@ def test_of_two_edits_the_last_one_holds(alerting, connector):
     assert alerting.counts(alert) == {"sent": 1, "current": 1}
 
 
+def test_an_edit_that_comes_again_is_no_other_version(alerting, storage_calls):
+    alert = alerting.accept()
+    edits = [
+        edit_alert(alert.id, NEW_TEXT, alerting.services, edit_id=edit_id)
+        for edit_id in ("first", "first", "second")
+    ]
+
+    assert [edited.version for edited in edits] == [2, 2, 3]
+    # Whoever came first may have died before the change was on the queue.
+    assert [step.version for step in alerting.steps("change")] == [2, 2, 3]
+    # What was kept for the repeated one.
+    assert len(rows(storage_calls(), "bodies", "DELETE")) == 1
+    assert is_kept(alerting, edits[1].content_key)
+
+
 def test_a_copy_that_is_sent_after_an_edit_is_the_edited_one(alerting, connector):
     alerting.know(1)
     alert = alerting.accept()
