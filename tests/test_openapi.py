@@ -351,7 +351,7 @@ def test_an_example_is_as_its_schema_says(schema, example):
 
 CALLING = ("StartConversation", "SendActivity", "UpdateActivity", "DeleteActivity")
 ONLY_ON_QUEUES = {"AlreadyDone", "Cancelled", "DeliveryUnderWay", "Expired", "OutcomeUnknown"}
-ONLY_ON_QUEUES.add("InternalError")
+ONLY_ON_QUEUES |= {"InternalError", "MessageGone"}
 
 
 def codes_of(name: str) -> set[tuple[int, str]]:
