@@ -13,11 +13,11 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
+from shared.clock import Clock, utc_now
 from shared.errors import (
     AppError,
     FieldError,
@@ -35,7 +35,6 @@ from shared.storage.tables import Row, Table, key_of, version_of
 
 _logger = logging.getLogger(__name__)
 
-_utc_now = partial(datetime.now, UTC)
 _HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _ROW_KEY = "answer"
@@ -93,7 +92,7 @@ class IdempotencyKeys:
         *,
         lease_seconds: float,
         give_up_ambiguous: bool = False,
-        now: Callable[[], datetime] = _utc_now,
+        now: Clock = utc_now,
     ) -> None:
         """``lease_seconds`` is how long a request may take."""
         self._table = Table(storage, "idempotency")

@@ -16,10 +16,10 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.clock import Clock, utc_now
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failures, day_of
 from shared.deliveries.rows import from_row, keys_of, partition_of_page, to_properties
@@ -39,7 +39,6 @@ MOST_ATTEMPTS = 6
 """The most calls for a message, including those in the middle of which a process died."""
 
 _PAUSE_SECONDS = 0.5
-_utc_now = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class DeliveryStore:
         failures: Failures,
         *,
         give_up_ambiguous: bool,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Clock = utc_now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """With ``give_up_ambiguous``, no other try follows when a process died during a call."""
