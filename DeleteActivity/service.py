@@ -1,9 +1,7 @@
 """Recalling what was sent: it is deleted where it is."""
 
-from http import HTTPStatus
-
 from DeleteActivity.request import DeleteRequest
-from shared.connector.errors import ConnectorError
+from shared.connector.errors import ConnectorError, says_activity_is_unknown
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import held_copy
 from shared.sending.connector_call import connector_call
@@ -42,6 +40,6 @@ def _delete(
                 call.connector.delete_activity(conversation.id, activity_id)
             except ConnectorError as error:
                 # On a queue it may be gone already: that is what was asked for.
-                if message is None or error.answer.status != HTTPStatus.NOT_FOUND:
+                if message is None or not says_activity_is_unknown(error.answer):
                     raise
         return Sent(activity_id, call.message)

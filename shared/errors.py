@@ -289,7 +289,7 @@ class InvalidSettingError(AppError):
 
 
 class BotCredentialError(AppError):
-    """The bot got no token, or the Connector did not accept it; the log says why."""
+    """The bot gets no token, or the Connector did not accept it; the log says why."""
 
     code = "BotCredentialError"
     on_queue = OnQueue.WAIT
@@ -297,6 +297,10 @@ class BotCredentialError(AppError):
     def __init__(self) -> None:
         """Say only that it failed: the reason is for the log, not for the caller."""
         super().__init__("The bot's own credential failed. The reason is in the app's log.")
+
+
+class TokenRefusedError(BotCredentialError):
+    """The Connector answered 401: it did not accept the bot's token, at least not for this."""
 
 
 class StorageUnavailableError(AppError):

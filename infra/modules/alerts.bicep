@@ -48,8 +48,8 @@ var rules = [
   }
   {
     name: 'credential_failures'
-    title: 'The bot gets no token'
-    description: 'Entra or the Connector refuses the bot (BotCredentialError). Nothing is sent until that is mended; nothing is lost meanwhile.'
+    title: 'The bot gets no token, or it is refused'
+    description: 'Entra gives the bot no token, or the Connector refuses it, perhaps in one tenant only (BotCredentialError). What waits for that is not lost for a day.'
     severity: 0
     query: loadTextContent('../queries/credential_failures.kql')
     threshold: 0

@@ -52,7 +52,7 @@ _LONGEST_ID = 1024
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
 # "Web Chat does not support" it.
 _NO_SUCH_OPERATION = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
-_CHANGE_REFUSED = "ActivityChangeNotSupported"
+_CHANGE_NOT_SUPPORTED = "ActivityChangeNotSupported"
 # A code goes into answers and logs; what does not look like one is not repeated there.
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,63}")
 
@@ -120,12 +120,12 @@ class Connector:
 
     def create_conversation(self, parameters: Mapping[str, Any]) -> CreatedConversation:
         """Start a conversation with the ConversationParameters of the swagger."""
-        refused = (
+        unsupported_error = (
             GroupConversationNotSupportedError
             if parameters.get("isGroup")
             else ConversationNotSupportedError
         )
-        answer = self._call("POST", (), parameters, refused.code)
+        answer = self._call("POST", (), parameters, unsupported_error.code)
         conversation_id = _id(answer)
         if conversation_id is None:
             # Not tried again: each further try could open one more conversation.
@@ -148,22 +148,22 @@ class Connector:
     ) -> str | None:
         """Put an activity in the place of one that was sent; return the id it has now, if told."""
         path = _activity(conversation_id, activity_id)
-        return _id(self._call("PUT", path, activity, _CHANGE_REFUSED))
+        return _id(self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED))
 
     def delete_activity(self, conversation_id: str, activity_id: str) -> None:
         """Delete an activity that was sent."""
-        self._call("DELETE", _activity(conversation_id, activity_id), None, _CHANGE_REFUSED)
+        self._call("DELETE", _activity(conversation_id, activity_id), None, _CHANGE_NOT_SUPPORTED)
 
     def _call(
         self,
         method: str,
         path: tuple[str, ...],
         body: Mapping[str, Any] | None,
-        refusal: str | None = None,
+        unsupported_code: str | None = None,
     ) -> Mapping[str, Any]:
         """Make a call; each part of the path below the conversations is encoded already.
 
-        ``refusal`` is our code where the channel answers that it has no such operation.
+        ``unsupported_code`` is ours where the channel answers that it has no such operation.
         """
         token = self._tokens.token()
         headers = _HEADERS if body is None else _HEADERS | _JSON
@@ -193,8 +193,8 @@ class Connector:
         described = _described(response, answer)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             _logger.error("The Connector does not accept the bot's token: %s", described.code)
-        if refusal is not None and response.status_code in _NO_SUCH_OPERATION:
-            raise unsupported(described, refusal)
+        if unsupported_code is not None and response.status_code in _NO_SUCH_OPERATION:
+            raise unsupported(described, unsupported_code)
         raise connector_error(response.status_code, described)
 
 

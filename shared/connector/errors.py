@@ -2,16 +2,17 @@
 
 Sources: "Error codes" and "Handle rate limits" in "Send proactive messages" of the Teams
 documentation, and the Bot Connector API reference. The status decides first, then the code, then
-the sub-code and the message, in which some channels hide the code. A 403 of no known code is not
-taken for "blocked": outages were seen to answer so.
+the sub-code and the message, in which some channels hide the code, in words or as it is. A 403 of
+no known code is not taken for "blocked": outages were seen to answer so.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 
-from shared.errors import AppError, BotCredentialError, OnQueue
+from shared.errors import AppError, BotCredentialError, OnQueue, TokenRefusedError
 
 
 class NoAnswer(Enum):
@@ -45,7 +46,7 @@ class Remedy(Enum):
     CHANGE_HOST = "the service URL of the government community cloud is used, once"
     MARK_NOT_INSTALLED = "the account is marked as not installed"
     MARK_BLOCKED = "the account is marked as blocked"
-    PAUSE = "all to this service host and tenant pauses, but for a probe an hour"
+    MARK_DISABLED = "the account is marked as blocked, and probed every hour"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class ConnectorError(AppError):
 
 _BLOCKED = ("ConversationBlockedByUser", "MessageWritesBlocked", "ForbiddenOperationException")
 _ROSTER = "BotNotInConversationRoster"
+# https://github.com/microsoft/botframework-sdk/issues/3062 has the second one.
+_GONE = ("ConversationNotFound", "ThreadNotFound")
 _429, _502 = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY
 _503, _504 = HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
 _SAME = None
@@ -111,10 +114,10 @@ TABLE: tuple[Row, ...] = (
     Row((502, NoAnswer.CUT_OFF), (), "ConnectorUnavailable", _502, _RETRY, None, True, 5),
     Row((503, NoAnswer.UNREACHABLE), (), "ConnectorUnavailable", _502, _RETRY, None, False, 5),
     Row((504, NoAnswer.TIMED_OUT), (), "ConnectorTimeout", _504, _RETRY, None, True, 5),
-    Row((404,), ("ConversationNotFound",), "", _SAME, _FAIL, Remedy.START_AGAIN),
+    Row((404,), _GONE, "", _SAME, _FAIL, Remedy.START_AGAIN),
     Row((403,), (_ROSTER,), "", _SAME, _FAIL, Remedy.MARK_NOT_INSTALLED),
     Row((403,), _BLOCKED, "", _SAME, _FAIL, Remedy.MARK_BLOCKED),
-    Row((403,), ("BotDisabledByAdmin",), "", _SAME, _FAIL, Remedy.PAUSE),
+    Row((403,), ("BotDisabledByAdmin",), "", _SAME, _FAIL, Remedy.MARK_DISABLED),
     Row((403,), ("InvalidBotApiHost",), "", _SAME, _FAIL, Remedy.CHANGE_HOST),
     Row((403,), ("NotEnoughPermissions",), "", _SAME, _FAIL),
     Row((400, 403, 404, 413), (), "ConnectorRejected", _SAME, _FAIL),
@@ -124,6 +127,14 @@ TABLE: tuple[Row, ...] = (
 # fmt: on
 _OTHERWISE = TABLE[-1]
 
+# As in "not a known activity id" (https://github.com/MicrosoftDocs/msteams-docs/issues/399),
+# "Message does not exist in the thread." and ActivityNotFoundInConversation.
+_UNKNOWN_ACTIVITY = re.compile(
+    r"(not a known|unknown) (activity|message)"
+    r"|(activity|message)( id)?( (is|was|does|could))? ?not( be)? ?(found|known|exist)",
+    re.IGNORECASE,
+)
+
 
 def connector_error(
     said: int | NoAnswer, answer: ConnectorAnswer | None = None
@@ -132,7 +143,7 @@ def connector_error(
     if answer is None:
         answer = ConnectorAnswer(said if isinstance(said, int) else None)
     if said == HTTPStatus.UNAUTHORIZED:
-        refused = BotCredentialError()
+        refused = TokenRefusedError()
         refused.correlation_id = answer.correlation_id
         return refused
     row, known_code = _row(said, answer)
@@ -143,6 +154,14 @@ def connector_error(
         code, what = None, f"{what}: a redirect, which is not followed"
     detail = f"The Connector {what} {code}" if code else f"The Connector {what}"
     return ConnectorError(detail, code, row, answer)
+
+
+def says_activity_is_unknown(answer: ConnectorAnswer) -> bool:
+    """Tell whether an answer to an edit or a recall says that there is no such activity."""
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        said = f"{answer.code} {answer.sub_code} {answer.message}"
+        return _UNKNOWN_ACTIVITY.search(said) is not None
+    return answer.status == HTTPStatus.NOT_FOUND
 
 
 def failed_call(
@@ -166,12 +185,17 @@ def _row(said: int | NoAnswer, answer: ConnectorAnswer) -> tuple[Row, str | None
     known_codes = [(row, code) for row in rows for code in row.codes]
     for evidence in _evidence(answer):
         for row, code in known_codes:
-            if code in evidence:
+            if _plain(code) in evidence:
                 return row, code
     return next(row for row in rows if not row.codes), None
 
 
 def _evidence(answer: ConnectorAnswer) -> Iterable[tuple[str, ...] | str]:
-    yield (answer.code or "",)
-    yield (answer.sub_code or "",)
-    yield answer.message
+    yield (_plain(answer.code or ""),)
+    yield (_plain(answer.sub_code or ""),)
+    yield _plain(answer.message)
+
+
+def _plain(text: str) -> str:
+    """Return a text without case and spacing: "Conversation not found." is a code in words."""
+    return re.sub(r"[\W_]+", "", text).casefold()

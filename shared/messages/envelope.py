@@ -90,8 +90,9 @@ class Envelope(OpenModel):
     ``change`` are what else there is to know of it, depending on the queue.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
     who want no alerts; ``is_probe`` the message that shows whether a person out of reach can be
-    reached again; ``ambiguous`` one that may have been sent before. ``traceparent`` is that of
-    the message's sender (W3C Trace Context).
+    reached again; ``ambiguous`` one that may have been sent before. The bot's token was refused
+    for it at ``token_refused_at`` for the first time. ``traceparent`` is that of the message's
+    sender (W3C Trace Context).
     """
 
     model_config = ConfigDict(validate_by_name=True)
@@ -112,14 +113,18 @@ class Envelope(OpenModel):
     is_reply: bool = False
     is_probe: bool = False
     ambiguous: bool = False
+    token_refused_at: Timestamp | None = None
     traceparent: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in a message."""
-        noted = {**super().to_json(), "acceptedAt": self.accepted_at.isoformat()}
-        if self.retried_at is not None:
-            noted["retriedAt"] = self.retried_at.isoformat()
-        return noted
+        times = {
+            "acceptedAt": self.accepted_at,
+            "retriedAt": self.retried_at,
+            "tokenRefusedAt": self.token_refused_at,
+        }
+        noted = {name: time.isoformat() for name, time in times.items() if time is not None}
+        return {**super().to_json(), **noted}
 
     @property
     def is_new(self) -> bool:
@@ -145,6 +150,7 @@ class Envelope(OpenModel):
                 "healed": [],
                 "started": False,
                 "is_probe": False,
+                "token_refused_at": None,
                 "snapshot": None,
             }
         )

@@ -6,7 +6,7 @@ told what the Connector said, and decides.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from shared.connector.channel_features import channel
 from shared.connector.client import Connector
-from shared.connector.errors import ConnectorError, Remedy
+from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.store import Claim
 from shared.errors import (
@@ -23,10 +23,12 @@ from shared.errors import (
     BotCredentialError,
     HeldBackError,
     StorageUnavailableError,
+    SuppressedError,
+    TokenRefusedError,
 )
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.reach import note_within_reach, take_probe
-from shared.sending.remedies import learn
+from shared.sending.reach import note_within_reach, take_person_probe
+from shared.sending.remedies import learn, learn_of_refused_token
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Slot
@@ -40,7 +42,8 @@ class Call:
     """A call that may be made now, once, and not after ``until``.
 
     ``message`` is the queue's message, as it is once the call is over; None over HTTP.
-    ``began_at`` is when the call began, in seconds of the monotonic clock.
+    ``began_at`` is when the call began, in seconds of the monotonic clock. ``prepare`` is what is
+    left to do when everything else is ready.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class Call:
         connector: Connector,
         message: QueuedMessage | None = None,
         until: datetime | None = None,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self._connector = connector
         self.message = message
         self._until = until
+        self._prepare = prepare
         self.began_at: float | None = None
 
     @property
@@ -59,6 +64,8 @@ class Call:
         """Where the call is made; raises HeldBackError when it is too late for it."""
         if self._until is not None and self._until < datetime.now(UTC):
             raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
+        if self._prepare is not None:
+            self._prepare()
         self.began_at = time.monotonic()
         return self._connector
 
@@ -84,10 +91,10 @@ def connector_call(
     """Wait for the turn of a call; make it within the block.
 
     Takes where it goes, and the queue's message that it is made for, None over HTTP. ``is_probe``:
-    the call shows whether a person out of reach can be reached again. The block must not use
-    storage after the call: where storage fails in it, the call counts as not made. Raises what
-    ``take_turn`` raises, and what the Connector answers; for a queue's message as an UnsentError,
-    with the message as it is then.
+    the call shows whether a person out of reach can be reached again; where another message does
+    so, it is a SuppressedError. The block must not use storage after the call: where storage fails
+    in it, the call counts as not made. Raises what ``take_turn`` raises, and what the Connector
+    answers; for a queue's message as an UnsentError, with the message as it is then.
     """
     return take_turn(destination, services, message, is_probe=is_probe).call()
 
@@ -102,7 +109,7 @@ def take_turn(
     """Return the turn of a call, for a function that does something else before it makes the call.
 
     Raises UntrustedServiceUrlError before anything else, HeldBackError when the call must not be
-    made now, BotCredentialError, and SuppressedError when somebody else is the probe.
+    made now, and BotCredentialError.
     """
     connector = services.connector.at(destination.service_url)
     if message is None:
@@ -121,6 +128,7 @@ class _HttpTurn:
             self._slot = services.pacer.count(_lane(destination))
             services.conversation_limits.count(_conversation(destination), _limits(destination))
             connector.have_token()
+            services.pacer.had_token(self._slot)
         except AppError as error:
             self._report(error)
             raise
@@ -164,6 +172,7 @@ class _QueueTurn:
         self._services = services
         self._connector = connector
         self.message: QueuedMessage = message
+        self._is_probe = is_probe
         try:
             wait_seconds = services.conversation_limits.take(
                 _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
@@ -172,10 +181,6 @@ class _QueueTurn:
                 time.sleep(wait_seconds)
             self._slot = services.pacer.reserve(_lane(destination))
             self._have_token()
-            # Last, as a probe that is taken is gone even where no call is made.
-            if is_probe and not message.envelope.is_probe:
-                take_probe(destination, services)
-                self.message = message.noting(is_probe=True)
         except AppError as error:
             raise UnsentError(self.message, error) from error
 
@@ -183,14 +188,16 @@ class _QueueTurn:
         try:
             self._connector.have_token()
         except BotCredentialError:
-            self._services.pacer.refused()
+            self._services.pacer.no_token()
             raise
+        self._services.pacer.had_token(self._slot)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
         services, destination = self._services, self._destination
         claim = self._claim()
-        call = Call(self._connector, replace(self.message, claim=claim), self._latest_start(claim))
+        message = replace(self.message, claim=claim)
+        call = Call(self._connector, message, self._latest_start(claim), self._take_person_probe)
         slot = self._slot
         try:
             slot = services.pacer.wait(self._slot)
@@ -199,22 +206,38 @@ class _QueueTurn:
             raise self._unsent(error, slot, self._message_after(claim, call)) from error
         services.pacer.passed(slot)
         call.message = self._message_after(claim, call)
-        if call.message.envelope.is_probe:
+        # Where a start is done, what waits for it is the probe.
+        if self._is_probe and call.message.envelope.then is None:
             note_within_reach(destination, services)
+
+    def _take_person_probe(self) -> None:
+        """Take the person's probe, last of all: so it is not used up without a call."""
+        if not self._is_probe or self.message.envelope.is_probe:
+            return
+        before = self.message
+        # Kept also where storage does not answer, as it may have written it.
+        self.message = before.noting(is_probe=True)
+        try:
+            take_person_probe(self._destination, self._services)
+        except SuppressedError:
+            self.message = before
+            raise
 
     def _unsent(self, error: Exception, slot: Slot, message: QueuedMessage) -> UnsentError:
         """Learn from what kept the message from being sent; return what it means for it."""
         services, destination = self._services, self._destination
         match error:
+            case TokenRefusedError():
+                return learn_of_refused_token(error, slot, message, services)
             case BotCredentialError():
-                services.pacer.refused()
+                services.pacer.no_token()
             case StorageUnavailableError():
                 # No call was made, and the record says so.
                 error = HeldBackError("storage does not answer", _MOMENT_SECONDS)
             case ConnectorError():
                 _note_pace(error, slot, destination, services)
                 try:
-                    return learn(error, destination, message, services)
+                    return learn(error, destination, message, services, is_probe=self._is_probe)
                 except AppError as failed:
                     error = failed
         return UnsentError(message, error)
@@ -255,15 +278,14 @@ class _QueueTurn:
 def _note_pace(
     error: ConnectorError, slot: Slot, destination: Destination, services: Services
 ) -> None:
-    """Note what a refusal tells of the pace, and of a pause that the slot probes."""
+    """Note what an error tells of the pace, and whether the call got through."""
     if error.is_throttling:
         services.pacer.throttled(
             slot.lane, destination.conversation_id, error.answer.retry_after_seconds
         )
         return
     status = error.answer.status
-    is_still_disabled = error.remedy is Remedy.PAUSE and slot.probes == slot.lane
-    if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_still_disabled:
+    if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         services.pacer.passed(slot)
 
 

@@ -14,47 +14,52 @@ from shared.wiring import Services
 
 _logger = logging.getLogger(__name__)
 
+# An administrator's policy is changed for many people at once, and nothing tells of it.
+_DISABLED_PROBE = timedelta(hours=1)
+_PROBE_ENDS_WITHIN = timedelta(hours=1)
+
 
 def mark_out_of_reach(error: ConnectorError, destination: Destination, services: Services) -> None:
     """Mark a person as out of reach, until they are heard of or a probe reaches them."""
     user_id = destination.user_id
     if user_id is None:
         return
-    probe_at = datetime.now(UTC) + timedelta(days=services.settings.blocked_probe_days)
+    is_disabled = error.remedy is Remedy.MARK_DISABLED
+    blocked_probe = timedelta(days=services.settings.blocked_probe_days)
+    probe_at = datetime.now(UTC) + (_DISABLED_PROBE if is_disabled else blocked_probe)
 
     def out_of_reach(stored: StoredAccount) -> Account:
         account = stored.account
         if account.has_left(destination.conversation_id or ""):
             # What was sent there may still be changed, but nothing is told of where they are now.
             return account
-        if error.remedy is Remedy.MARK_BLOCKED:
-            return replace(account, blocked=True, probe_at=probe_at)
-        return replace(account, installed=False, probe_at=probe_at)
+        if error.remedy is Remedy.MARK_NOT_INSTALLED:
+            return replace(account, installed=False, probe_at=probe_at)
+        return replace(account, blocked=True, probe_at=probe_at)
 
     services.accounts.change(destination.channel_id, user_id, out_of_reach)
 
 
-def take_probe(destination: Destination, services: Services) -> None:
-    """Have the next call show whether a person can be reached again.
+def take_person_probe(destination: Destination, services: Services) -> None:
+    """Have the call that follows show whether a person can be reached again.
 
-    Raises SuppressedError when another message does so already.
+    What it shows says when the next probe is due. Where it shows nothing, that is an hour later.
+    Raises SuppressedError when another message is the probe.
     """
     now = datetime.now(UTC)
-    due: Account | None = None
+    next_at = now + min(_PROBE_ENDS_WITHIN, timedelta(days=services.settings.blocked_probe_days))
+    is_ours = False
 
     def probed(stored: StoredAccount) -> Account:
-        nonlocal due
+        nonlocal is_ours
         current = stored.account
-        due = current if is_probe_due(current, now) else None
-        if due is None:
-            return current
-        days = services.settings.blocked_probe_days
-        return replace(current, probe_at=now + timedelta(days=days))
+        is_ours = is_probe_due(current, now)
+        return replace(current, probe_at=next_at) if is_ours else current
 
     changed = services.accounts.change(destination.channel_id, destination.user_id or "", probed)
     if changed is None:
         raise SuppressedError("The person has been erased")
-    if due is None:
+    if not is_ours:
         raise SuppressedError(unreachable_reason(changed.account))
 
 

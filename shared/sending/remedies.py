@@ -9,38 +9,65 @@ from shared.deliveries.delivery import Destination
 from shared.errors import (
     ConversationNotStartedError,
     OnQueue,
+    SuppressedError,
+    TokenRefusedError,
 )
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.reach import mark_out_of_reach
-from shared.throttling.lane import Lane
-from shared.throttling.lane_slots import DISABLED
+from shared.throttling.pacer import Slot
 from shared.wiring import Services
-
-_ADMIN_PROBE_SECONDS = 3600.0
 
 
 def learn(
-    error: ConnectorError, destination: Destination, message: QueuedMessage, services: Services
+    error: ConnectorError,
+    destination: Destination,
+    message: QueuedMessage,
+    services: Services,
+    *,
+    is_probe: bool,
 ) -> UnsentError:
     """Mend or mark what a refusal asks for.
 
-    Returns what the refusal means for the message, and the message as it is from here on.
+    ``is_probe`` tells that the message was let through to somebody out of reach. Returns what the
+    refusal means for the message, and the message as it is from here on.
     """
     match error.remedy:
         case Remedy.START_AGAIN:
             return _without_conversation(error, destination, message, services)
         case Remedy.CHANGE_HOST:
             return _with_other_host(error, destination, message, services)
-        case Remedy.MARK_NOT_INSTALLED | Remedy.MARK_BLOCKED:
+        case Remedy.MARK_NOT_INSTALLED | Remedy.MARK_BLOCKED | Remedy.MARK_DISABLED:
             mark_out_of_reach(error, destination, services)
-        case Remedy.PAUSE:
-            services.pacer.pause(
-                Lane.of(destination.service_url, destination.tenant_id),
-                probe_seconds=_ADMIN_PROBE_SECONDS,
-                reason=DISABLED,
-            )
+            if is_probe:
+                return UnsentError(message, _still_out_of_reach(error))
     return UnsentError(message, error)
+
+
+def learn_of_refused_token(
+    error: TokenRefusedError, slot: Slot, message: QueuedMessage, services: Services
+) -> UnsentError:
+    """Have a message that was answered 401 tried with a new token, once.
+
+    Refused again, it waits for its lane, or it is an attempt where others of the lane get through.
+    Returns what that means for the message, and the message as it is from here on.
+    """
+    first_refused_at = message.envelope.token_refused_at
+    if first_refused_at is None:
+        refused_at, error.retry_after_seconds = services.pacer.suspect(slot)
+        return UnsentError(message.noting(token_refused_at=refused_at), error)
+    error.retry_after_seconds = services.pacer.refused(slot, first_refused_at)
+    if error.retry_after_seconds is None:
+        error.was_attempt = True
+        error.on_queue = OnQueue.RETRY
+    return UnsentError(message, error)
+
+
+def _still_out_of_reach(error: ConnectorError) -> SuppressedError:
+    suppressed = SuppressedError(f"The person still cannot be reached: {error.code}")
+    suppressed.was_attempt = True
+    suppressed.correlation_id = error.correlation_id
+    return suppressed
 
 
 def _without_conversation(

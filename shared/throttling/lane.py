@@ -7,7 +7,11 @@ only over the version that was read, so no slot and no probe is handed out twice
 
 A slot is the right to make one call at its time. Instances reserve chunks of slots, larger ones
 when more is sent. A pause holds all instances back. After throttling it ends at a given time. Any
-other pause ends when a probe succeeds: a single call that is let through at intervals.
+other pause ends when a probe of the lane succeeds: a single call that is let through at intervals.
+
+The row also tells when a call last got through. Each process notes that in its memory, and takes it
+along when it writes the row to reserve slots. It writes the row for this alone only when somebody
+has asked for it: when a token was refused in the lane.
 """
 
 from collections.abc import Callable
@@ -16,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from shared.clock import Clock
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Table, retry_until_written, version_of
 from shared.wire_models import canonical_id
@@ -23,10 +28,10 @@ from shared.wire_models import canonical_id
 _ROW_KEY = "lane"
 _KNOWLEDGE_HOLDS = timedelta(seconds=1)
 _THROTTLED_TOGETHER = timedelta(seconds=10)
+_TOKEN_HOLDS = timedelta(minutes=1)
 PROBE_IS_OUT: Final = timedelta(seconds=5)
 """How long a probe may be under way after it was let through."""
 
-Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
 
@@ -46,7 +51,7 @@ class Lane:
         return cls(host, canonical_id(tenant_id) if tenant_id else "-")
 
 
-# Paused while the bot's credential fails. Nothing has slots in it.
+# Paused while there is no token for the bot. Nothing has slots in it.
 CREDENTIAL: Final = Lane("*")
 
 
@@ -57,7 +62,8 @@ class LaneState:
     ``next_slot_at`` is the first slot that is free; ``next_alert_at`` is when what comes next of an
     alert may be due. With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until``
     is when the next probe is due; without, it ends then. The last probe was let through at
-    ``probed_at``.
+    ``probed_at``. A call got through at ``passed_at``, or later; ``suspected_at`` is when a token
+    was refused, where no call got through since.
     """
 
     next_slot_at: datetime | None = None
@@ -68,6 +74,8 @@ class LaneState:
     probed_at: datetime | None = None
     throttled_conversation: str | None = None
     throttled_at: datetime | None = None
+    passed_at: datetime | None = None
+    suspected_at: datetime | None = None
 
     def is_paused(self, now: datetime) -> bool:
         """Tell whether calls are held back."""
@@ -79,6 +87,16 @@ class LaneState:
         """Return when what comes next of an alert may be due: after all that is known to be."""
         times = (now, self.next_alert_at, self.next_slot_at, self.paused_until)
         return max(time for time in times if time is not None)
+
+    @property
+    def asks_for_passes(self) -> bool:
+        """Whether it is to be written at once when a call gets through."""
+        return self.probe_seconds is not None or self.suspected_at is not None
+
+    def has_passed(self, first_refused_at: datetime, now: datetime) -> bool:
+        """Tell whether a call got through within a minute, or after a token was first refused."""
+        since = min(first_refused_at, now - _TOKEN_HOLDS)
+        return self.passed_at is not None and self.passed_at >= since
 
     def is_probe_due(self, now: datetime) -> bool:
         """Tell whether a call is to be let through, to see whether the pause may end."""
@@ -119,12 +137,24 @@ class LaneState:
         return self.probed_at is not None and now - self.probed_at < PROBE_IS_OUT
 
     def lifted(self) -> "LaneState":
-        """Return the state once a probe has succeeded."""
+        """Return the state once it was seen that no pause for probes is needed."""
         if self.probe_seconds is None:
             return self
         return replace(
             self, paused_until=None, pause_reason=None, probe_seconds=None, probed_at=None
         )
+
+    def passed(self, at: datetime) -> "LaneState":
+        """Return the state once a call got through, where the row asks for that."""
+        if not self.asks_for_passes:
+            return self
+        return replace(self.lifted().knowing(at), suspected_at=None)
+
+    def knowing(self, passed_at: datetime | None) -> "LaneState":
+        """Return the state with when a call got through, if that is later than what is known."""
+        if passed_at is None or (self.passed_at is not None and self.passed_at >= passed_at):
+            return self
+        return replace(self, passed_at=passed_at)
 
     def _is_until_after(self, time: datetime) -> bool:
         return self.paused_until is not None and self.paused_until > time

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.clock import Clock
 from shared.errors import HeldBackError, StorageUnavailableError
 from shared.storage.tables import Table
-from shared.throttling.lane import PROBE_IS_OUT, Clock, LaneRow, LaneState, Sleep
+from shared.throttling.lane import PROBE_IS_OUT, LaneRow, LaneState, Sleep
 
 # Reasons of a pause.
 THROTTLED: Final = "the Connector asked for fewer calls"
-DISABLED: Final = "an administrator has disabled the bot"
 CREDENTIAL_FAILS: Final = "the bot's own credential fails"
+CREDENTIAL_REFUSED: Final = "the Connector refuses the bot's credential there"
 TOO_MANY: Final = "more calls are waiting than may be made"
 
 SLOT_LASTS: Final = timedelta(seconds=0.1)
@@ -53,6 +54,7 @@ class LaneSlots:
         self._held_back_until: datetime | None = None
         self._held_back = 0
         self._too_far_returns_at: datetime | None = None
+        self._passed_at: datetime | None = None
 
     def require_open(
         self, *, reserves: bool = False, may_probe: bool = False, is_http: bool = False
@@ -68,7 +70,7 @@ class LaneSlots:
             if not (may_probe and self._row.state.is_probe_due(self._clock())):
                 self._require_open(self._row.state, is_http=is_http)
 
-    def take_probe(self, *, is_http: bool = False) -> bool:
+    def take_lane_probe(self, *, is_http: bool = False) -> bool:
         """Tell whether this is the probe that a pause waits for; HeldBackError if another is."""
         with self._lock:
             if not self._row.state.is_paused(self._clock()):
@@ -131,6 +133,38 @@ class LaneSlots:
             self._row.refresh()
             self._row.change(change)
 
+    def note_passed(self) -> None:
+        """Note that a call got through: in memory, unless the row asks for it."""
+        self._passed_at = passed_at = self._clock()
+        if self._row.state.asks_for_passes:
+            self.note(lambda state: state.passed(passed_at))
+
+    def suspect(self) -> None:
+        """Ask for the next call that gets through, of any process, unless one just did."""
+
+        def suspected(state: LaneState) -> LaneState:
+            now = self._clock()
+            if state.knowing(self._passed_at).has_passed(now, now):
+                return state
+            return replace(state, suspected_at=now)
+
+        self.note(suspected)
+
+    def pause_unless_passed(self, first_refused_at: datetime, probe_seconds: float) -> bool:
+        """Pause for probes, unless a call got through; tell whether none did."""
+        is_paused = False
+
+        def paused(state: LaneState) -> LaneState:
+            nonlocal is_paused
+            now = self._clock()
+            is_paused = not state.knowing(self._passed_at).has_passed(first_refused_at, now)
+            if not is_paused:
+                return state
+            return state.paused_for_probes(now, probe_seconds, CREDENTIAL_REFUSED)
+
+        self.note(paused)
+        return is_paused
+
     def _reserve(self, most: Callable[[timedelta], int], *, is_http: bool = False) -> None:
         """Reserve a chunk of slots, of which ``most`` are allowed when it is so far ahead."""
         wanted = self._next_chunk()
@@ -145,7 +179,10 @@ class LaneSlots:
                 first = max(first, state.next_slot_at)
             count = max(0, min(wanted, most(first - now)))
             slots[:] = [first + index * self._interval for index in range(count)]
-            return replace(state, next_slot_at=first + count * self._interval) if count else state
+            if not count:
+                return state
+            next_slot_at = first + count * self._interval
+            return replace(state, next_slot_at=next_slot_at).knowing(self._passed_at)
 
         if self._row.change(reserved):
             self._slots.extend(slots)

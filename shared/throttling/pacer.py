@@ -3,15 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 
+from shared.clock import Clock, utc_now
 from shared.errors import HeldBackError, StorageUnavailableError
 from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
-from shared.throttling.lane import CREDENTIAL, Clock, Lane, LaneState, Sleep
+from shared.throttling.lane import CREDENTIAL, Lane, LaneState, Sleep
 from shared.throttling.lane_slots import (
     CREDENTIAL_FAILS,
     SLOT_LASTS,
@@ -23,8 +24,9 @@ from shared.throttling.lane_slots import (
 _logger = logging.getLogger(__name__)
 
 _DEFAULT_RETRY_AFTER_SECONDS = 10.0
-_utc_now = partial(datetime.now, UTC)
-_CREDENTIAL_PROBE_SECONDS = 60.0
+_PROBE_SECONDS = 60.0
+# So that another message than this one is the next probe of the lane.
+_REFUSED_RETURNS_AFTER_SECONDS = 120.0
 # Alerts leave this part of a lane's pace to single messages, which must not wait for an alert to
 # everybody.
 _LEFT_BY_ALERTS = 0.1
@@ -34,7 +36,7 @@ _LEFT_BY_ALERTS = 0.1
 class Slot:
     """The right to make one call in a lane, at its time.
 
-    ``probes`` is the paused lane that goes on when the call comes through.
+    ``probes`` is the paused lane that the call is the probe of.
     """
 
     lane: Lane
@@ -56,7 +58,7 @@ class Pacer:
         app_id: str,
         *,
         rate_per_second: float,
-        clock: Clock = _utc_now,
+        clock: Clock = utc_now,
         sleep: Sleep = time.sleep,
     ) -> None:
         """``rate_per_second`` is the most calls in a lane each second."""
@@ -67,7 +69,7 @@ class Pacer:
         self._sleep = sleep
         self._lanes: dict[Lane, LaneSlots] = {}
         self._lock = threading.Lock()
-        # Whether the credential may fail. While it is known to be good, its lane is not read.
+        # Whether there may be no token. While one is known to be had, that lane is not read.
         self._is_suspicious = True
 
     def reserve(self, lane: Lane) -> Slot:
@@ -76,7 +78,7 @@ class Pacer:
         Where a probe is due, one of all who ask at once gets it, and its slot is due at once. The
         probe is used up even when no call is made, so ask only when you are about to make one.
         """
-        probe = self._probe(lane)
+        probe = self._lane_probe(lane)
         return probe or Slot(lane, self._shared(lane).take_slot())
 
     def wait(self, slot: Slot) -> Slot:
@@ -101,7 +103,7 @@ class Pacer:
         Further than a second ahead no slot is reserved for it. A pause holds it back, unless it is
         the probe: without messages on the queues, the pause would never end.
         """
-        probe = self._probe(lane, is_http=True)
+        probe = self._lane_probe(lane, is_http=True)
         if probe is None:
             self._shared(lane).spend_slot()
         return probe or Slot(lane, self._clock())
@@ -158,54 +160,76 @@ class Pacer:
 
         self._note(lane, noted)
 
-    def pause(self, lane: Lane, *, probe_seconds: float, reason: str) -> None:
-        """Pause a lane until a probe comes through, with a probe each so many seconds.
-
-        ``reason`` goes into answers, as in "Held back: an administrator has disabled the bot".
-        """
-        self._note(
-            lane,
-            lambda state: state.paused_for_probes(
-                self._clock() + timedelta(seconds=probe_seconds), probe_seconds, reason
-            ),
-        )
-
-    def refused(self) -> None:
-        """Note that the bot's credential failed: there was no token, or it was answered with 401.
+    def no_token(self) -> None:
+        """Note that there was no token for the bot.
 
         Everything pauses, but for a probe at once and then one a minute.
         """
         self._is_suspicious = True
         self._note(
             CREDENTIAL,
-            lambda state: state.paused_for_probes(
-                self._clock(), _CREDENTIAL_PROBE_SECONDS, CREDENTIAL_FAILS
-            ),
+            lambda state: state.paused_for_probes(self._clock(), _PROBE_SECONDS, CREDENTIAL_FAILS),
         )
 
-    def passed(self, slot: Slot) -> None:
-        """Note that the call of a slot reached the Connector, and the credential was good.
-
-        If the slot was a probe, that ends the pause. After a probe that found its lane still
-        disabled, do not call this.
-        """
+    def had_token(self, slot: Slot) -> None:
+        """Note that there was a token for the call of a slot."""
         self._is_suspicious = False
-        if slot.probes is not None:
-            self._note(slot.probes, LaneState.lifted)
+        if slot.probes == CREDENTIAL:
+            self._note(CREDENTIAL, LaneState.lifted)
 
-    def _probe(self, lane: Lane, *, is_http: bool = False) -> Slot | None:
+    def suspect(self, slot: Slot) -> tuple[datetime, float]:
+        """Note that a token was refused for a message, which a new one may mend.
+
+        Returns when that was, and after how many seconds the message is to come back. Meanwhile
+        the other processes write down that a call gets through.
+        """
+        with self._told():
+            self._shared(slot.lane).suspect()
+        is_probe = slot.probes == slot.lane
+        return self._clock(), _REFUSED_RETURNS_AFTER_SECONDS if is_probe else 0.0
+
+    def refused(self, slot: Slot, first_refused_at: datetime) -> float | None:
+        """Note that a token was refused for a message once more, after ``first_refused_at``.
+
+        Where no other call got through within a minute, or since then, its lane pauses, but for a
+        probe at once and then one a minute. Returns after how many seconds the message is to come
+        back; None where it is the message that is refused, not the lane.
+        """
+        with self._told():
+            shared = self._shared(slot.lane)
+            if slot.probes != slot.lane and shared.state().is_paused(self._clock()):
+                return 0.0
+            if not shared.pause_unless_passed(first_refused_at, _PROBE_SECONDS):
+                return None
+        return _REFUSED_RETURNS_AFTER_SECONDS
+
+    def passed(self, slot: Slot) -> None:
+        """Note that the call of a slot got through to the Connector, with the bot's token.
+
+        That ends a pause for probes, whether or not the slot was the probe.
+        """
+        with self._told():
+            self._shared(slot.lane).note_passed()
+
+    def _lane_probe(self, lane: Lane, *, is_http: bool = False) -> Slot | None:
         """Return the slot of a probe, where one is due; raise HeldBackError during a pause."""
         gates = self._gates(lane)
         for gate, shared in gates:
             shared.require_open(reserves=gate == lane, may_probe=True, is_http=is_http)
         for gate, shared in gates:
-            if shared.take_probe(is_http=is_http):
+            if shared.take_lane_probe(is_http=is_http):
                 return Slot(lane, self._clock(), probes=gate)
         return None
 
     def _note(self, lane: Lane, change: Callable[[LaneState], LaneState]) -> None:
-        try:
+        with self._told():
             self._shared(lane).note(change)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Go on where storage does not take what a call told."""
+        try:
+            yield
         except StorageUnavailableError as error:
             _logger.warning("What a call told about the pace could not be noted: %s", error)
 

@@ -38,11 +38,18 @@ def from_queue(worker):
     return worker.services.deliveries.find(worker.handle(SENT, DELETE_ACTIVITY))
 
 
-@pytest.mark.parametrize("code", ["ActivityNotFoundInConversation", "ConversationNotFound"])
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (404, "ActivityNotFoundInConversation", ""),
+        (404, "ConversationNotFound", ""),
+        (400, "BadArgument", "not a known activity id"),
+    ],
+)
 def test_from_a_queue_what_is_gone_already_is_as_it_was_wanted(
-    worker, services, connector, alex, code
+    worker, services, connector, alex, status, code, message
 ):
-    connector.fail(404, code)
+    connector.fail(status, code, message)
 
     delivery = from_queue(worker)
 

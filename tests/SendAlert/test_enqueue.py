@@ -24,7 +24,6 @@ from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.sending.alert_steps import whole_seconds_until
 from shared.throttling.lane import Lane
-from shared.throttling.lane_slots import DISABLED
 from shared.throttling.pacer import Pacer
 from tests.SendAlert.alerting import Clock
 from tests.support.builders import unique
@@ -232,7 +231,7 @@ def test_calls_that_it_is_too_early_for_are_held_back(paced):
 
 def test_a_paused_lane_does_not_delay_the_others(paced, clock):
     services = paced(10)
-    services.pacer.pause(OTHER, probe_seconds=3600, reason=DISABLED)
+    services.pacer.throttled(OTHER, None, 3600)
     page = page_of(10, {("one.example.com", "tenant"): 8, ("other.example.com", "tenant"): 2})
 
     due = due_times(page, 10, services)

@@ -12,7 +12,6 @@ from shared.messages.envelope import Step
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.storage.tables import Table
 from shared.throttling.lane import Lane
-from shared.throttling.lane_slots import DISABLED
 from tests.SendAlert.alerting import (
     STORAGE,
     delays,
@@ -302,10 +301,10 @@ def test_a_page_is_not_read_before_its_time(alerting, storage_calls):
 
 def test_a_tenant_that_is_paused_holds_up_no_page(alerting, services, storage_calls):
     alerting.know(2)
-    alerting.know(1, tenant_id="disabled")
+    alerting.know(1, tenant_id="paused")
     pacer = alerting.pacer(services, 3, clock=lambda: datetime.now(UTC))
-    lane = Lane.of(f"{alerting.connector_url}/teams/", "disabled")
-    pacer.pause(lane, probe_seconds=3600, reason=DISABLED)
+    lane = Lane.of(f"{alerting.connector_url}/teams/", "paused")
+    pacer.throttled(lane, None, 3600)
     alerting.services = replace(alerting.services, pacer=pacer)
     alert = alerting.accept()
     storage_calls()

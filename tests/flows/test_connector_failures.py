@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -58,8 +57,11 @@ OF_A_SEND: Mapping[tuple[int, str], Outcome] = {
     (403, "MessageWritesBlocked"): failed("MessageWritesBlocked", blocked=True),
     (403, "ForbiddenOperationException"): failed("ForbiddenOperationException", blocked=True),
     (403, "BotNotInConversationRoster"): failed("BotNotInConversationRoster", installed=False),
+    (403, "BotDisabledByAdmin"): failed("BotDisabledByAdmin", blocked=True),
     (403, "NotEnoughPermissions"): failed("NotEnoughPermissions"),
     (403, "AnythingElse"): failed("AnythingElse"),
+    # It is started again, and sent there.
+    (404, "ThreadNotFound"): Outcome("sent", calls=3, attempts=3),
     (404, "AnythingElse"): failed("AnythingElse"),
     (400, "BadArgument"): failed("BadArgument"),
     (413, "MessageSizeTooBig"): failed("MessageSizeTooBig"),
@@ -73,6 +75,7 @@ OF_A_START: Mapping[tuple[int, str], Outcome] = {
     (504, "GatewayTimeout"): Outcome("sent", calls=3, attempts=3, ambiguous=True),
     (403, "ForbiddenOperationException"): failed("ForbiddenOperationException", blocked=True),
     (403, "BotNotInConversationRoster"): failed("BotNotInConversationRoster", installed=False),
+    (403, "BotDisabledByAdmin"): failed("BotDisabledByAdmin", blocked=True),
     # There is none that could be started again.
     (404, "ConversationNotFound"): failed("ConversationNotFound"),
     (400, "BadArgument"): failed("BadArgument"),
@@ -120,7 +123,7 @@ class Person:
     @property
     def calls(self) -> list[ReceivedRequest]:
         """All calls that are for this person."""
-        return [call for call in self._app.connector.requests if self._fits(call)]
+        return [call for call in self._app.connector.requests if self.is_called(call)]
 
     def refuse(
         self, status: int, code: str, *, times: float = 1, retry_after: str = "0"
@@ -169,13 +172,14 @@ class Person:
         """Ask for a start over HTTP."""
         return self._app.start(members=[{"id": self.user}])
 
-    def _fits(self, call: ReceivedRequest) -> bool:
+    def is_called(self, call: ReceivedRequest) -> bool:
+        """Tell whether a call is for this person."""
         if is_start(call):
             return self.user in call.body.decode()
         return self.user.split(":")[1] in call.path
 
     def _is_refused(self, call: ReceivedRequest) -> bool:
-        return self._fits(call) and is_start(call) != self._is_known
+        return self.is_called(call) and is_start(call) != self._is_known
 
 
 @pytest.fixture(scope="module")
@@ -290,27 +294,47 @@ def test_who_is_out_of_reach_gets_no_more(app: RunningApp, code):
     app.storage.take_poison(SENDING)
 
 
-@pytest.mark.parametrize("is_known", [True, False], ids=["send", "start"])
-def test_a_tenant_in_which_the_bot_is_disabled_is_left_alone(app: RunningApp, is_known):
-    person = Person(app, is_known=is_known).refuse(403, "BotDisabledByAdmin")
-    colleague = Person(app, tenantId=person.tenant)
-    person.enqueue()
-    app.settle()
+def test_who_is_disabled_holds_up_nobody_and_is_tried_every_hour(app: RunningApp):
+    tenant = new_tenant()
+    allowed: list[bool] = []
+    people = [Person(app, tenantId=tenant) for _ in range(20)]
+    disabled = people[0]
+    app.connector.fail_always(
+        403, "BotDisabledByAdmin", when=lambda call: not allowed and disabled.is_called(call)
+    )
 
-    # That is before the next probe.
-    soon = datetime.now(UTC) + timedelta(minutes=10)
-    colleague.enqueue(expiresAt=soon.isoformat())
-    app.settle()
-    over_http = colleague.send()
+    def send_all(day: str) -> list[str]:
+        for person in people:
+            person.enqueue(id=f"{day} {person.id}")
+        app.settle()
+        return [app.delivery(f"{day} {person.id}")["status"] for person in people]
 
-    assert person.outcome == failed("BotDisabledByAdmin")
-    assert app.delivery(colleague.id)["status"] == "temporary-failure"
-    assert app.delivery(colleague.id)["attempts"] == 0
-    check_problem(over_http, 429, "Throttled")
-    assert 3000 < int(over_http.headers["Retry-After"]) <= 3600
-    assert colleague.calls == []
-    for queue in (SENDING, STARTING):
-        app.storage.take_poison(queue)
+    assert send_all("Monday") == ["permanent-failure", *["sent"] * 19]
+    # What comes within the hour is kept from them; what comes later tries, and is no failure.
+    assert send_all("soon after")[0] == "suppressed"
+    app.storage.let_hours_pass(24)
+    assert send_all("Tuesday") == ["suppressed", *["sent"] * 19]
+    assert len(disabled.calls) == 2
+    assert len(app.storage.take_poison(SENDING)) == 1
+
+    allowed.append(True)
+    app.storage.let_hours_pass(1)
+    assert send_all("an hour later") == ["sent"] * 20
+    assert app.account("msteams", disabled.user)["blocked"] is False
+
+
+def test_a_recall_of_what_is_not_known_is_done_on_a_queue_and_told_over_http(app: RunningApp):
+    # https://github.com/MicrosoftDocs/msteams-docs/issues/399
+    person = Person(app)
+    said = {"error": {"code": "BadArgument", "message": "not a known activity id"}}
+    app.connector.answer(400, said, times=2, when=person.is_called)
+
+    person.enqueue(DELETING)
+    app.settle()
+    over_http = app.host.request("DELETE", f"/api/conversations/a:{person.user}/activities/7")
+
+    assert person.outcome == Outcome("sent", calls=2)
+    check_problem(over_http, 400, "BadArgument")
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["send", "start"])

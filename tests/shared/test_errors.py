@@ -43,6 +43,7 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "IdempotencyKeyReusedError": (422, "IdempotencyKeyReused", FAIL),
         "InvalidSettingError": (500, "InvalidSetting", HOST),
         "BotCredentialError": (500, "BotCredentialError", WAIT),
+        "TokenRefusedError": (500, "BotCredentialError", WAIT),
         "StorageUnavailableError": (503, "StorageUnavailable", HOST),
         "StorageRefusedError": (500, "StorageRefused", FAIL),
         "UnexpectedError": (500, "InternalError", FAIL),

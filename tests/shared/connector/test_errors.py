@@ -3,13 +3,15 @@ import pytest
 from shared.connector.errors import (
     TABLE,
     ConnectorAnswer,
+    ConnectorError,
     NoAnswer,
     Remedy,
     connector_error,
     failed_call,
+    says_activity_is_unknown,
     unsupported,
 )
-from shared.errors import BotCredentialError, OnQueue
+from shared.errors import BotCredentialError, OnQueue, TokenRefusedError
 
 FAIL, RETRY, WAIT = OnQueue.FAIL, OnQueue.RETRY, OnQueue.WAIT
 BLOCKED = Remedy.MARK_BLOCKED
@@ -27,12 +29,13 @@ CONTRACT = [
     (NoAnswer.CUT_OFF, None, "ConnectorUnavailable", 502, RETRY, None, True, 5),
     (NoAnswer.UNREACHABLE, None, "ConnectorUnavailable", 502, RETRY, None, False, 5),
     (404, "ConversationNotFound", None, 404, FAIL, Remedy.START_AGAIN, False, None),
+    (404, "ThreadNotFound", None, 404, FAIL, Remedy.START_AGAIN, False, None),
     (404, "ActivityNotFoundInConversation", None, 404, FAIL, None, False, None),
     (403, "BotNotInConversationRoster", None, 403, FAIL, Remedy.MARK_NOT_INSTALLED, False, None),
     (403, "ConversationBlockedByUser", None, 403, FAIL, BLOCKED, False, None),
     (403, "MessageWritesBlocked", None, 403, FAIL, BLOCKED, False, None),
     (403, "ForbiddenOperationException", None, 403, FAIL, BLOCKED, False, None),
-    (403, "BotDisabledByAdmin", None, 403, FAIL, Remedy.PAUSE, False, None),
+    (403, "BotDisabledByAdmin", None, 403, FAIL, Remedy.MARK_DISABLED, False, None),
     (403, "InvalidBotApiHost", None, 403, FAIL, Remedy.CHANGE_HOST, False, None),
     (403, "NotEnoughPermissions", None, 403, FAIL, None, False, None),
     (403, None, "ConnectorRejected", 403, FAIL, None, False, None),
@@ -75,10 +78,10 @@ def test_every_row_and_code_of_the_table_is_in_the_contract():
             assert not row.said or {said for said, _ in in_contract} & set(row.said)
 
 
-def test_a_refused_token_is_the_deployments_fault():
+def test_a_refused_token_is_an_error_of_its_own():
     error = connector_error(401, ConnectorAnswer(401, "BotNotRegistered", correlation_id="abc"))
 
-    assert type(error) is BotCredentialError
+    assert type(error) is TokenRefusedError
     assert error.correlation_id == "abc"
 
 
@@ -92,6 +95,40 @@ def test_a_code_is_also_found_where_channels_hide_it(code):
     ]
 
     assert {connector_error(403, answer).code for answer in hidden} == {code}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ServiceError", "Failure due to: ThreadNotFound."),
+        ("ServiceError", "MsgApiThreadNotFoundException: Conversation not found."),
+        ("BadArgument", "conversation not found"),
+        ("conversationNotFound", ""),
+    ],
+)
+def test_a_conversation_that_is_gone_is_written_in_several_ways(code, message):
+    error = connector_error(404, ConnectorAnswer(404, code, message=message))
+
+    assert isinstance(error, ConnectorError)
+    assert error.remedy is Remedy.START_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "is_unknown"),
+    [
+        (404, "Anything", "", True),
+        (400, "BadArgument", "not a known activity id", True),
+        (400, "BadArgument", "Unknown activity id", True),
+        (400, "ActivityNotFoundInConversation", "", True),
+        (400, "BadSyntax", "Message does not exist in the thread.", True),
+        (400, "BadArgument", "The activity was not found", True),
+        (400, "BadArgument", "Failed to decrypt conversation id", False),
+        (400, "BadSyntax", "Activity is not supported", False),
+        (403, "Forbidden", "not a known activity id", False),
+    ],
+)
+def test_what_says_that_an_activity_is_not_known(status, code, message, is_unknown):
+    assert says_activity_is_unknown(ConnectorAnswer(status, code, message=message)) is is_unknown
 
 
 def test_a_code_counts_more_than_a_sub_code_and_that_more_than_the_message():

@@ -12,14 +12,14 @@ from shared.errors import HeldBackError, OnQueue, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
-from shared.throttling.lane import CREDENTIAL, Lane
-from shared.throttling.lane_slots import DISABLED
+from shared.throttling.lane import CREDENTIAL, Lane, LaneRow
 from shared.throttling.pacer import Pacer, Slot
 from tests.support.builders import NOWHERE, unique
 from tests.support.lossy_storage import LossyStorage
 
 LANE = Lane("smba.example.com", "tenant")
 HOUR = 3600.0
+DISABLED = "an administrator has disabled the bot"
 
 
 class FakeTime:
@@ -95,15 +95,30 @@ def row(storage, app_id):
 
 
 @pytest.fixture
+def pause(storage, app_id, time):
+    """Pauses a lane for a probe an hour, as an earlier version did."""
+
+    def write(lane=LANE, seconds=HOUR):
+        key = key_of(app_id, lane.host, lane.tenant_id)
+        until = time.now + timedelta(seconds=seconds)
+        LaneRow(Table(storage, "lanes"), key, time, time.sleep).change(
+            lambda state: state.paused_for_probes(until, seconds, DISABLED)
+        )
+
+    return write
+
+
+@pytest.fixture
 def pacer(instance):
-    """An instance that knows its credential to be good."""
+    """An instance that knows that there is a token."""
     pacer = instance()
-    pacer.passed(pacer.reserve(Lane("warm.example.com")))
+    use(pacer, Lane("warm.example.com"))
     return pacer
 
 
 def use(pacer, lane=LANE):
     slot = pacer.wait(pacer.reserve(lane))
+    pacer.had_token(slot)
     pacer.passed(slot)
     return slot
 
@@ -284,7 +299,7 @@ def test_what_would_wait_for_more_than_two_seconds_is_held_back(pacer, time, row
 
 def test_who_does_not_know_how_much_others_reserved_reserves_no_further(pacer, instance, time, row):
     other = instance()
-    other.passed(other.reserve(LANE))
+    other.had_token(other.reserve(LANE))
     with suppress(HeldBackError):
         while True:
             pacer.reserve(LANE)
@@ -333,7 +348,7 @@ def test_who_is_outrun_again_and_again_gives_up(pacer, instance, time):
         return time.now
 
     outrun = instance(clock=clock)
-    outrun.passed(Slot(LANE, time.now))
+    outrun.had_token(Slot(LANE, time.now))
     time.slept.clear()
 
     with pytest.raises(StorageUnavailableError):
@@ -348,12 +363,15 @@ def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
     storage = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
     pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
 
+    slot = Slot(LANE, time.now, probes=CREDENTIAL)
     pacer.throttled(LANE, None, 5)
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
-    pacer.refused()
-    pacer.passed(Slot(LANE, time.now, probes=LANE))
+    pacer.no_token()
+    pacer.had_token(slot)
+    pacer.suspect(slot)
+    pacer.passed(slot)
+    assert pacer.refused(Slot(OTHER, time.now), time.now) == 120
 
-    assert caplog.text.count("could not be noted") == 4
+    assert caplog.text.count("could not be noted") == 5
     with pytest.raises(StorageUnavailableError):
         pacer.reserve(LANE)
     with pytest.raises(StorageUnavailableError):
@@ -411,7 +429,7 @@ def test_a_reservation_finds_a_pause_by_itself(pacer, instance):
 def test_a_pause_is_found_though_slots_are_still_good(pacer, instance, time, storage_calls):
     other = instance()
     slots = [other.reserve(LANE) for _ in range(70)]
-    other.passed(slots[0])
+    other.had_token(slots[0])
     pacer.throttled(LANE, None, 60)
     time.pass_by(1)
     storage_calls()
@@ -488,10 +506,10 @@ def test_what_a_pause_holds_back_comes_back_spread_out(pacer, time):
 # Pauses with probes
 
 
-def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instance, time):
+def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instance, time, pause):
     other = instance()
     use(other)
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
 
     time.pass_by(1)
     held = held_back(other.reserve, LANE)
@@ -502,9 +520,9 @@ def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instanc
     held_back(pacer.reserve, LANE)
 
 
-def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time):
+def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time, pause):
     instances = [pacer, instance()]
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
     use(instances[1], Lane("warm.example.com"))
     time.pass_by(HOUR)
 
@@ -528,9 +546,9 @@ def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time):
 
 
 def test_who_comes_while_a_probe_is_out_is_back_in_a_moment_to_see_how_it_went(
-    pacer, instance, time
+    pacer, instance, time, pause
 ):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
     time.pass_by(HOUR)
     pacer.reserve(LANE)
 
@@ -541,9 +559,9 @@ def test_who_comes_while_a_probe_is_out_is_back_in_a_moment_to_see_how_it_went(
 
 
 def test_a_probe_that_never_came_back_is_followed_by_another_one_interval_later(
-    pacer, instance, time
+    pacer, instance, time, pause
 ):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
     time.pass_by(HOUR)
     instance().reserve(LANE)
 
@@ -553,9 +571,9 @@ def test_a_probe_that_never_came_back_is_followed_by_another_one_interval_later(
     assert pacer.reserve(LANE).probes == LANE
 
 
-def test_a_probe_that_came_through_ends_the_pause_for_all(pacer, instance, time, row):
+def test_a_probe_that_came_through_ends_the_pause_for_all(pacer, instance, time, row, pause):
     other = instance()
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
     held_back(other.reserve, LANE)
     time.pass_by(HOUR)
     probe = pacer.reserve(LANE)
@@ -569,37 +587,38 @@ def test_a_probe_that_came_through_ends_the_pause_for_all(pacer, instance, time,
     assert {"pausedUntil", "pauseReason", "probeSeconds"}.isdisjoint(row())
 
 
-def test_a_call_that_is_no_probe_or_a_late_one_ends_no_pause(pacer, time):
+def test_what_got_through_ends_a_pause_for_probes_and_no_other(pacer, pause):
     slot = pacer.reserve(LANE)
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+    pause()
+    held_back(pacer.reserve, LANE)
+
+    # It was on its way when the lane was paused.
+    pacer.passed(slot)
+    pacer.reserve(LANE)
+    pacer.throttled(LANE, None, 60)
     pacer.passed(slot)
     held_back(pacer.reserve, LANE)
 
-    time.pass_by(HOUR)
-    probe = pacer.reserve(LANE)
-    pacer.passed(probe)
-    pacer.throttled(LANE, None, 60)
-    pacer.passed(probe)
-    held_back(pacer.reserve, LANE)
 
-
-def test_a_lane_that_is_paused_for_probes_is_not_paused_anew(pacer, time):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+def test_a_lane_that_is_paused_for_probes_is_not_paused_anew(pacer, time, pause):
+    pause()
     time.pass_by(600)
 
-    pacer.pause(LANE, probe_seconds=HOUR, reason="something else")
+    assert pacer.refused(Slot(LANE, time.now), time.now) == 0
 
     held = held_back(pacer.reserve, LANE)
     assert held.retry_after_seconds == pytest.approx(HOUR - 600)
     assert "disabled" in held.detail
 
 
-def test_throttling_and_a_pause_for_probes_together_last_as_long_as_the_longer(pacer, time):
+def test_throttling_and_a_pause_for_probes_together_last_as_long_as_the_longer(
+    pacer, instance, time, pause
+):
     probed_first, throttled_first = Lane("one.example.com"), Lane("two.example.com")
-    pacer.pause(probed_first, probe_seconds=60, reason=DISABLED)
+    pause(probed_first, 60)
     pacer.throttled(probed_first, None, 90)
-    pacer.throttled(throttled_first, None, 90)
-    pacer.pause(throttled_first, probe_seconds=60, reason=DISABLED)
+    instance().throttled(throttled_first, None, 90)
+    pause(throttled_first, 60)
 
     for lane in (probed_first, throttled_first):
         held = held_back(pacer.reserve, lane)
@@ -639,7 +658,7 @@ def test_calls_over_http_that_take_no_slot_find_a_pause_too(pacer, instance, tim
     for _ in range(80):
         pacer.reserve(LANE)
     other = instance()
-    other.passed(other.count(LANE))
+    other.had_token(other.count(LANE))
     pacer.throttled(LANE, None, 60)
     other.count(LANE)
     time.pass_by(1)
@@ -657,8 +676,8 @@ def test_a_pause_holds_calls_over_http_back_for_a_second_at_least(pacer):
         assert held == pytest.approx([retry_after] * 3)
 
 
-def test_a_call_over_http_may_be_the_probe(pacer, time):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+def test_a_call_over_http_may_be_the_probe(pacer, time, pause):
+    pause()
     held_back(pacer.count, LANE)
     time.pass_by(HOUR)
 
@@ -670,7 +689,7 @@ def test_a_call_over_http_may_be_the_probe(pacer, time):
 
 
 def test_a_credential_that_fails_is_tried_once_more_and_then_once_a_minute(pacer, time):
-    pacer.refused()
+    pacer.no_token()
 
     probe = pacer.reserve(LANE)
     assert (probe.lane, probe.at, probe.probes) == (LANE, time.now, CREDENTIAL)
@@ -678,7 +697,7 @@ def test_a_credential_that_fails_is_tried_once_more_and_then_once_a_minute(pacer
     held = held_back(pacer.reserve, Lane("other.example.com"))
     assert held.retry_after_seconds == pytest.approx(50)
     assert "the bot's own credential fails" in held.detail
-    pacer.refused()
+    pacer.no_token()
     time.pass_by(49)
     held_back(pacer.reserve, LANE)
     time.pass_by(1)
@@ -686,12 +705,16 @@ def test_a_credential_that_fails_is_tried_once_more_and_then_once_a_minute(pacer
 
 
 def test_a_credential_that_is_good_again_lets_everything_go_on(pacer, instance, time):
-    pacer.refused()
+    pacer.no_token()
     other = instance()
     probe = pacer.reserve(LANE)
     held_back(other.reserve, LANE)
+    # It was under way before.
+    other.had_token(Slot(LANE, time.now))
+    other.no_token()
+    held_back(other.reserve, LANE)
 
-    pacer.passed(probe)
+    pacer.had_token(probe)
 
     assert pacer.reserve(LANE).probes is None
     time.pass_by(1)
@@ -700,7 +723,7 @@ def test_a_credential_that_is_good_again_lets_everything_go_on(pacer, instance, 
 
 def test_an_instance_that_starts_holds_back_while_the_credential_fails(pacer, instance):
     slots = [pacer.reserve(LANE) for _ in range(2)]
-    pacer.refused()
+    pacer.no_token()
     # A call over HTTP may be the one that tries it.
     assert pacer.count(LANE).probes == CREDENTIAL
 
@@ -712,7 +735,7 @@ def test_an_instance_that_starts_holds_back_while_the_credential_fails(pacer, in
 
 def test_of_the_instances_one_tries_the_credential(pacer, instance):
     instances = [pacer, *(instance() for _ in range(3))]
-    pacer.refused()
+    pacer.no_token()
 
     def ask(index):
         try:
@@ -741,7 +764,7 @@ def test_a_good_credential_costs_nothing(instance, time, storage_calls, app_id):
     time.pass_by(1)
     pacer.reserve(LANE)
     assert reads() == 1
-    pacer.passed(slot)
+    pacer.had_token(slot)
     for _ in range(5):
         time.pass_by(1)
         pacer.wait(pacer.reserve(LANE))
@@ -753,7 +776,7 @@ def test_a_call_over_http_tells_too_that_the_credential_is_good(
     instance, pacer, time, storage_calls
 ):
     fresh = instance()
-    fresh.passed(fresh.count(LANE))
+    fresh.had_token(fresh.count(LANE))
     time.pass_by(1)
     storage_calls()
 
@@ -764,21 +787,90 @@ def test_a_call_over_http_tells_too_that_the_credential_is_good(
 
 def test_a_lane_that_is_paused_does_not_cost_the_credential_its_probe(pacer, instance):
     pacer.throttled(LANE, None, 60)
-    pacer.refused()
+    pacer.no_token()
 
     assert "fewer calls" in held_back(pacer.reserve, LANE).detail
     assert pacer.reserve(Lane("other.example.com")).probes == CREDENTIAL
 
 
-def test_a_credential_that_fails_does_not_cost_a_lane_its_probe(pacer, time):
-    pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+def test_a_credential_that_fails_does_not_cost_a_lane_its_probe(pacer, time, pause):
+    pause()
     time.pass_by(HOUR)
-    pacer.refused()
+    pacer.no_token()
     probe = pacer.reserve(Lane("other.example.com"))
 
     assert "credential" in held_back(pacer.reserve, LANE).detail
-    pacer.passed(probe)
+    pacer.had_token(probe)
     assert pacer.reserve(LANE).probes == LANE
+
+
+# A token that is refused in one lane
+
+
+def refuse(pacer, time, lane=LANE):
+    """Have a message's token refused, and then another one."""
+    slot = Slot(lane, time.now)
+    first_refused_at, _ = pacer.suspect(slot)
+    return pacer.refused(slot, first_refused_at)
+
+
+def test_where_nothing_gets_through_that_lane_waits_but_for_a_probe(pacer, instance, time):
+    assert refuse(pacer, time) == 120
+
+    other = instance()
+    probe = other.reserve(LANE)
+    assert probe.probes == LANE
+    assert "refuses the bot's credential" in held_back(pacer.reserve, LANE).detail
+    use(pacer, OTHER)
+    # Whoever was the probe comes back after the next one.
+    assert other.suspect(probe)[1] == other.refused(probe, time.now) == 120
+    # Others who were under way come back to be the next.
+    assert pacer.suspect(Slot(LANE, time.now))[1] == refuse(pacer, time) == 0
+    time.pass_by(59)
+    held_back(pacer.reserve, LANE)
+    time.pass_by(1)
+    probe = pacer.reserve(LANE)
+    assert probe.probes == LANE
+    pacer.passed(probe)
+    assert other.reserve(OTHER).probes is None
+
+
+@pytest.mark.parametrize("other_lane", [False, True])
+def test_what_else_got_through_in_the_lane_tells_that_the_message_is_at_fault(
+    pacer, time, storage_calls, other_lane
+):
+    use(pacer, OTHER if other_lane else LANE)
+    storage_calls()
+    time.pass_by(60)
+
+    assert refuse(pacer, time) == (120 if other_lane else None)
+    if not other_lane:
+        # That was asked for once; it is no news to the others.
+        assert methods(storage_calls()) == ["GET"]
+        time.pass_by(1)
+        assert refuse(pacer, time) == 120
+
+
+def test_what_got_through_in_another_process_is_known(pacer, instance, time, storage_calls):
+    other = instance()
+    # Told when slots are reserved next.
+    use(other)
+    other.reserve(LANE)
+    assert refuse(pacer, time) is None
+
+    # Told at once where that is asked for.
+    time.pass_by(61)
+    slot = other.reserve(LANE)
+    first_refused_at, _ = pacer.suspect(Slot(LANE, time.now))
+    time.pass_by(1)
+    other.passed(other.reserve(LANE))
+    storage_calls()
+    other.passed(slot)
+    assert storage_calls() == []
+    # However long the message waited meanwhile.
+    time.pass_by(3600)
+    assert pacer.refused(Slot(LANE, time.now), first_refused_at) is None
+    assert refuse(pacer, time) == 120
 
 
 # Alerts
@@ -882,9 +974,11 @@ def test_where_one_lane_is_not_in_time_none_is_scheduled(pacer, row):
 
 
 @pytest.mark.parametrize("seconds", [60, HOUR])
-def test_a_lane_that_is_paused_holds_up_only_those_who_wait_for_nothing_else(pacer, time, seconds):
+def test_a_lane_that_is_paused_holds_up_only_those_who_wait_for_nothing_else(
+    pacer, time, seconds, pause
+):
     if seconds == HOUR:
-        pacer.pause(LANE, probe_seconds=HOUR, reason=DISABLED)
+        pause()
     else:
         pacer.throttled(LANE, None, seconds)
 
@@ -901,7 +995,7 @@ def test_a_lane_that_is_paused_holds_up_only_those_who_wait_for_nothing_else(pac
 
 
 def test_while_the_credential_fails_an_alert_waits(pacer, time):
-    pacer.refused()
+    pacer.no_token()
     pacer.reserve(LANE)
 
     held = held_back(pacer.schedule, {LANE: 36, OTHER: 36}, within=AHEAD)
