@@ -74,13 +74,18 @@ def start_conversation(
         turn = _turn(start, start.destination, services, message)
         if not start.is_once:
             return _start(start, turn, services)
-        with (
-            addressed(turn.message, start.destination),
-            _leased(start, services, wait_seconds) as start,
-        ):
-            if start.existing is not None:
+        try:
+            with (
+                addressed(turn.message, start.destination),
+                _leased(start, services, wait_seconds) as start,
+            ):
+                if start.existing is None:
+                    return _start(start, turn, services)
+                turn.give_back()
                 return _continue(start, start.existing, services, turn.message)
-            return _start(start, turn, services)
+        except Exception:
+            turn.give_back()
+            raise
 
 
 def start_queued_conversation(message: QueuedMessage, services: Services) -> Sent:

@@ -30,7 +30,7 @@ from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.reach import note_within_reach, take_person_probe
 from shared.sending.remedies import learn, learn_of_refused_token
 from shared.sending.telemetry import Outcome, outcome_of, report
-from shared.throttling.lane import Lane
+from shared.throttling.lane import CREDENTIAL, Lane
 from shared.throttling.pacer import Slot
 from shared.wiring import Services
 
@@ -80,6 +80,9 @@ class Turn(Protocol):
     def call(self) -> AbstractContextManager[Call]:
         """Make the call within the block, which learns from what it raises."""
 
+    def give_back(self) -> None:
+        """Give the turn back for which no call is made; does nothing where one was made."""
+
 
 def connector_call(
     destination: Destination,
@@ -124,6 +127,7 @@ class _HttpTurn:
         self._destination = destination
         self._services = services
         self._connector = connector
+        self._is_over = False
         try:
             self._slot = services.pacer.count(_lane(destination))
             services.conversation_limits.count(_conversation(destination), _limits(destination))
@@ -133,9 +137,15 @@ class _HttpTurn:
             self._report(error)
             raise
 
+    def give_back(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._services.pacer.give_back(self._slot)
+
     @contextmanager
     def call(self) -> Iterator[Call]:
         started = time.monotonic()
+        self._is_over = True
         try:
             yield Call(self._connector)
         except AppError as error:
@@ -173,6 +183,7 @@ class _QueueTurn:
         self._connector = connector
         self.message: QueuedMessage = message
         self._is_probe = is_probe
+        self._is_over = False
         try:
             wait_seconds = services.conversation_limits.take(
                 _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
@@ -189,8 +200,15 @@ class _QueueTurn:
             self._connector.have_token()
         except BotCredentialError:
             self._services.pacer.no_token()
+            if self._slot.probes != CREDENTIAL:
+                self.give_back()
             raise
         self._services.pacer.had_token(self._slot)
+
+    def give_back(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._services.pacer.give_back(self._slot)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
@@ -198,13 +216,15 @@ class _QueueTurn:
         claim = self._claim()
         message = replace(self.message, claim=claim)
         call = Call(self._connector, message, self._latest_start(claim), self._take_person_probe)
-        slot = self._slot
         try:
-            slot = services.pacer.wait(self._slot)
+            self._slot = services.pacer.wait(self._slot)
             yield call
         except Exception as error:
-            raise self._unsent(error, slot, self._message_after(claim, call)) from error
-        services.pacer.passed(slot)
+            self._is_over = call.began_at is not None
+            self.give_back()
+            raise self._unsent(error, self._message_after(claim, call)) from error
+        self._is_over = True
+        services.pacer.passed(self._slot)
         call.message = self._message_after(claim, call)
         # Where a start is done, what waits for it is the probe.
         if self._is_probe and call.message.envelope.then is None:
@@ -223,19 +243,19 @@ class _QueueTurn:
             self.message = before
             raise
 
-    def _unsent(self, error: Exception, slot: Slot, message: QueuedMessage) -> UnsentError:
+    def _unsent(self, error: Exception, message: QueuedMessage) -> UnsentError:
         """Learn from what kept the message from being sent; return what it means for it."""
         services, destination = self._services, self._destination
         match error:
             case TokenRefusedError():
-                return learn_of_refused_token(error, slot, message, services)
+                return learn_of_refused_token(error, self._slot, message, services)
             case BotCredentialError():
                 services.pacer.no_token()
             case StorageUnavailableError():
                 # No call was made, and the record says so.
                 error = HeldBackError("storage does not answer", _MOMENT_SECONDS)
             case ConnectorError():
-                _note_pace(error, slot, destination, services)
+                _note_pace(error, self._slot, destination, services)
                 try:
                     return learn(error, destination, message, services, is_probe=self._is_probe)
                 except AppError as failed:
@@ -267,6 +287,7 @@ class _QueueTurn:
                 is_new=envelope.is_new,
             )
         except AppError as error:
+            self.give_back()
             raise UnsentError(self.message, error) from error
 
     def _latest_start(self, claim: Claim) -> datetime | None:

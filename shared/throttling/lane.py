@@ -132,6 +132,14 @@ class LaneState:
             self, paused_until=now + timedelta(seconds=self.probe_seconds), probed_at=now
         )
 
+    def unprobed(self, now: datetime) -> "LaneState":
+        """Return the state once a probe came to nothing: the next one is due at once."""
+        if self.probe_seconds is None or self.probed_at is None:
+            return self
+        if self.paused_until != self.probed_at + timedelta(seconds=self.probe_seconds):
+            return self
+        return replace(self, paused_until=now, probed_at=None)
+
     def is_probe_out(self, now: datetime) -> bool:
         """Tell whether a probe may still be under way."""
         return self.probed_at is not None and now - self.probed_at < PROBE_IS_OUT

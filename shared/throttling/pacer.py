@@ -75,8 +75,8 @@ class Pacer:
     def reserve(self, lane: Lane) -> Slot:
         """Return a slot for a call that a queue asks for; it is at most two seconds away.
 
-        Where a probe is due, one of all who ask at once gets it, and its slot is due at once. The
-        probe is used up even when no call is made, so ask only when you are about to make one.
+        Where a probe is due, one of all who ask at once gets it, and its slot is due at once. Give
+        it back when no call is made.
         """
         probe = self._lane_probe(lane)
         return probe or Slot(lane, self._shared(lane).take_slot())
@@ -202,6 +202,11 @@ class Pacer:
             if not shared.pause_unless_passed(first_refused_at, _PROBE_SECONDS):
                 return None
         return _REFUSED_RETURNS_AFTER_SECONDS
+
+    def give_back(self, slot: Slot) -> None:
+        """Note that no call is made for a slot; if it was that of a probe, another one is due."""
+        if slot.probes is not None:
+            self._note(slot.probes, lambda state: state.unprobed(self._clock()))
 
     def passed(self, slot: Slot) -> None:
         """Note that the call of a slot got through to the Connector, with the bot's token.

@@ -22,6 +22,8 @@ from shared.errors import (
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import START_CONVERSATION
 from shared.settings import Settings
+from shared.throttling.lane import Lane
+from shared.throttling.pacer import Slot
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from StartConversation.request import StartRequest
@@ -230,11 +232,16 @@ def test_of_many_who_start_with_an_activity_each_sends_it(start, connector):
     assert sorted(texts) == ["0", "1", "2", "3"]
 
 
-def test_who_does_not_wait_is_told_that_it_is_starting_and_others_need_not_wait(start, connector):
+def test_who_does_not_wait_is_told_that_it_is_starting_and_others_need_not_wait(
+    start, services, connector
+):
     connector.block(times=1)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(start)
         connector.wait_for_waiting(1)
+        # The next call of the tenant is a probe, and that is not used up by who only waits.
+        now = datetime.now(UTC)
+        services.pacer.refused(Slot(Lane.of(connector.url, TENANT_ID), now), now)
         with pytest.raises(ConversationStartingError):
             start(wait_seconds=0)
         other = start(members=[{"id": "29:megan"}], wait_seconds=0)

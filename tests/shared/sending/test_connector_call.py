@@ -13,6 +13,7 @@ from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.store import DeliveryStore
 from shared.errors import (
+    CancelledError,
     HeldBackError,
     StorageUnavailableError,
     UntrustedServiceUrlError,
@@ -26,7 +27,7 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Table, key_of
 from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.lane import Lane
-from shared.throttling.pacer import Pacer
+from shared.throttling.pacer import Pacer, Slot
 from shared.wiring import Services
 from tests.support.builders import unique
 from tests.support.worker import Worker
@@ -250,6 +251,32 @@ def test_a_probe_that_gets_through_lifts_the_pause_even_where_it_is_refused(
 
     assert (worker.send(conversation()).status is Status.SENT) is goes_on
     clock.now += timedelta(hours=1, seconds=1)
+    assert worker.send(conversation()).status is Status.SENT
+
+
+@pytest.mark.parametrize("why", ["it is done", "it is cancelled", "nothing is to be sent"])
+def test_the_probe_of_a_lane_is_not_used_up_without_a_call(
+    worker, conversation, connector, clock, why
+):
+    services, now = worker.services, datetime.now(UTC)
+    theirs = Delivery("order-7", Status.SENDING, now, now, posting="7")
+    claim = services.deliveries.claim(theirs, seconds=60, is_new=True)
+    services.deliveries.settle(claim, replace(theirs, status=Status.SENT))
+    services.pacer.refused(Slot(Lane.of(connector.url, "tenant"), clock.now), clock.now)
+
+    if why == "it is done":
+        message = {**conversation(), "id": "order-7", "activity": {"text": "News"}}
+        worker.handle(message, message_id="7")
+    else:
+        another = replace(queued(), envelope=Envelope(id="order-8", accepted_at=now))
+        turn = take_turn(at(connector, tenant_id="tenant"), services, another)
+        if why == "it is cancelled":
+            with pytest.raises(UnsentError), turn.call():
+                raise CancelledError("It was cancelled")
+        else:
+            turn.give_back()
+    assert connector.requests == []
+
     assert worker.send(conversation()).status is Status.SENT
 
 

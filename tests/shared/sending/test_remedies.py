@@ -341,7 +341,7 @@ def test_a_probe_is_not_lost_with_an_answer_of_storage(
             worker.run()
 
     assert 1 <= len(lost) <= times
-    delivery = worker.services.deliveries.find("order-7")
+    delivery = blocked.services.deliveries.find("order-7")
     assert (delivery.status, delivery.attempts) == (Status.SENT, 1)
     assert blocked.account.blocked is False
 

@@ -558,6 +558,31 @@ def test_who_comes_while_a_probe_is_out_is_back_in_a_moment_to_see_how_it_went(
     assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(HOUR - 5, abs=0.1)
 
 
+def test_a_probe_is_not_lost_with_an_answer_of_storage(azurite, app_id, time, pause):
+    pause()
+    time.pass_by(HOUR)
+    with LossyStorage(azurite.connection_string) as lossy:
+        lossy.lose_answer(lambda request: request.method == "PUT")
+        storage = Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
+        pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
+
+        assert pacer.reserve(LANE).probes == LANE
+
+
+def test_a_probe_that_is_given_back_is_due_again(pacer, instance, time, pause):
+    pause()
+    time.pass_by(HOUR)
+    probe = pacer.reserve(LANE)
+
+    pacer.give_back(probe)
+
+    assert instance().reserve(LANE).probes == LANE
+    # Throttled meanwhile, the lane waits for that first.
+    pacer.throttled(LANE, None, 2 * HOUR)
+    pacer.give_back(probe)
+    held_back(pacer.reserve, LANE)
+
+
 def test_a_probe_that_never_came_back_is_followed_by_another_one_interval_later(
     pacer, instance, time, pause
 ):
