@@ -71,7 +71,7 @@ class Services:
             callers=_callers(settings),
             conversations=conversations,
             leases=Leases(storage),
-            queues=AppQueues(storage, large_values),
+            queues=AppQueues(storage, app_id, large_values),
             deliveries=DeliveryStore(
                 storage,
                 app_id,

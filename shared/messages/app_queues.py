@@ -3,19 +3,18 @@
 import base64
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from shared import json_text
 from shared.errors import AppError
-from shared.messages.envelope import BODY, ENVELOPE, Envelope, envelope_in, whole_message
+from shared.messages.envelope import BODY, ENVELOPE, Envelope, without_notes
+from shared.messages.message_marks import MarkKey, find_mark_key, marked
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.queues import Queue
-
-if TYPE_CHECKING:
-    pass
 
 # Queue storage's limit, which holds for the base64.
 _LARGEST_MESSAGE_BYTES = 64 * 1024
@@ -26,34 +25,51 @@ _LONGEST_DELAY_SECONDS = 6 * 24 * 60 * 60
 class AppQueues:
     """Puts messages on the app's queues; what is too large for one is kept aside."""
 
-    def __init__(self, storage: Storage, large_values: LargeValues) -> None:
+    def __init__(self, storage: Storage, app_id: str, large_values: LargeValues) -> None:
         self._storage = storage
+        self._app_id = app_id
         self.large_values = large_values
+
+    @cached_property
+    def mark_key(self) -> MarkKey:
+        """What our notes are marked with."""
+        return find_mark_key(self._storage, self._app_id)
 
     def send(
         self, queue: str, body: dict[str, Any], envelope: Envelope, *, delay_seconds: float = 0
     ) -> None:
         """Put a message on a queue, to be taken after the delay."""
-        text = _to_text(whole_message(body, envelope))
-        self._put(queue, text, envelope, delay_seconds=delay_seconds)
+        text = self._text_of(queue, body, envelope)
+        if not _fits(text):
+            # Should what is kept be gone some day, it is still known whose end that is.
+            kept = {BODY: self.large_values.keep(text)}
+            text = self._text_of(queue, kept, envelope.in_short())
+        self._put(queue, text, delay_seconds=delay_seconds)
+
+    def send_as_it_is(self, queue: str, message: object) -> None:
+        """Put what cannot be read on a queue, where it fails again with the reason."""
+        text = message if isinstance(message, str) else json_text.to_text(message)
+        if not _fits(text):
+            text = json_text.to_text({BODY: self.large_values.keep(text)})
+        self._put(queue, text)
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
         noted = message.envelope.without_snapshot().model_copy(update={"then": message.body})
         self.send(START_CONVERSATION, start, noted)
 
-    def follow_up(self, envelope: Envelope) -> None:
-        """Put what waited for a start back on its queue, if anything did."""
-        if envelope.then is not None:
-            noted = envelope.model_copy(update={"then": None, "returns": 0, "started": True})
-            self.send(SEND_ACTIVITY, envelope.then, noted)
+    def follow_up(self, waited: dict[str, Any], envelope: Envelope) -> None:
+        """Put what waited for a start back on its queue."""
+        noted = envelope.model_copy(update={"then": None, "returns": 0, "started": True})
+        self.send(SEND_ACTIVITY, waited, noted)
 
     def poison(
         self, queue: str, message: object, envelope: Envelope, error: AppError, failed_at: datetime
     ) -> None:
         """Put a message that failed for good on the poison queue, with the reason beside it.
 
-        ``message`` is its body, or its text where it was no JSON object.
+        ``message`` is its body, or its text where it was no JSON object. With the notes as they
+        stand there it may be put back, also by hand.
         """
         failure = {
             "code": error.code,
@@ -61,46 +77,31 @@ class AppQueues:
             "failedAt": failed_at.isoformat(timespec="milliseconds"),
             "attempts": envelope.attempts,
         }
-        text = json_text.to_text(
-            {"message": message, "failure": failure, ENVELOPE: envelope.to_json()}
-        )
+        anew = envelope.anew()
+        # What is wrong may be notes of somebody else's in it.
+        body = without_notes(message) if isinstance(message, dict) else message
+        noted = marked(self.mark_key, queue, body, anew.to_json())
+        text = json_text.to_text({"message": message, "failure": failure, ENVELOPE: noted})
         if not _fits(text):
             # The reason stays readable in the queue.
-            key = self.large_values.keep(_to_text(whole_message(message, envelope)))
+            key = self.large_values.keep(self._text_of(queue, body, anew))
             text = json_text.to_text({"message": {BODY: key}, "failure": failure})
         Queue(self._storage, f"{queue}-poison").send(text)
-
-    def put_back(self, queue: str, message: object, *, delay_seconds: float = 0) -> Envelope | None:
-        """Put what failed back on its queue, to be tried anew; return what is noted about it now.
-
-        What has no notes of ours goes as it is. It fails again, with the reason.
-        """
-        envelope = envelope_in(message)
-        if envelope is None or not isinstance(message, dict):
-            self._put(queue, _to_text(message), None, delay_seconds=delay_seconds)
-            return None
-        anew = envelope.anew()
-        body = {name: each for name, each in message.items() if name != ENVELOPE}
-        self.send(queue, body, anew, delay_seconds=delay_seconds)
-        return anew
 
     def count_failed(self, queue: str) -> int:
         """Return how many messages are on a queue's poison queue, or a few more."""
         return Queue(self._storage, f"{queue}-poison").count()
 
-    def _put(
-        self, queue: str, text: str, envelope: Envelope | None, *, delay_seconds: float
-    ) -> None:
-        if not _fits(text):
-            kept = {BODY: self.large_values.keep(text)}
-            # Should what is kept be gone some day, it is still known whose end that is.
-            text = _to_text(whole_message(kept, envelope.in_short()) if envelope else kept)
+    def _put(self, queue: str, text: str, *, delay_seconds: float = 0) -> None:
         delay = min(math.ceil(delay_seconds), _LONGEST_DELAY_SECONDS)
         Queue(self._storage, queue).send(text, delay_seconds=delay)
 
-
-def _to_text(message: object) -> str:
-    return message if isinstance(message, str) else json_text.to_text(message)
+    def _text_of(self, queue: str, message: object, envelope: Envelope) -> str:
+        """Return a message with what is noted about it; only a JSON object has a place for it."""
+        if not isinstance(message, dict):
+            return message if isinstance(message, str) else json_text.to_text(message)
+        noted = marked(self.mark_key, queue, message, envelope.to_json())
+        return json_text.to_text({**message, ENVELOPE: noted})
 
 
 def _fits(text: str) -> bool:

@@ -1,17 +1,22 @@
 """The names of the app's queues, and what stands in a message beside its body.
 
-What we note about a message on its way stands in it under the reserved name ``_flow``; where a
-message is too large for the queue, it holds nothing but the key of what was kept aside, under
-``_body``. What failed for good stands in ``<queue>-poison`` as ``{"message", "failure", "_flow"}``.
+What we note about a message on its way stands in it under the reserved name ``_flow``, with a mark
+that tells it from what others write there. Where a message is too large for the queue, it holds
+nothing but the key of what was kept aside, under ``_body``. What failed for good stands in
+``<queue>-poison`` as ``{"message", "failure", "_flow"}``.
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
-from shared.errors import InvalidRequestError
+from shared import json_text
+from shared.deliveries.rows import place_in_alert
+from shared.errors import FieldError, InvalidRequestError
+from shared.messages.message_marks import MarkKey, without_mark
 from shared.wire_models import (
     ChannelAccount,
     Identifier,
@@ -161,12 +166,51 @@ def whole_message(message: object, envelope: Envelope) -> object:
     return {**message, ENVELOPE: envelope.to_json()} if isinstance(message, dict) else message
 
 
-def envelope_in(message: object) -> Envelope | None:
-    """Return what is noted beside a message; None where there is nothing of ours."""
-    noted = message.get(ENVELOPE) if isinstance(message, dict) else None
-    if not isinstance(noted, dict):
-        return None
-    try:
-        return parse(Envelope, noted, within=ENVELOPE)
-    except InvalidRequestError:
-        return None
+def without_notes(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message without what is noted about it."""
+    return {name: value for name, value in message.items() if name != ENVELOPE}
+
+
+def read_envelope(
+    message: Mapping[str, Any],
+    queue: str,
+    key: MarkKey,
+    *,
+    message_id: str,
+    put_at: datetime | None,
+    traceparent: str | None = None,
+) -> Envelope:
+    """Return what we noted about a message of a queue, or what is to be noted at first.
+
+    ``message_id`` is the id that the queue gave it, ``put_at`` when that was, ``traceparent`` its
+    sender's. Raises InvalidRequestError for notes that are not ours, or not about this message.
+    """
+    body, noted = without_notes(message), message.get(ENVELOPE)
+    if noted is None:
+        return _first_envelope(body, message_id, put_at, traceparent)
+    bare, is_ours = without_mark(key, queue, body, noted if isinstance(noted, dict) else {})
+    if is_ours:
+        return parse(Envelope, bare, within=ENVELOPE)
+    if not bare or key.is_needed(put_at):
+        raise InvalidRequestError(FieldError(ENVELOPE, "is ours, as we wrote it; leave it out"))
+    # It may be of the version before, or of anybody, so it goes round no stop.
+    return parse(Envelope, {**bare, "isReply": False, "reference": None}, within=ENVELOPE)
+
+
+def _first_envelope(
+    body: dict[str, Any], message_id: str, put_at: datetime | None, traceparent: str | None
+) -> Envelope:
+    json_text.require_depth(body)
+    own_id = body.get("id")
+    if isinstance(own_id, str) and place_in_alert(own_id) is not None:
+        raise InvalidRequestError(FieldError("id", "is as those of an alert's messages"))
+    # Its id is the caller's, so it is read as all that callers give.
+    return parse(
+        Envelope,
+        {
+            "id": message_id if own_id is None else own_id,
+            "acceptedAt": put_at or datetime.now(UTC),
+            "posting": message_id,
+            "traceparent": traceparent,
+        },
+    )

@@ -4,13 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
-from shared.messages.envelope import Envelope
+from shared.messages.envelope import Envelope, Healing
 from shared.messages.queue_names import CACHE_ACCOUNT, START_CONVERSATION
 from shared.wire_models import read_time
+
+
+class Noted(TypedDict, total=False):
+    """What is noted anew in an envelope while its message is handled; see there."""
+
+    attempts: int
+    returns: int
+    healed: list[Healing]
+    started: bool
+    is_probe: bool
 
 
 @dataclass(frozen=True)
@@ -44,9 +54,9 @@ class QueuedMessage:
         except (TypeError, ValueError):
             return None
 
-    def noting(self, **noted: Any) -> "QueuedMessage":
+    def noting(self, **noted: Unpack[Noted]) -> "QueuedMessage":
         """Return the message with other fields in its envelope."""
-        return replace(self, envelope=self.envelope.model_copy(update=noted))
+        return replace(self, envelope=self.envelope.model_copy(update=dict(noted)))
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,11 @@ class Sent:
     """A message's call was made, or was not needed.
 
     ``activity_id`` is that of what was sent, ``alert_version`` that of the alert which it says;
-    ``message`` is the message as it is now, where it came from a queue.
+    ``message`` is the message as it is now; None over HTTP.
     """
 
-    activity_id: str | None = None
-    message: QueuedMessage | None = None
+    activity_id: str | None
+    message: QueuedMessage | None
     alert_version: int | None = None
 
 

@@ -11,8 +11,9 @@ from shared.errors import (
     ForgottenRecipientError,
     InvalidRequestError,
 )
-from shared.messages.envelope import BODY, ENVELOPE, Envelope, envelope_in
+from shared.messages.envelope import BODY, ENVELOPE, Envelope, read_envelope, without_notes
 from shared.storage.queues import Queue, text_of
+from shared.wire_models import parse
 from shared.wiring import Services
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ def put_back(failed: Delivery, services: Services, *, delay_seconds: float = 0) 
         raise ForgottenRecipientError("The message is not kept any more, or nobody may read it")
     if not isinstance(kept.message, dict):
         raise DeliveryNotRetriableError("The message was no JSON object, and would fail again")
-    noted = services.queues.put_back(kept.queue, kept.message, delay_seconds=delay_seconds)
+    envelope = parse(Envelope, kept.message[ENVELOPE]).anew()
+    body = without_notes(kept.message)
+    services.queues.send(kept.queue, body, envelope, delay_seconds=delay_seconds)
     accepted = replace(
         failed,
         status=Status.ACCEPTED,
         updated_at=datetime.now(UTC),
         # That of the message: what became of it meanwhile is not overwritten.
-        posting=noted.posting if noted else failed.posting,
+        posting=envelope.posting,
         code=None,
         detail=None,
         correlation_id=None,
@@ -65,27 +68,37 @@ def put_back_poison(queue: str, services: Services) -> bool:
         message = _object_in(whole) or whole
     if isinstance(message, dict) and is_ours and ENVELOPE in entry:
         message = {**message, ENVELOPE: entry[ENVELOPE]}
-    elif isinstance(message, dict) and not is_ours:
-        message = _given_up_by_host(message, taken)
-    services.queues.put_back(queue, message)
+    _send_again(queue, message, taken, services, is_ours=is_ours)
     poison.delete(taken)
     if isinstance(key, str):
         services.queues.large_values.drop(key)
     return True
 
 
-def _given_up_by_host(message: dict[str, Any], taken: "QueueMessage") -> dict[str, Any]:
-    """Return a message that the Functions host gave up: nobody knows how often it was sent."""
-    envelope = envelope_in(message)
-    if envelope is None and ENVELOPE in message:
-        return message
-    if envelope is None:
-        own_id = message.get("id")
-        envelope = Envelope(
-            id=own_id if isinstance(own_id, str) and own_id else taken.id,
-            accepted_at=taken.inserted_on or datetime.now(UTC),
+def _send_again(
+    queue: str, message: object, taken: "QueueMessage", services: Services, *, is_ours: bool
+) -> None:
+    """Put a message on its queue, to be tried anew; what cannot even be read, as it is.
+
+    ``is_ours``: the app put it on the poison queue, not the Functions host, which gave it up.
+    """
+    try:
+        if not isinstance(message, dict):
+            raise InvalidRequestError
+        envelope = read_envelope(
+            message,
+            queue,
+            services.queues.mark_key,
+            message_id=taken.id,
+            put_at=taken.inserted_on,
         )
-    return {**message, ENVELOPE: envelope.model_copy(update={"ambiguous": True}).to_json()}
+    except InvalidRequestError:
+        services.queues.send_as_it_is(queue, message)
+        return
+    # Nobody knows how often the host had it sent.
+    is_ambiguous = envelope.ambiguous or not is_ours
+    anew = envelope.anew().model_copy(update={"ambiguous": is_ambiguous})
+    services.queues.send(queue, without_notes(message), anew)
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

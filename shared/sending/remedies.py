@@ -12,6 +12,7 @@ from shared.errors import (
     SuppressedError,
     TokenRefusedError,
 )
+from shared.messages.envelope import Healing
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.reach import mark_out_of_reach
@@ -127,5 +128,5 @@ def _with_other_host(
     return UnsentError(_healed(message, "host"), error)
 
 
-def _healed(message: QueuedMessage, what: str) -> QueuedMessage:
+def _healed(message: QueuedMessage, what: Healing) -> QueuedMessage:
     return message.noting(healed=[*message.envelope.healed, what], started=False)

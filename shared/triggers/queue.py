@@ -18,7 +18,6 @@ from typing import Any
 import azure.functions as func
 
 from shared import json_text
-from shared.deliveries.rows import place_in_alert
 from shared.errors import (
     AppError,
     ExpiredError,
@@ -28,10 +27,9 @@ from shared.errors import (
     OnQueue,
     UnexpectedError,
 )
-from shared.messages.envelope import BODY, ENVELOPE, Envelope
+from shared.messages.envelope import BODY, ENVELOPE, Envelope, read_envelope, without_notes
 from shared.messages.queued_message import Handled, QueuedMessage, UnsentError, addressed
 from shared.triggers.settlement import Jitter, Settlement
-from shared.wire_models import parse
 from shared.wiring import Services, services
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +92,8 @@ def process(
             # Storage gives it out once more.
             _logger.warning("Done with already on %s", taken.queue)
             return
-        message = _read_message(json_text.parse_own_object(kept) if kept else body, taken)
+        original = json_text.parse_own_object(kept) if kept else body
+        message = _read_message(original, taken, services)
     except InvalidRequestError as error:
         settlement.refuse(_unreadable(taken), _as_it_came(taken.body), error)
         return
@@ -117,33 +116,16 @@ def _key_of_kept(body: dict[str, Any]) -> str | None:
     return kept_key
 
 
-def _read_message(original: dict[str, Any], taken: Taken) -> QueuedMessage:
-    body = {name: value for name, value in original.items() if name != ENVELOPE}
-    noted = original.get(ENVELOPE)
-    if noted is None:
-        return QueuedMessage(taken.queue, body, _new_envelope(body, taken))
-    if not isinstance(noted, dict):
-        raise InvalidRequestError(FieldError(ENVELOPE, "is ours; leave it out"))
-    message = QueuedMessage(taken.queue, body, parse(Envelope, noted, within=ENVELOPE))
-    # A message was not accepted in the future, whatever its sender's clock says.
-    return message.noting(accepted_at=min(message.envelope.accepted_at, datetime.now(UTC)))
-
-
-def _new_envelope(body: dict[str, Any], taken: Taken) -> Envelope:
-    json_text.require_depth(body)
-    own_id = body.get("id")
-    if isinstance(own_id, str) and place_in_alert(own_id) is not None:
-        raise InvalidRequestError(FieldError("id", "is as those of an alert's messages"))
-    # Its id is the caller's, so it is read as all that callers give.
-    return parse(
-        Envelope,
-        {
-            "id": taken.message_id if own_id is None else own_id,
-            "acceptedAt": taken.inserted_at or datetime.now(UTC),
-            "posting": taken.message_id,
-            "traceparent": taken.traceparent,
-        },
+def _read_message(original: dict[str, Any], taken: Taken, services: Services) -> QueuedMessage:
+    envelope = read_envelope(
+        original,
+        taken.queue,
+        services.queues.mark_key,
+        message_id=taken.message_id,
+        put_at=taken.inserted_at,
+        traceparent=taken.traceparent,
     )
+    return QueuedMessage(taken.queue, without_notes(original), envelope)
 
 
 def _handled(
@@ -155,7 +137,11 @@ def _handled(
     try:
         with addressed(message):
             handled = handle(message)
-        return (handled.message if handled else None) or message, handled
+            if handled is None:
+                return message, None
+            if handled.message is None:
+                raise RuntimeError("a queue's message has no message as it is now")
+            return handled.message, handled
     except UnsentError as unsent:
         message, error = unsent.message, unsent.error
     if isinstance(error, AppError) and error.on_queue is not OnQueue.LEAVE_TO_HOST:

@@ -71,11 +71,11 @@ class Settlement:
             case StartFirst():
                 self._record(message, Status.ACCEPTED, only_new=True)
                 self._services.queues.start_first(result.start, message)
-            case Sent() if message.envelope.then is not None:
+            case Sent() if (waited := message.envelope.then) is not None:
                 if message.claim is not None:
                     # Before what waited can be taken, which makes a claim of its own.
                     self._record(message, Status.ACCEPTED)
-                self._services.queues.follow_up(message.envelope)
+                self._services.queues.follow_up(waited, message.envelope)
             case Sent():
                 self._record(message, Status.SENT, sent=result)
                 self._report(message, Outcome.SENT)

@@ -8,8 +8,9 @@ from CacheAccount.triggers import (
     delete_account_http,
     get_account_http,
 )
+from shared.messages.envelope import Envelope
 from shared.messages.queue_names import CACHE_ACCOUNT
-from tests.support.builders import answer_of, http_request, invocation, queue_message
+from tests.support.builders import answer_of, http_request, invocation, on_its_way, queue_message
 
 ALEX = {"channelId": "msteams", "userId": "29:alex/1"}
 BODY = {"bot": {"id": "28:bot"}, "serviceUrl": "https://smba.trafficmanager.net/teams/"}
@@ -113,14 +114,13 @@ def test_an_account_that_can_never_be_cached_is_poison(queue_reader):
     assert get().status_code == 404
 
 
-def test_what_waited_on_the_queue_is_no_newer_than_when_it_was_accepted():
+def test_what_waited_on_the_queue_is_no_newer_than_when_it_was_accepted(deployed):
     put({**BODY, "preferences": {"muted": True}, "observedAt": "2026-01-31T10:00:00Z"})
-    waited = {"id": "1", "acceptedAt": "2026-01-31T09:00:00Z"}
+    waited = Envelope(id="1", accepted_at=datetime(2026, 1, 31, 9, tzinfo=UTC))
+    body = {**ALEX, **BODY, "preferences": {"muted": False}}
 
-    cache_account_from_queue(
-        queue_message({**ALEX, **BODY, "preferences": {"muted": False}, "_flow": waited}),
-        invocation(),
-    )
+    message = on_its_way(deployed, CACHE_ACCOUNT, body, waited)
+    cache_account_from_queue(queue_message(message), invocation())
 
     assert answer_of(get())[1]["preferences"] == {"muted": True}
 
@@ -165,13 +165,13 @@ def test_a_stop_holds_whatever_else_is_wrong_and_that_fails(
     assert answer_of(get())[1]["preferences"] == {"muted": True}
 
 
-def test_what_is_told_on_the_queue_in_the_same_second_is_the_newer_news():
+def test_what_is_told_on_the_queue_in_the_same_second_is_the_newer_news(deployed):
     put({**BODY, "installed": True})
     this_second = datetime.now(UTC).replace(microsecond=0)
-    envelope = {"id": "news-1", "acceptedAt": this_second.isoformat()}
+    envelope = Envelope(id="news-1", accepted_at=this_second)
+    body = {**ALEX, "id": "news-1", "installed": False}
 
-    cache_account_from_queue(
-        queue_message({**ALEX, "id": "news-1", "installed": False, "_flow": envelope}), invocation()
-    )
+    message = on_its_way(deployed, CACHE_ACCOUNT, body, envelope)
+    cache_account_from_queue(queue_message(message), invocation())
 
     assert answer_of(get())[1]["installed"] is False

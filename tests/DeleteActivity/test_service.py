@@ -13,7 +13,7 @@ from shared.deliveries.rows import id_in_alert
 from shared.messages.envelope import AlertChange, Envelope
 from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.wire_models import parse
-from tests.support.builders import unique
+from tests.support.builders import on_its_way, unique
 from tests.support.worker import Worker
 
 SENT = {"conversationId": "a:1", "activityId": "f:7"}
@@ -108,7 +108,8 @@ def recall(worker, copy):
         alert=copy.alert_id,
         change=AlertChange(delivery_id=copy.id, version=2),
     )
-    worker.handle({"_flow": envelope.to_json()}, DELETE_ACTIVITY)
+    message = on_its_way(worker.services, DELETE_ACTIVITY, {}, envelope)
+    worker.handle(message, DELETE_ACTIVITY)
     return [worker.services.deliveries.find(each) for each in (envelope.id, copy.id)]
 
 

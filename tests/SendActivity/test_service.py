@@ -26,7 +26,7 @@ from shared.messages.queued_message import QueuedMessage, StartFirst, UnsentErro
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer
 from shared.wire_models import ChannelAccount
-from tests.support.builders import unique
+from tests.support.builders import on_its_way, unique
 from tests.support.connector import is_send, is_start
 from tests.support.worker import Worker
 
@@ -388,7 +388,7 @@ def test_what_is_cancelled_while_it_waits_its_turn_is_not_sent(
     worker = Worker(meanwhile(lambda: cancel(services, alert)), queue_reader)
     message = of_alert(alert, alex)
 
-    worker.handle(on_the_wire(message))
+    worker.handle(on_the_wire(worker, message))
 
     delivery = services.deliveries.find(message.envelope.id)
     assert (delivery.status, delivery.attempts) == (Status.CANCELLED, 0)
@@ -416,8 +416,8 @@ def worker(services, queue_reader):
     return Worker(services, queue_reader)
 
 
-def on_the_wire(message):
-    return {**message.body, "_flow": message.envelope.to_json()}
+def on_the_wire(worker, message):
+    return on_its_way(worker.services, message.queue, message.body, message.envelope)
 
 
 def secrets_of(account):
@@ -427,7 +427,7 @@ def secrets_of(account):
 
 def test_what_comes_back_is_looked_up(worker, alert, alex, know, connector):
     connector.fail(503, "Busy", headers={"Retry-After": "0"})
-    worker.handle(on_the_wire(of_alert(alert, alex)))
+    worker.handle(on_the_wire(worker, of_alert(alert, alex)))
     [back] = worker.waiting[SEND_ACTIVITY].take()
     assert not any(secret in json.dumps(back) for secret in secrets_of(alex))
     know(conversation=OneToOne("a:2"))
@@ -442,7 +442,7 @@ def test_a_start_for_a_person_who_was_reached_before_has_no_snapshot(
 ):
     connector.fail(404, "ConversationNotFound", when=is_send)
 
-    worker.handle(on_the_wire(of_alert(alert, alex)))
+    worker.handle(on_the_wire(worker, of_alert(alert, alex)))
 
     [start] = worker.waiting[START_CONVERSATION].take()
     assert not any(secret in json.dumps(start) for secret in secrets_of(alex))

@@ -28,7 +28,7 @@ from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from StartConversation.request import StartRequest
 from StartConversation.service import start_conversation
-from tests.support.builders import TENANT_ID, unique
+from tests.support.builders import TENANT_ID, on_its_way, unique
 from tests.support.connector import is_start
 from tests.support.lossy_storage import LossyStorage
 from tests.support.worker import Worker
@@ -348,7 +348,7 @@ def test_a_start_is_not_made_for_an_alert_that_was_cancelled(services, queue_rea
     alert = Alert(unique("alert"), now, now, "", "", cancelled_at=now)
     services.alerts.create(alert)
     envelope = Envelope(id="order-7", accepted_at=now, alert=alert.id, then={"id": "order-7"})
-    message = {"members": [ALEX], "_flow": envelope.to_json()}
+    message = on_its_way(services, START_CONVERSATION, {"members": [ALEX]}, envelope)
 
     Worker(services, queue_reader).handle(message, START_CONVERSATION)
 

@@ -11,7 +11,7 @@ from shared.errors import RequestTooLargeError
 from shared.messages.envelope import AlertChange, Envelope
 from shared.messages.queue_names import UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
-from tests.support.builders import unique
+from tests.support.builders import on_its_way, unique
 from tests.support.worker import Worker
 from UpdateActivity.request import UpdateRequest
 from UpdateActivity.service import update_activity
@@ -119,7 +119,8 @@ def edit(worker, copy):
         alert=copy.alert_id,
         change=AlertChange(delivery_id=copy.id, version=2),
     )
-    worker.handle({"_flow": envelope.to_json()}, UPDATE_ACTIVITY)
+    message = on_its_way(worker.services, UPDATE_ACTIVITY, {}, envelope)
+    worker.handle(message, UPDATE_ACTIVITY)
     return [worker.services.deliveries.find(each) for each in (envelope.id, copy.id)]
 
 

@@ -34,7 +34,7 @@ QUEUES = (
     "delete-activity",
 )
 # Of these a row is written whatever becomes of a call or of a message.
-NOTES = ("bodies", "deliveries", "failures", "lanes")
+NOTES = ("bodies", "deliveries", "failures", "keys", "lanes")
 
 
 class AppStorage:

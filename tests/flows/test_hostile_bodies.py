@@ -148,7 +148,11 @@ SENDS: list[tuple[object, str]] = [
     ({**SEND, "channelId": "ms teams"}, "channelId: "),
     ({**SEND, "invented": SECRET}, "invented: "),
     ({**SEND, "_flow": SECRET}, "_flow: "),
-    ({**SEND, "_flow": {"id": "1"}}, "_flow.acceptedAt: "),
+    ({**SEND, "_flow": {"id": "1"}}, "_flow: "),
+    (
+        {**SEND, "_flow": {"id": "1", "acceptedAt": "2026-01-01T00:00:00Z", "isReply": True}},
+        "_flow: ",
+    ),
 ]
 
 

@@ -13,7 +13,10 @@ from azure.storage.queue import QueueClient
 
 from shared.auth.clouds import PUBLIC
 from shared.auth.service_urls import TrustedServiceUrls, origin_of
+from shared.messages.envelope import Envelope
+from shared.messages.message_marks import marked
 from shared.settings import Settings
+from shared.wiring import Services
 
 # Port 9 of this machine: nothing listens there.
 NOWHERE = (
@@ -71,6 +74,20 @@ def queue_message(body: object, message_id: str | None = None) -> func.QueueMess
     """A message as the Functions host hands it in."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return func.QueueMessage(id=message_id or unique("message"), body=content)
+
+
+def on_its_way(
+    services: Services, queue: str, body: dict[str, Any], envelope: Envelope
+) -> dict[str, Any]:
+    """A message as the app puts it on a queue: with what is noted about it."""
+    return {**body, "_flow": marked(services.queues.mark_key, queue, body, envelope.to_json())}
+
+
+def envelope_of(message: dict[str, Any]) -> Envelope:
+    """What is noted about a message; it is taken from it, and its mark left out."""
+    noted = message.pop("_flow")
+    del noted["mark"]
+    return Envelope.model_validate(noted)
 
 
 def invocation(trace_parent: str | None = None) -> Any:

@@ -17,7 +17,7 @@ from shared.sending.redrive import put_back_poison
 from shared.settings import Settings
 from shared.triggers.queue import Taken, process
 from shared.wiring import Services
-from tests.support.builders import unique
+from tests.support.builders import envelope_of, on_its_way, unique
 from tests.support.lossy_storage import LossyStorage
 
 STORAGE = "AzureWebJobsStorage"
@@ -72,7 +72,7 @@ class Queue:
         [message] = self.waiting.take()
         if isinstance(message.get("_body"), str):
             message = json.loads(self.services.queues.large_values.fetch(message["_body"]))
-        return message, Envelope.model_validate(message.pop("_flow"))
+        return message, envelope_of(message)
 
     def texts(self):
         """The texts on the queue, as they are."""
@@ -114,23 +114,10 @@ def test_a_message_never_expires_and_hides_no_longer_than_a_queue_can(queues, qu
     assert f"visibilitytimeout={6 * 24 * 60 * 60}&" in call
 
 
-@pytest.mark.parametrize(
-    "noted",
-    [{"step": {"kind": "other"}}, {"change": {"version": 2}}, {"reference": {"keyId": "k"}}],
-    ids=lambda noted: next(iter(noted)),
-)
-def test_what_is_noted_wrongly_about_an_alert_is_not_ours(queue, noted):
-    queue.fail({**MESSAGE, "_flow": {"id": "x", "acceptedAt": THEN.isoformat(), **noted}})
-
-    [entry] = queue.poison.take()
-    assert entry["failure"]["code"] == "InvalidRequest"
-    assert f"_flow.{next(iter(noted))}" in entry["failure"]["detail"]
-
-
 # Put back
 
 
-def test_what_is_put_back_starts_anew_with_what_is_its_own(queues, queue):
+def test_what_is_put_back_starts_anew_with_what_is_its_own():
     own = Envelope(
         id="order-7",
         accepted_at=THEN,
@@ -147,25 +134,17 @@ def test_what_is_put_back_starts_anew_with_what_is_its_own(queues, queue):
         "healed": ["conversation", "host"],
         "started": True,
         "is_probe": True,
-        "reference": TAKEN_ALONG,
+        "snapshot": TAKEN_ALONG,
     }
     before = datetime.now(UTC)
 
-    queues.put_back(queue.name, {**MESSAGE, "_flow": own.model_copy(update=tried).to_json()})
+    anew = own.model_copy(update=tried).anew()
 
-    body, back = queue.back()
-    assert body == MESSAGE
-    assert before <= back.retried_at <= datetime.now(UTC)
+    assert anew.retried_at is not None
+    assert before <= anew.retried_at <= datetime.now(UTC)
     # A copy that the queue gives out once more is known by its posting.
-    assert back.posting not in ("", "the first")
-    assert back == own.model_copy(update={"posting": back.posting, "retried_at": back.retried_at})
-
-
-@pytest.mark.parametrize("message", [MESSAGE, {**MESSAGE, "_flow": 5}, {**MESSAGE, "_flow": {}}])
-def test_what_has_no_notes_of_ours_goes_back_as_it_is(queues, queue, message):
-    queues.put_back(queue.name, message)
-
-    assert queue.waiting.take() == [message]
+    assert anew.posting not in ("", "the first")
+    assert anew == own.model_copy(update={"posting": anew.posting, "retried_at": anew.retried_at})
 
 
 # Redriven
@@ -230,7 +209,7 @@ def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(services, queues,
 @pytest.mark.parametrize("body", [MESSAGE, LARGE], ids=["small", "large"])
 def test_a_message_on_its_way_that_the_host_gave_up_starts_anew(services, queues, queue, body):
     envelope = Envelope(id="order-7", accepted_at=THEN, attempts=5, snapshot=TAKEN_ALONG)
-    text = json.dumps({**body, "_flow": envelope.to_json()})
+    text = json.dumps(on_its_way(services, queue.name, body, envelope))
     key = queues.large_values.keep(text) if body is LARGE else None
     queue.put_by_host(json.dumps({"_body": key}) if key else text)
 

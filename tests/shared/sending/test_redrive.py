@@ -10,7 +10,7 @@ from shared.deliveries.failures import Failure
 from shared.errors import DeliveryNotRetriableError, ForgottenRecipientError
 from shared.messages.envelope import Envelope, whole_message
 from shared.sending.redrive import put_back
-from tests.support.builders import unique
+from tests.support.builders import envelope_of, unique
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BODY = {"id": "order-7", "activity": {"text": "News"}}
@@ -64,7 +64,7 @@ def test_what_failed_is_accepted_again_and_on_its_queue(services, failed, queue)
     accepted = put_back(failed, services)
 
     [back] = queue[1].take()
-    envelope = Envelope.model_validate(back.pop("_flow"))
+    envelope = envelope_of(back)
     assert back == BODY
     assert (envelope.alert, envelope.traceparent, envelope.attempts, envelope.returns) == (
         "alert-7",

@@ -12,9 +12,11 @@ from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import Sent, UnsentError
 from shared.triggers.queue import Taken, process
-from tests.support.builders import unique
+from tests.support.builders import on_its_way, unique
 
 NOW = datetime.now(UTC)
+# What was put on a queue then is of this version.
+LATER = NOW + timedelta(days=1)
 MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
 LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -43,9 +45,9 @@ class Run:
         details = {"message_id": "message-1", "inserted_at": NOW, **taken}
         process(Taken(self.name, body, **details), self.services, handle, jitter=lambda *_: 0.0)
 
-    def refusal(self, message):
+    def refusal(self, message, **taken):
         """Have a message refused unread; return what the poison queue says then."""
-        self.process(message)
+        self.process(message, **taken)
         assert self.handled == []
         [poison] = self.poison.take()
         return poison
@@ -59,9 +61,20 @@ def run(services, queue_reader):
     return Run(services, queue_reader)
 
 
-def on_the_way(**envelope):
-    """A message that has been on its way for a while."""
+def noted(**envelope):
+    """A message with notes that anybody could write."""
     return {**MESSAGE, "_flow": {"id": "message-1", "acceptedAt": NOW.isoformat(), **envelope}}
+
+
+def claimed(run, queued):
+    """The message once its call is claimed."""
+    destination = Destination("slack", "https://slack.botframework.com/")
+    posting = queued.envelope.posting
+    delivery = Delivery(
+        "message-1", Status.SENDING, NOW, NOW, posting=posting, destination=destination
+    )
+    claim = run.services.deliveries.claim(delivery, seconds=25, is_new=True)
+    return replace(queued, destination=destination, claim=claim)
 
 
 def throttled():
@@ -105,19 +118,79 @@ def test_a_message_that_does_not_say_when_it_came_came_now(run):
 
 
 def test_what_we_noted_is_not_part_of_the_body_and_counts_more_than_what_the_queue_tells(run):
-    run.process(on_the_way(id="order-7", attempts=2, started=True), traceparent=TRACE)
+    own = Envelope(id="order-7", accepted_at=NOW, attempts=2, started=True)
+
+    run.process(on_its_way(run.services, run.name, MESSAGE, own), traceparent=TRACE)
 
     [handled] = run.handled
     assert handled.body == MESSAGE
-    assert handled.envelope == Envelope(id="order-7", accepted_at=NOW, attempts=2, started=True)
+    assert handled.envelope == own
 
 
-def test_nothing_was_accepted_in_the_future(run):
-    ahead = datetime.now(UTC) + timedelta(days=400)
+# Notes that are not ours
 
-    run.process(on_the_way(acceptedAt=ahead.isoformat()))
+PRIVILEGED = {
+    "isReply": True,
+    "reference": {"conversationId": "a:1", "keyId": "k", "key": "c2VjcmV0"},
+}
 
-    assert run.handled[0].envelope.accepted_at <= datetime.now(UTC)
+
+def ours_elsewhere(run, **other):
+    """Notes of ours, about another message or on another queue."""
+    queue, body = other.get("queue", run.name), other.get("body", MESSAGE)
+    own = Envelope(id="order-7", accepted_at=NOW, is_reply=True)
+    return on_its_way(run.services, queue, body, own)["_flow"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda _run: noted(**PRIVILEGED)["_flow"],
+        lambda run: noted(id="alert-7:0:r1", alert="alert-7")["_flow"],
+        lambda run: {**noted()["_flow"], "mark": "0" * 64},
+        lambda run: {**noted()["_flow"], "mark": "\ud83d"},
+        lambda run: {**ours_elsewhere(run), "id": "order-8"},
+        lambda run: {**ours_elsewhere(run), "isProbe": True},
+        lambda run: ours_elsewhere(run, body={**MESSAGE, "activity": {"text": "Another"}}),
+        lambda run: ours_elsewhere(run, queue="another"),
+    ],
+    ids=["reply", "alert", "any mark", "no UTF-8", "id", "more", "message", "queue"],
+)
+def test_notes_that_are_not_ours_or_not_about_this_message_are_refused(run, forged):
+    poison = run.refusal({**MESSAGE, "_flow": forged(run)}, inserted_at=LATER)
+
+    assert poison["failure"]["detail"] == "_flow: is ours, as we wrote it; leave it out"
+    # Put back, it is a message like any other.
+    run.process({**poison["message"], "_flow": poison["_flow"]}, inserted_at=LATER)
+    [handled] = run.handled
+    assert (handled.envelope.id, handled.envelope.is_reply) == ("message-1", False)
+
+
+def test_what_the_version_before_left_is_read_but_goes_round_no_stop(run):
+    # Where it was at work, there are records of it before there is a key.
+    run.services.deliveries.record(Delivery("order-6", Status.SENT, NOW, NOW))
+
+    run.process(noted(id="alert-7:0:r1", alert="alert-7", attempts=2, **PRIVILEGED))
+
+    [handled] = run.handled
+    assert (handled.envelope.id, handled.envelope.alert) == ("alert-7:0:r1", "alert-7")
+    assert (handled.envelope.attempts, handled.envelope.is_reply) == (2, False)
+    assert handled.envelope.snapshot is None
+
+
+def test_a_poison_entry_that_is_moved_back_by_hand_is_tried_anew(run):
+    own = Envelope(id="message-1", accepted_at=NOW, alert="alert-7", posting="first", attempts=1)
+    message = on_its_way(run.services, run.name, MESSAGE, own)
+    run.process(message, connector_error(400))
+    [poison] = run.poison.take()
+
+    run.process(
+        {**poison["message"], "_flow": poison["_flow"]},
+        lambda queued: Sent("activity-1", claimed(run, queued)),
+    )
+
+    assert run.delivery().status is Status.SENT
+    assert run.handled[-1].envelope.alert == "alert-7"
 
 
 # What cannot be read
@@ -152,9 +225,6 @@ def test_what_is_kept_of_a_failure_does_not_open_a_workspace_of_slack(run, end):
         ({**MESSAGE, "id": "alert-7:0:r1"}, "is as those of an alert's messages"),
         ({"_body": "key", "more": 1}, "_body"),
         ({**MESSAGE, "_flow": 5}, "_flow"),
-        (on_the_way(acceptedAt="yesterday"), "_flow.acceptedAt"),
-        (on_the_way(attempts=-1), "_flow.attempts"),
-        (on_the_way(then="message"), "_flow.then"),
     ],
     ids=lambda value: value if isinstance(value, str) else "message",
 )
@@ -175,7 +245,9 @@ def test_an_expired_message_is_not_handled_nor_is_the_start_that_it_waits_for(
     run = Run(services, queue_reader, queue)
     expired = {**MESSAGE, "expiresAt": (NOW - timedelta(seconds=1)).isoformat()}
 
-    run.process(expired if queue == SEND_ACTIVITY else on_the_way(then=expired))
+    own = Envelope(id="message-1", accepted_at=NOW, then=expired)
+    start = on_its_way(services, queue, MESSAGE, own)
+    run.process(expired if queue == SEND_ACTIVITY else start)
 
     assert run.handled == []
     assert run.delivery().status is Status.EXPIRED
@@ -191,14 +263,6 @@ def test_what_is_no_past_moment_does_not_expire_a_message(services, queue_reader
 
 
 # Handled
-
-
-def claimed(run, queued):
-    """The message once its call is claimed."""
-    destination = Destination("slack", "https://slack.botframework.com/")
-    delivery = Delivery("message-1", Status.SENDING, NOW, NOW, destination=destination)
-    claim = run.services.deliveries.claim(delivery, seconds=25, is_new=True)
-    return replace(queued, destination=destination, claim=claim)
 
 
 @pytest.mark.parametrize("is_last_try", [False, True])
@@ -264,7 +328,7 @@ def test_what_was_kept_aside_comes_back_whole_and_is_dropped_when_done(run):
         run.process(carried, StorageUnavailableError("x"))
     # Nor when it was handled and cannot be settled, as here by an id too large for a row.
     with pytest.raises(StorageRefusedError):
-        run.process(carried, Sent("x" * 40_000))
+        run.process(carried, lambda queued: Sent("x" * 40_000, queued))
     assert kept(carried["_body"])
     run.process(carried)
 

@@ -1,0 +1,91 @@
+"""The mark on what we note about a message, which nobody else can make.
+
+Whoever may put messages on a queue could write such notes too: that a message is a reply, or the
+delivery of another. So the notes carry a keyed hash (HMAC-SHA256) of the queue, of the message and
+of themselves.
+
+The key is a random one, kept in table ``keys``. PartitionKey: the hash of the bot's app id and
+``messages``; RowKey: ``key``.
+"""
+
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.storage.clients import Storage
+from shared.storage.tables import Row, Table, key_of
+
+_MARK = "mark"
+# Instances of the version before may still be at work while the first of this one are.
+_LONGEST_DEPLOYMENT = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class MarkKey:
+    """The key of the marks.
+
+    A version of the app that knew no marks may have left messages on the queues. Where it was at
+    work, what was put there before ``unmarked_until`` may be without one.
+    """
+
+    value: bytes = field(repr=False)
+    unmarked_until: datetime | None = None
+
+    def is_needed(self, put_at: datetime | None) -> bool:
+        """Tell whether a message must have a mark, by when it was put on its queue."""
+        return put_at is None or self.unmarked_until is None or put_at >= self.unmarked_until
+
+
+def find_mark_key(storage: Storage, app_id: str) -> MarkKey:
+    """Return the key, which is made when it is first asked for.
+
+    That must be before this version records a delivery: there are records then only if another
+    version was at work.
+    """
+    keys = {"PartitionKey": key_of(app_id, "messages"), "RowKey": "key"}
+    found: Row = {}
+
+    def made(row: Row | None) -> Row:
+        nonlocal found
+        found = row or {**keys, "value": secrets.token_bytes(32), **_unmarked_until(storage)}
+        return found
+
+    Table(storage, "keys").change(keys, made)
+    return MarkKey(bytes(found["value"]), found.get("unmarkedUntil"))
+
+
+def marked(key: MarkKey, queue: str, message: object, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the notes about a message of a queue with their mark."""
+    return {**noted, _MARK: _mark(key, queue, message, noted)}
+
+
+def without_mark(
+    key: MarkKey, queue: str, message: object, noted: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Return the notes without their mark, and whether it is ours, and for this very message."""
+    bare = {name: value for name, value in noted.items() if name != _MARK}
+    given = noted.get(_MARK)
+    if not isinstance(given, str):
+        return bare, False
+    try:
+        own = _mark(key, queue, message, bare)
+    except RecursionError:
+        # It is nested more deeply than anything of ours.
+        return bare, False
+    return bare, hmac.compare_digest(given.encode("utf-8", "surrogatepass"), own.encode())
+
+
+def _mark(key: MarkKey, queue: str, message: object, noted: Mapping[str, Any]) -> str:
+    text = json.dumps([queue, message, noted], sort_keys=True)
+    return hmac.digest(key.value, text.encode(), "sha256").hex()
+
+
+def _unmarked_until(storage: Storage) -> dict[str, datetime]:
+    recorded, more = Table(storage, "deliveries").page(
+        "PartitionKey gt @none", {"none": ""}, size=1, token=None, select=["RowKey"]
+    )
+    return {"unmarkedUntil": datetime.now(UTC) + _LONGEST_DEPLOYMENT} if recorded or more else {}
