@@ -14,7 +14,13 @@ def delete_activity(
     request: DeleteRequest, services: Services, message: QueuedMessage | None = None
 ) -> Sent:
     """Recall what is asked for with one Connector call."""
-    return _delete(request.find_recipient(services), request.activity_id, services, message)
+    return _delete(
+        request.find_recipient(services),
+        request.activity_id,
+        services,
+        message,
+        is_targeted=request.is_targeted,
+    )
 
 
 def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
@@ -32,14 +38,20 @@ def _delete(
     activity_id: str,
     services: Services,
     message: QueuedMessage | None,
+    *,
+    is_targeted: bool = False,
 ) -> Sent:
     with addressed(message, recipient.destination) as message:
         conversation = recipient.conversation
+        if is_targeted:
+            recipient.require_targeting()
         with connector_call(recipient.destination, services, message) as call:
             try:
-                call.connector.delete_activity(conversation.id, activity_id)
+                call.connector.delete_activity(
+                    conversation.id, activity_id, is_targeted=is_targeted
+                )
             except ConnectorError as error:
                 # On a queue it may be gone already: that is what was asked for.
                 if message is None or not says_activity_is_unknown(error.answer):
                     raise
-        return Sent(activity_id, call.message)
+        return Sent(activity_id, call.message, is_targeted=is_targeted)

@@ -17,7 +17,7 @@ from shared.messages.queued_message import (
     addressed,
 )
 from shared.sending.connector_call import connector_call
-from shared.sending.outgoing_activity import alert_activity, outgoing, require_size
+from shared.sending.outgoing_activity import alert_activity, outgoing, require_deliverable
 from shared.sending.recipient import (
     FoundRecipient,
     find_conversation,
@@ -43,14 +43,16 @@ def send_activity(
     recipient = _find_recipient(request, services)
     with addressed(message, recipient.destination) as message:
         is_probe = require_wanted(recipient, request.topic, services, message)
-        conversation = recipient.conversation
         activity = _in_language(request, recipient.account, services.settings.default_locale)
-        require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
+        require_deliverable(activity, recipient, services)
+        conversation = recipient.conversation
         with connector_call(recipient.destination, services, message, is_probe=is_probe) as call:
             activity_id = call.connector.send_activity(
-                conversation.id, outgoing(activity, conversation)
+                conversation.id,
+                outgoing(activity, conversation),
+                is_targeted=activity.is_targeted,
             )
-        return Sent(activity_id, call.message)
+        return Sent(activity_id, call.message, is_targeted=activity.is_targeted)
 
 
 def send_queued_activity(message: QueuedMessage, services: Services) -> Handled:
@@ -90,10 +92,10 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
     recipient = recipient_of(snapshot, services) if snapshot else _find_recipient(request, services)
     with addressed(message, recipient.destination) as addressed_message:
         # Whether they want it was checked when the snapshot was made, a moment ago.
-        is_probe = not snapshot and require_wanted(recipient, request.topic, services, message)
+        is_probe = not snapshot and require_wanted(recipient, alert.topic, services, message)
         conversation = recipient.conversation
         activity = alert_activity(alert, recipient.account, services)
-        require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
+        require_deliverable(activity, recipient, services)
         with connector_call(
             recipient.destination, services, addressed_message, is_probe=is_probe
         ) as call:

@@ -6,11 +6,12 @@ import azure.functions as func
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity, send_queued_activity
+from shared.errors import FieldError, InvalidRequestError
 from shared.idempotency import Answer
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers.http import http_function, json_response, path_id, read_json
+from shared.triggers.http import http_function, is_targeted, json_response, path_id, read_json
 from shared.triggers.queue import queue_function
 from shared.wire_models import Activity, parse
 from shared.wiring import services
@@ -28,11 +29,16 @@ def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 def _send(request: func.HttpRequest) -> Answer:
+    activity = parse(Activity, read_json(request))
+    if is_targeted(request) and not activity.is_targeted:
+        raise InvalidRequestError(
+            FieldError("recipient.isTargeted", "must be true, for the member who is to see this")
+        )
     asked = SendRequest.from_json(
         {
             "conversationId": path_id(request, "conversationId"),
             "channelId": request.params.get("channelId"),
-            "activity": parse(Activity, read_json(request)),
+            "activity": activity,
         }
     )
     sent = send_activity(asked, services())

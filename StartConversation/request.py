@@ -45,6 +45,13 @@ class StartRequest(WireModel):
             raise ValueError("must be the one member that the bot talks with (isGroup is false)")
         return members
 
+    @field_validator("activity")
+    @classmethod
+    def _for_all(cls, activity: Activity | None) -> Activity | None:
+        if activity is not None and activity.is_targeted:
+            raise ValueError("cannot be for one member alone: start without it, then send it")
+        return activity
+
     @property
     def teams_channel_id(self) -> str | None:
         """The Teams channel that a new thread goes to, None where none is named."""

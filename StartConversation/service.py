@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.messages.queued_message import QueuedMessage, Sent, UnsentError, addressed
 from shared.sending.connector_call import Turn, take_turn
-from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.outgoing_activity import SizeLimit, outgoing, require_size
 from shared.sending.recipient import FoundRecipient
 from shared.sending.suppression_check import require_wanted
 from shared.storage.leases import Lease
@@ -101,16 +101,16 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
     require_start_supported(
         channel_id, is_group=request.is_group, teams_channel_id=request.teams_channel_id
     )
-    most_bytes = services.settings.largest_activity_bytes(channel_id)
+    limit = SizeLimit.of(channel_id, services.settings)
     if request.activity:
-        require_size(request.activity, most_bytes, field="activity")
+        require_size(request.activity, limit, field="activity")
     elif request.is_group and channel_id == TEAMS:
         raise InvalidRequestError(
             FieldError("activity", "is required: a thread in Teams starts with a message")
         )
     if request.bot:
         json_text.require_size(request.bot.to_json(), _LARGEST_BOT_BYTES, field="bot")
-    json_text.require_size(request.to_json(), most_bytes)
+    require_size(request, limit)
 
 
 @contextmanager
@@ -157,9 +157,13 @@ def _turn(
     is_probe = False
     # What waits for the start is sent right after it.
     waits = message is not None and message.envelope.then is not None
-    if (start.request.activity or waits) and destination.user_id is not None:
-        recipient = FoundRecipient(start.channel_id, destination.user_id, start.account, None)
-        is_probe = require_wanted(recipient, None, services, message)
+    members = start.request.members
+    # Some channels open a conversation with the one member of a group as with anybody.
+    if (start.request.activity or waits) and len(members) == 1:
+        recipient = FoundRecipient(start.channel_id, members[0].id, start.account, None)
+        # Only a conversation with the person alone shows whether they can be reached.
+        may_probe = message if destination.user_id is not None else None
+        is_probe = require_wanted(recipient, None, services, may_probe)
     return take_turn(destination, services, message, is_probe=is_probe)
 
 

@@ -3,7 +3,7 @@
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import held_copy
 from shared.sending.connector_call import connector_call
-from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.outgoing_activity import outgoing, require_deliverable
 from shared.sending.recipient import FoundRecipient
 from shared.wire_models import Activity, parse
 from shared.wiring import Services
@@ -14,8 +14,14 @@ def update_activity(
     request: UpdateRequest, services: Services, message: QueuedMessage | None = None
 ) -> Sent:
     """Edit what is asked for with one Connector call; return the id that the activity has now."""
-    recipient = request.find_recipient(services)
-    return _update(recipient, request.activity_id, request.activity, services, message)
+    return _update(
+        request.find_recipient(services),
+        request.activity_id,
+        request.activity,
+        services,
+        message,
+        is_targeted=request.is_targeted,
+    )
 
 
 def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
@@ -35,14 +41,19 @@ def _update(
     activity: Activity,
     services: Services,
     message: QueuedMessage | None,
+    *,
+    is_targeted: bool = False,
 ) -> Sent:
     with addressed(message, recipient.destination) as message:
         conversation = recipient.conversation
-        require_size(activity, services.settings.largest_activity_bytes(conversation.channel_id))
+        is_targeted = is_targeted or activity.is_targeted
+        require_deliverable(activity, recipient, services, is_targeted=is_targeted)
+        changed = {**outgoing(activity, conversation), "id": activity_id}
+        if is_targeted:
+            # Who sees it cannot be changed: Teams answers 400 to an edit with a recipient.
+            changed.pop("recipient", None)
         with connector_call(recipient.destination, services, message) as call:
             updated_id = call.connector.update_activity(
-                conversation.id,
-                activity_id,
-                {**outgoing(activity, conversation), "id": activity_id},
+                conversation.id, activity_id, changed, is_targeted=is_targeted
             )
-        return Sent(updated_id or activity_id, call.message)
+        return Sent(updated_id or activity_id, call.message, is_targeted=is_targeted)

@@ -200,6 +200,13 @@ class ConversationNotSupportedError(AppError):
     code = "ConversationNotSupported"
 
 
+class TargetedActivityNotSupportedError(AppError):
+    """The conversation cannot show an activity to one of its members alone."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "TargetedActivityNotSupported"
+
+
 class GroupConversationNotSupportedError(AppError):
     """The channel does not let bots start group conversations."""
 

@@ -105,14 +105,21 @@ def without_token(text: str) -> str:
     return _TOKEN.sub('"ApiToken":""', text)
 
 
-def require_size(value: dict[str, Any], most_bytes: int, *, field: str = "") -> None:
+def require_size(
+    value: dict[str, Any],
+    most_bytes: int,
+    *,
+    field: str = "",
+    uncounted: re.Pattern[str] | None = None,
+) -> None:
     """Raise RequestTooLargeError when ``value`` is larger than ``most_bytes`` as JSON in UTF-16.
 
-    Channels measure in UTF-16. The error names the largest part of ``value``, below ``field``.
+    Channels measure in UTF-16. ``uncounted`` is what of the compact JSON does not count. The error
+    names the largest part of ``value``, below ``field``.
     """
-    if not value or _utf16_size(value) <= most_bytes:
+    if not value or _utf16_size(value, uncounted, most_bytes) <= most_bytes:
         return
-    largest = max(value, key=lambda name: _utf16_size(value[name]))
+    largest = max(value, key=lambda name: _utf16_size({name: value[name]}, uncounted))
     raise RequestTooLargeError(
         FieldError(
             f"{field}.{largest}" if field else largest,
@@ -125,8 +132,13 @@ def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _utf16_size(value: object) -> int:
-    return len(_dump(value).encode("utf-16-le", "surrogatepass"))
+def _utf16_size(value: object, uncounted: re.Pattern[str] | None, enough: int = 0) -> int:
+    """Return the size in bytes; what does not count is looked for where it is over ``enough``."""
+    text = _dump(value)
+    size = len(text.encode("utf-16-le", "surrogatepass"))
+    if uncounted is None or size <= enough:
+        return size
+    return size - 2 * sum(len(each[0]) for each in uncounted.finditer(text))
 
 
 def _refuse_constant(name: str) -> NoReturn:

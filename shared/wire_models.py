@@ -146,6 +146,19 @@ class ConversationAccount(OpenModel):
     tenant_id: EntraId | None = None
 
 
+class ActivityRecipient(OpenModel):
+    """Who an activity is addressed to; of a group, nobody else sees it where ``is_targeted``."""
+
+    id: str | None = None
+    is_targeted: bool | None = None
+
+    @model_validator(mode="after")
+    def _target_is_named(self) -> Self:
+        if self.is_targeted and not self.id:
+            raise ValueError("needs the id of the one member who is to see this")
+        return self
+
+
 class Activity(OpenModel):
     """What is sent into a conversation: a message, typing, an event."""
 
@@ -160,10 +173,15 @@ class Activity(OpenModel):
     entities: list[dict[str, Any]] | None = None
     suggested_actions: dict[str, Any] | None = None
     from_: Annotated[ChannelAccount | None, Field(alias="from")] = None
+    recipient: ActivityRecipient | None = None
     conversation: dict[str, Any] | None = None
-
     channel_data: Any = None
     value: Any = None
+
+    @property
+    def is_targeted(self) -> bool:
+        """Whether one member of a group is to see it, and nobody else."""
+        return bool(self.recipient and self.recipient.is_targeted)
 
     @model_validator(mode="before")
     @classmethod

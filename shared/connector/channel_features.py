@@ -6,7 +6,11 @@ channels were seen to answer. A channel that is not here is tried, and its answe
 
 from dataclasses import dataclass
 
-from shared.errors import ConversationNotSupportedError, GroupConversationNotSupportedError
+from shared.errors import (
+    ConversationNotSupportedError,
+    GroupConversationNotSupportedError,
+    TargetedActivityNotSupportedError,
+)
 
 TEAMS = "msteams"
 
@@ -15,13 +19,17 @@ TEAMS = "msteams"
 class Channel:
     """What a channel lets a bot do, and how much it takes.
 
-    The largest activity is in KB of UTF-16; ``conversation_limits`` are how many activities a
-    conversation takes in so many seconds.
+    ``targets_members``: in a group, an activity can be shown to one member alone. The largest
+    activity is in KB of UTF-16. Where there is a largest picture, in KB, inline pictures of up to
+    this size do not count. ``conversation_limits`` are how many activities a conversation takes in
+    so many seconds.
     """
 
     starts_conversations: bool = True
     starts_groups: bool = True
+    targets_members: bool = False
     largest_activity_kilobytes: int = 256
+    largest_picture_kilobytes: int = 0
     conversation_limits: tuple[tuple[int, float], ...] = ()
 
 
@@ -30,10 +38,13 @@ _NO_GROUPS = Channel(starts_groups=False)
 _NOTHING = Channel(starts_conversations=False, starts_groups=False)
 
 _KNOWN = {
-    # "Format your bot messages": 100 KB, measured on UTF-16. "Rate limiting": per bot and thread.
+    # "Format your bot messages": 100 KB, measured on UTF-16, without pictures in base64, which may
+    # have 1 MB each. "Rate limiting": per bot and thread.
     TEAMS: Channel(
         starts_groups=False,
+        targets_members=True,
         largest_activity_kilobytes=100,
+        largest_picture_kilobytes=1024,
         conversation_limits=((7, 1.0), (60, 30.0)),
     ),
     # There is nobody to open a window: these answer 405 to a new conversation.
@@ -75,4 +86,20 @@ def require_start_supported(
         hint = "; to post in a channel, give channelData.channel.id" if channel_id == TEAMS else ""
         raise GroupConversationNotSupportedError(
             f"Channel {channel_id} does not let bots start group conversations{hint}"
+        )
+
+
+def require_targeting_supported(channel_id: str, *, is_one_to_one: bool) -> None:
+    """Refuse to show an activity to one member alone where that is not known to be possible.
+
+    Who does not know the request would show it to all. Source: "Send and receive targeted messages
+    in group conversations", which says that they are not available in one-to-one chats.
+    """
+    if not channel(channel_id).targets_members:
+        raise TargetedActivityNotSupportedError(
+            f"Channel {channel_id} would show this to the whole conversation"
+        )
+    if is_one_to_one:
+        raise TargetedActivityNotSupportedError(
+            "Nobody else is in this conversation; leave recipient.isTargeted out"
         )

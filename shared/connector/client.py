@@ -139,20 +139,34 @@ class Connector:
             new_url = None
         return CreatedConversation(conversation_id, _text(answer, "activityId"), new_url)
 
-    def send_activity(self, conversation_id: str, activity: Mapping[str, Any]) -> str | None:
-        """Send an activity; return its id, None where the channel gives none."""
-        return _id(self._call("POST", _activities(conversation_id), activity))
+    def send_activity(
+        self, conversation_id: str, activity: Mapping[str, Any], *, is_targeted: bool = False
+    ) -> str | None:
+        """Send an activity; return its id, None where the channel gives none.
+
+        Here and below, ``is_targeted``: one member of the conversation sees it, and nobody else.
+        """
+        path = _activities(conversation_id)
+        return _id(self._call("POST", path, activity, is_targeted=is_targeted))
 
     def update_activity(
-        self, conversation_id: str, activity_id: str, activity: Mapping[str, Any]
+        self,
+        conversation_id: str,
+        activity_id: str,
+        activity: Mapping[str, Any],
+        *,
+        is_targeted: bool = False,
     ) -> str | None:
         """Put an activity in the place of one that was sent; return the id it has now, if told."""
         path = _activity(conversation_id, activity_id)
-        return _id(self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED))
+        return _id(self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted))
 
-    def delete_activity(self, conversation_id: str, activity_id: str) -> None:
+    def delete_activity(
+        self, conversation_id: str, activity_id: str, *, is_targeted: bool = False
+    ) -> None:
         """Delete an activity that was sent."""
-        self._call("DELETE", _activity(conversation_id, activity_id), None, _CHANGE_NOT_SUPPORTED)
+        path = _activity(conversation_id, activity_id)
+        self._call("DELETE", path, None, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted)
 
     def _call(
         self,
@@ -160,6 +174,8 @@ class Connector:
         path: tuple[str, ...],
         body: Mapping[str, Any] | None,
         unsupported_code: str | None = None,
+        *,
+        is_targeted: bool = False,
     ) -> Mapping[str, Any]:
         """Make a call; each part of the path below the conversations is encoded already.
 
@@ -172,7 +188,8 @@ class Connector:
         try:
             response = self._session.request(
                 method,
-                "/".join((self._base, "v3", "conversations", *path)),
+                "/".join((self._base, "v3", "conversations", *path))
+                + ("?isTargetedActivity=true" if is_targeted else ""),
                 headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
                 data=None if body is None else json_text.encode(body),
                 stream=True,

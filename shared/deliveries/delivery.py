@@ -68,7 +68,7 @@ class Delivery:
     ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
     ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
     ``until`` that time. Of an alert, ``alert_version`` is the version that the person sees; where
-    it was ``recalled``, they see nothing.
+    it was ``recalled``, they see nothing. What ``is_targeted`` is seen by one member of its group.
     """
 
     id: str
@@ -90,6 +90,7 @@ class Delivery:
     alert_id: str | None = None
     alert_version: int | None = None
     recalled: bool = False
+    is_targeted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in an answer."""

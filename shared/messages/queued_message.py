@@ -64,12 +64,14 @@ class Sent:
     """A message's call was made, or was not needed.
 
     ``activity_id`` is that of what was sent, ``alert_version`` that of the alert which it says;
-    ``message`` is the message as it is now; None over HTTP.
+    ``message`` is the message as it is now; None over HTTP. ``is_targeted``: one member of the
+    conversation sees it, and nobody else.
     """
 
     activity_id: str | None
     message: QueuedMessage | None
     alert_version: int | None = None
+    is_targeted: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The base of requests to edit or recall an activity: which one, in which conversation.
 
 An activity stays in the conversation that it was sent into, even when the person has another one
-now. A change is no new message, so it reaches also people who want no messages.
+now. A change is no new message, so it reaches also people who want no messages. Only its sender
+knows whether it is for one member of a group alone.
 """
 
 from shared.sending.recipient import FoundRecipient, find_conversation
@@ -17,6 +18,7 @@ class ChangeRequest(WireModel):
     activity_id: Identifier
     channel_id: ChannelId | None = None
     expires_at: Timestamp | None = None
+    is_targeted: bool = False
 
     def find_recipient(self, services: Services) -> FoundRecipient:
         """Return where the activity is."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
+from shared.connector.channel_features import require_targeting_supported
 from shared.deliveries.delivery import Destination
 from shared.errors import (
     AmbiguousConversationError,
@@ -41,6 +42,10 @@ class FoundRecipient:
         if self.found_conversation is None:
             raise ConversationNotStartedError("The bot has no conversation with this recipient yet")
         return self.found_conversation
+
+    def require_targeting(self) -> None:
+        """Raise TargetedActivityNotSupportedError where nothing can be for one member alone."""
+        require_targeting_supported(self.channel_id, is_one_to_one=self.user_id is not None)
 
     @property
     def destination(self) -> Destination:

@@ -68,6 +68,17 @@ def path_id(request: func.HttpRequest, name: str) -> str:
     return value
 
 
+def is_targeted(request: func.HttpRequest) -> bool:
+    """Return the query's ``isTargetedActivity``, as the Connector writes it.
+
+    Raises InvalidRequestError for what is neither true nor false: too many would see the activity.
+    """
+    value = str(request.params.get("isTargetedActivity", "false")).lower()
+    if value not in ("true", "false"):
+        raise InvalidRequestError(FieldError("isTargetedActivity", "must be true or false"))
+    return value == "true"
+
+
 def json_response(
     body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK, **headers: str
 ) -> func.HttpResponse:

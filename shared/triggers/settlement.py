@@ -226,6 +226,7 @@ def _delivery(
         posting=envelope.posting,
         alert_id=envelope.alert,
         alert_version=sent.alert_version if sent else None,
+        is_targeted=bool(sent and sent.is_targeted),
     )
 
 

@@ -243,7 +243,12 @@ def alert(services):
     now = datetime.now(UTC)
     said = {"activities": {"en": {"text": "Hello ${name}"}, "de": {"text": "Hallo ${name}"}}}
     alert = Alert(
-        unique("alert"), now, now, fingerprint="", content_key=services.alerts.keep(said, None)
+        unique("alert"),
+        now,
+        now,
+        fingerprint="",
+        content_key=services.alerts.keep(said, None),
+        topic="news",
     )
     services.alerts.create(alert)
     return alert
@@ -269,7 +274,7 @@ def of_alert(alert, account=None, member="r1", **envelope):
             **envelope,
         }
     )
-    return QueuedMessage(SEND_ACTIVITY, {"id": delivery_id, **TO_ALEX, "topic": "news"}, noted)
+    return QueuedMessage(SEND_ACTIVITY, {"id": delivery_id, **TO_ALEX}, noted)
 
 
 @pytest.mark.parametrize("has_snapshot", [True, False])

@@ -16,6 +16,7 @@ from shared.errors import (
     ConversationStartingError,
     GroupConversationNotSupportedError,
     InvalidRequestError,
+    SuppressedError,
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
@@ -388,6 +389,29 @@ def test_a_group_is_always_started_anew(start, services, connector):
     assert services.conversations.find(first.conversation.id) == first.conversation
     assert cached(services, "my-channel") is None
     assert connector.requests[0].json["members"] == body["members"]
+
+
+@pytest.mark.parametrize(
+    "account",
+    [{"preferences": {"muted": True}}, {"blocked": True}],
+    ids=lambda each: next(iter(each)),
+)
+def test_a_group_of_one_is_that_person_who_may_want_nothing(
+    start, services, connector, queue_reader, account
+):
+    alex = Account("my-channel", ALEX["id"], service_url=connector.url, **account)
+    services.accounts.change("my-channel", ALEX["id"], lambda _stored: alex)
+    group = {"isGroup": True, "channelId": "my-channel", "activity": {"text": "News"}}
+    worker = Worker(services, queue_reader)
+
+    with pytest.raises(SuppressedError):
+        start(**group, members=[ALEX])
+    message_id = worker.handle({**group, "members": [ALEX]}, START_CONVERSATION)
+
+    assert services.deliveries.find(message_id).status is Status.SUPPRESSED
+    assert connector.requests == []
+    start(**group, members=[ALEX, {"id": "29:megan"}])
+    assert len(connector.requests) == 1
 
 
 def test_a_thread_in_a_teams_channel_starts_with_its_message(start, connector):

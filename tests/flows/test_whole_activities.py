@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import pytest
 
 # Every kind of content, known and unknown to us, empty values too.
@@ -97,3 +99,28 @@ def test_other_activities_than_messages_need_no_content(app, conversation_id, ac
 
     [send] = app.calls
     assert {name: send.json[name] for name in activity} == activity
+
+
+def test_an_inline_picture_goes_out_whole_whichever_way(app, user, conversation_id):
+    # As in https://github.com/microsoft/teams-sdk/pull/2990: 39 KB, which Teams does not count.
+    picture = "data:image/png;base64," + b64encode(bytes(39_000)).decode()
+    activity = {
+        "text": "A chart",
+        "attachments": [{"contentType": "image/png", "contentUrl": picture, "name": "chart.png"}],
+    }
+    # Of what an alert has as a value, a picture is one like any other.
+    templated = {"text": "A chart", "attachments": [{"contentUrl": "${chart}"}]}
+    to = {"recipients": [{"channelId": "msteams", "userId": user}]}
+
+    sent = app.send(conversation_id, **activity)
+    started = app.start(members=[{"id": f"{user}-2"}], activity=activity)
+    alerts = [
+        app.post("/api/alerts", {**to, "activity": activity}),
+        app.post("/api/alerts", {**to, "activity": templated, "data": {"chart": picture}}),
+    ]
+    app.settle()
+
+    assert [sent.status, started.status, *(each.status for each in alerts)] == [201, 201, 202, 202]
+    sent_activities = [call.json.get("activity", call.json) for call in app.calls]
+    urls = [each["attachments"][0]["contentUrl"] for each in sent_activities]
+    assert urls == [picture] * 4

@@ -36,6 +36,7 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "ExpiredError": (410, "Expired", DROP),
         "AccountChangedError": (412, "AccountChanged", FAIL),
         "ConversationNotSupportedError": (422, "ConversationNotSupported", FAIL),
+        "TargetedActivityNotSupportedError": (422, "TargetedActivityNotSupported", FAIL),
         "GroupConversationNotSupportedError": (422, "GroupConversationNotSupported", FAIL),
         "ConversationStartingError": (409, "ConversationStarting", WAIT),
         "HeldBackError": (429, "Throttled", WAIT),

@@ -2,7 +2,7 @@ import pytest
 
 from shared.accounts.conversations import Conversation
 from shared.errors import RequestTooLargeError
-from shared.sending.outgoing_activity import outgoing, require_size
+from shared.sending.outgoing_activity import SizeLimit, outgoing, require_size
 from shared.wire_models import Activity, ChannelAccount, parse
 from tests.support.builders import settings
 
@@ -56,12 +56,62 @@ def test_an_activity_goes_into_the_conversation_that_it_is_for():
 def test_an_activity_fits_the_channel(channel_id, kilobytes):
     fitting = activity(text="x" * (kilobytes * 512 - 11))  # {"text":"…"} in UTF-16
 
-    most_bytes = settings().largest_activity_bytes(channel_id)
+    limit = SizeLimit.of(channel_id, settings())
 
-    require_size(fitting, most_bytes)
+    require_size(fitting, limit)
     with pytest.raises(RequestTooLargeError) as caught:
-        require_size(activity(text=f"{fitting.text}x"), most_bytes, field="activity")
+        require_size(activity(text=f"{fitting.text}x"), limit, field="activity")
 
     [error] = caught.value.field_errors
     assert error.field == "activity.text"
     assert f"{kilobytes} KB" in error.message
+
+
+def inline(kilobytes, header="data:image/png;base64,"):
+    return header + "A" * (kilobytes * 1024 * 4 // 3)
+
+
+def pictures(*urls):
+    return {"attachments": [{"contentType": "image/png", "contentUrl": url} for url in urls]}
+
+
+def card(**image):
+    return {"content": {"type": "AdaptiveCard", "body": [{"type": "Image", **image}]}}
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "given", "too_large"),
+    [
+        ("msteams", pictures(inline(1024), inline(1024)), None),
+        ("msteams", {"attachments": [{"thumbnailUrl": inline(300)}, card(url=inline(300))]}, None),
+        (
+            "msteams",
+            pictures(inline(90, "DATA:image/a+b;c=d;base64,")),
+            None,
+        ),
+        # Larger than Teams shows.
+        ("msteams", pictures(inline(1025)), "attachments"),
+        (
+            "msteams",
+            pictures(inline(90, "data:text/plain;base64,")),
+            "attachments",
+        ),
+        ("msteams", pictures(inline(90, "https://x/")), "attachments"),
+        ("msteams", {"text": inline(90)}, "text"),
+        ("msteams", {"text": '"url":"' + inline(90) + '"'}, "text"),
+        # The picture is larger, but does not count.
+        ("msteams", {"text": "x" * 60_000, **pictures(inline(300))}, "text"),
+        ("webchat", pictures(inline(90)), None),
+        ("webchat", pictures(inline(200)), "attachments"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_inline_pictures_count_where_the_channel_counts_them(channel_id, given, too_large):
+    named = None
+
+    try:
+        require_size(activity(**given), SizeLimit.of(channel_id, settings()))
+    except RequestTooLargeError as error:
+        [named] = [each.field for each in error.field_errors]
+
+    assert named == too_large
