@@ -7,7 +7,7 @@ from DeleteActivity.service import delete_activity, delete_queued_activity
 from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers.http import http_function, is_targeted, no_content, path_id
+from shared.triggers.http import http_function, no_content, path_id, query_flag
 from shared.triggers.queue import queue_function
 from shared.wire_models import parse
 from shared.wiring import services
@@ -28,7 +28,7 @@ def delete_activity_http(request: func.HttpRequest) -> func.HttpResponse:
             "conversationId": path_id(request, "conversationId"),
             "activityId": path_id(request, "activityId"),
             "channelId": request.params.get("channelId"),
-            "isTargeted": is_targeted(request),
+            "isTargeted": query_flag(request, "isTargetedActivity"),
         },
     )
     delete_activity(asked, services())

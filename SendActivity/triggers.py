@@ -11,7 +11,7 @@ from shared.idempotency import Answer
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers.http import http_function, is_targeted, json_response, path_id, read_json
+from shared.triggers.http import http_function, json_response, path_id, query_flag, read_json
 from shared.triggers.queue import queue_function
 from shared.wire_models import Activity, parse
 from shared.wiring import services
@@ -30,7 +30,7 @@ def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 
 def _send(request: func.HttpRequest) -> Answer:
     activity = parse(Activity, read_json(request))
-    if is_targeted(request) and not activity.is_targeted:
+    if query_flag(request, "isTargetedActivity") and not activity.is_targeted:
         raise InvalidRequestError(
             FieldError("recipient.isTargeted", "must be true, for the member who is to see this")
         )

@@ -5,7 +5,7 @@ import azure.functions as func
 from shared.messages.queue_names import UPDATE_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers.http import http_function, is_targeted, json_response, path_id, read_json
+from shared.triggers.http import http_function, json_response, path_id, query_flag, read_json
 from shared.triggers.queue import queue_function
 from shared.wire_models import Activity, parse
 from shared.wiring import services
@@ -29,7 +29,7 @@ def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
             "activityId": path_id(request, "activityId"),
             "channelId": request.params.get("channelId"),
             "activity": parse(Activity, read_json(request)),
-            "isTargeted": is_targeted(request),
+            "isTargeted": query_flag(request, "isTargetedActivity"),
         },
     )
     return json_response({"id": update_activity(asked, services()).activity_id})

@@ -132,7 +132,9 @@ def read_by_code() -> dict[str, tuple[set[str], Json, set[str]]]:
             fields = {}
             for model in re.findall(r"(\w+)\.from_params\(", source):
                 fields = of_model(getattr(module, model))["properties"]
-            single = set(re.findall(r"(?:params\.get\(|path_id\(request, )'(\w+)'", source))
+            single = set(
+                re.findall(r"(?:params\.get\(|(?:path_id|query_flag)\(request, )'(\w+)'", source)
+            )
             headers = set(re.findall(r"headers\.get\('([\w-]+)'", source)) - {"Authorization"}
             if "idempotency_keys" in source:
                 headers.add("Idempotency-Key")

@@ -68,14 +68,14 @@ def path_id(request: func.HttpRequest, name: str) -> str:
     return value
 
 
-def is_targeted(request: func.HttpRequest) -> bool:
-    """Return the query's ``isTargetedActivity``, as the Connector writes it.
+def query_flag(request: func.HttpRequest, name: str) -> bool:
+    """Return what the query says of a name: true, or false where it says nothing.
 
-    Raises InvalidRequestError for what is neither true nor false: too many would see the activity.
+    Raises InvalidRequestError for anything else.
     """
-    value = str(request.params.get("isTargetedActivity", "false")).lower()
+    value = str(request.params.get(name, "false")).lower()
     if value not in ("true", "false"):
-        raise InvalidRequestError(FieldError("isTargetedActivity", "must be true or false"))
+        raise InvalidRequestError(FieldError(name, "must be true or false"))
     return value == "true"
 
 

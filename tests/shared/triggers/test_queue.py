@@ -278,6 +278,11 @@ def test_what_was_sent_is_settled_as_the_message_is_then(run, is_last_try):
     assert delivery.destination is not None
 
 
+def test_a_handler_says_what_became_of_the_message_that_it_got(run):
+    with pytest.raises(RuntimeError):
+        run.process(MESSAGE, Sent("activity-1", None))
+
+
 def test_what_was_not_sent_is_settled_as_the_message_is_then(run):
     def handle(queued):
         raise UnsentError(claimed(run, queued), connector_error(400))
