@@ -181,6 +181,17 @@ def test_a_group_reads_the_default_language(send, keep, connector):
     assert connector.requests[0].json["text"] == "News"
 
 
+def test_a_conversation_that_a_person_has_left_leads_to_the_one_they_have_now(
+    send, know, keep, connector
+):
+    know(conversation=OneToOne("a:2"), former_conversation_ids=("a:1",))
+    keep("a:1", user_id="29:alex")
+
+    send(conversationId="a:1")
+
+    assert connector.requests[0].json["conversation"]["id"] == "a:2"
+
+
 def test_the_locale_of_a_single_activity_is_left_alone(send, know, connector):
     know(locale="de-CH")
 
