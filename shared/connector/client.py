@@ -159,7 +159,9 @@ class Connector:
     ) -> str | None:
         """Put an activity in the place of one that was sent; return the id it has now, if told."""
         path = _activity(conversation_id, activity_id)
-        return _id(self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted))
+        return _id(
+            self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted)
+        )
 
     def delete_activity(
         self, conversation_id: str, activity_id: str, *, is_targeted: bool = False

@@ -21,6 +21,7 @@ class Noted(TypedDict, total=False):
     healed: list[Healing]
     started: bool
     is_probe: bool
+    token_refused_at: datetime
 
 
 @dataclass(frozen=True)
