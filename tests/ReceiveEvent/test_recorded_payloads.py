@@ -14,7 +14,7 @@ EVENTS = json.loads((Path(__file__).parent / "events.json").read_bytes())
 
 def to_json(event: Event | IgnoredEvent) -> dict[str, Any]:
     members = json.loads(json.dumps(vars(event), default=str))
-    usual = {**dict.fromkeys(members), "text": "", "details": {}, "tells_end": True}
+    usual: dict[str, Any] = {**dict.fromkeys(members), "text": "", "details": {}, "tells_end": True}
     return {name: member for name, member in members.items() if member != usual[name]}
 
 
