@@ -52,6 +52,5 @@ def is_from(
 
 
 def _is_recent(sent_at: str, now: datetime) -> bool:
-    if not (sent_at.isascii() and sent_at.isdigit() and len(sent_at) <= 12):
-        return False
-    return abs(now.timestamp() - int(sent_at)) <= _OLDEST_SECONDS
+    is_time = sent_at.isdecimal() and len(sent_at) <= 12
+    return is_time and abs(now.timestamp() - int(sent_at)) <= _OLDEST_SECONDS

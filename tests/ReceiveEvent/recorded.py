@@ -1,6 +1,7 @@
 """Requests as senders post them: recorded ones, and what a test makes of them."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ RECORDED = sorted(
 """The name of each recorded payload: its sender, and its file."""
 
 
+@cache
 def headers_of(name: str) -> dict[str, str]:
     """Return the headers of a recorded payload, by their names in lower case."""
     path = PAYLOADS / name

@@ -64,11 +64,25 @@ def test_any_json_is_read_as_events_that_fit_or_refused(name: str, changes: list
         parent, member = found[place % len(found)]
         parent[member] = value if value is DEEP else deepcopy(value)
 
+    require_events_that_fit_or_a_refusal(name, holder["body"])
+
+
+def test_any_one_member_may_be_missing_or_anything_else():
+    for name in RECORDED:
+        body = body_of(name)
+        for parent, member in places(body):
+            for value in (None, [], "\ud800", 7, DEEP):
+                kept, parent[member] = parent[member], value
+                require_events_that_fit_or_a_refusal(name, body)
+                parent[member] = kept
+
+
+def require_events_that_fit_or_a_refusal(name: str, body: Any) -> None:
     sender = FORMATS[name.partition("/")[0]]
-    answer = sender.handshake(headers_of(name), holder["body"])
+    answer = sender.handshake(headers_of(name), body)
     assert answer is None or isinstance(answer, dict)
     try:
-        events = sender.read(headers_of(name), holder["body"])
+        events = sender.read(headers_of(name), body)
     except InvalidRequestError:
         return
     for event in events:

@@ -77,6 +77,8 @@ def test_alertmanager():
     assert (ended.state, ended.key, ended.occurrence) == ("resolved", old.key, whole.occurrence)
     alert["labels"]["instance"] = "web-2:9100"
     assert read_one(name, body).key != old.key
+    alert["labels"]["instance"] = "half a pair: \ud83d"
+    assert read_one(name, body).details["instance"] == "half a pair: \N{REPLACEMENT CHARACTER}"
 
     assert read(name, {"alerts": None, "truncatedAlerts": 3}) == [
         IgnoredEvent(None, "The sender left out 3 more alerts")

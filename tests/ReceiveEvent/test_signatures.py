@@ -52,6 +52,6 @@ def test_grafanas_signature_holds_for_five_minutes_where_it_has_a_time():
         # A time that is not signed proves nothing, and neither does one that was taken away.
         assert not is_valid(BODY, sent_at=time)
         assert not is_valid(f"{time}:".encode() + BODY)
-    for odd in ("", "soon", "-1", "1e9", "٣", "9" * 400):
+    for odd in ("", "soon", "-1", "1e9", "²", "9" * 400):
         assert not is_valid(f"{odd}:".encode() + BODY, sent_at=odd), odd
     assert not is_from("grafana", {"x-grafana-alerting-signature": "é"}, BODY, [SECRET], NOW)
