@@ -6,14 +6,17 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ReceiveEvent.formats import cloudevents
-from shared.errors import FieldError, InvalidRequestError
+from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 
 
 def parse_body(headers: Mapping[str, str], raw: bytes) -> Any:
-    """Return the JSON of a body; raise InvalidRequestError if it is none.
+    """Return the JSON of a body.
 
-    It may be nested as deeply as it will, and hold NaN: nothing of it is sent on as JSON. GitHub's
-    other content type is a form that holds the JSON. The data of a CloudEvent whose attributes are
+    Raises InvalidRequestError if it is none, and RequestTooLargeError if the parser gives up on how
+    deeply it is nested.
+
+    It may hold NaN and be nested deeply, as nothing of it is sent on as JSON. GitHub's other
+    content type is a form that holds the JSON. The data of a CloudEvent whose attributes are
     headers may be anything: a text is that text, and what cannot be read is None.
     """
     content_type = headers.get("content-type", "").lower()
@@ -24,7 +27,9 @@ def parse_body(headers: Mapping[str, str], raw: bytes) -> Any:
         if content_type.startswith("application/x-www-form-urlencoded"):
             return json.loads(parse_qs(raw.decode(), max_num_fields=10)["payload"][0])
         return json.loads(raw)
-    except (ValueError, KeyError, RecursionError):
+    except RecursionError:
+        raise RequestTooLargeError(FieldError("(body)", "is nested too deeply")) from None
+    except (ValueError, KeyError):
         if is_data:
             return None
         raise InvalidRequestError(FieldError("(body)", "is not valid JSON")) from None

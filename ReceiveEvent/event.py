@@ -70,10 +70,11 @@ class Event:
     """One event: which incident it is of, what it says of it, and how that is shown.
 
     Every text is cut to what a card can hold. ``key`` is the incident's for this sender.
-    ``occurrence`` is the sender's own name for this time that the incident fires, for one with
-    ``tells_end`` False what a repeat is known by; None where the sender has no such name, or where
-    a resolve ends whatever fires. ``time`` orders the events of an incident. ``tells_end`` is False
-    for a rule that never says that it is over, and for what just happens and has no state.
+    ``occurrence`` is the sender's own name for this time that the incident fires. It is None where
+    the sender has none, and where what resolves ends whatever fires: the run that succeeds is not
+    the run that failed. ``time`` orders the events of an incident. ``tells_end`` is False for a
+    rule that never says that it is over, which has no ``occurrence`` and may fire anew, and for
+    what just happens and has no state, which has one and does not.
     """
 
     key: str
