@@ -164,8 +164,8 @@ def test_who_is_found_by_one_id_and_then_by_another_is_a_member_once(services):
     alert = replace(EVERYBODY, id=unique("alert"))
     object_id, user_id = make_two_accounts(services)
     while key(object_id) > key(user_id):
-        services.accounts.delete("msteams", object_id)
-        services.accounts.delete("msteams", user_id)
+        services.accounts.erase("msteams", object_id)
+        services.accounts.erase("msteams", user_id)
         object_id, user_id = make_two_accounts(services)
     first = read(alert, services, limit=1)
     services.audience_pages.open(replace(page_of(first), alert_id=alert.id))
