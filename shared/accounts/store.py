@@ -43,7 +43,7 @@ _IS_ERASED = "isErased"
 class StoredAccount:
     """An account as it is cached, and its version, for ETag and If-Match.
 
-    After a change, ``is_new`` tells that the account was not there before.
+    After a change, ``is_new`` tells that there was no account of this ``user_id`` before.
     """
 
     account: Account
@@ -266,7 +266,8 @@ class AccountStore:
         self._drop_what_it_left(before, account)
         for each in stopped:
             self._opt_outs.forget(account.channel_id, each)
-        return self._with_conversation_row(StoredAccount(account, version, is_new=stored is None))
+        is_new = before is None or before.user_id != account.user_id
+        return self._with_conversation_row(StoredAccount(account, version, is_new))
 
     def _drop_what_it_left(self, before: Account | None, account: Account) -> None:
         """Delete what an account does not lead to any more: erasure would not find it."""

@@ -111,8 +111,8 @@ def test_an_account_stays_where_it_was_made_when_its_other_id_becomes_known(
     accounts, services, user_id, object_id
 ):
     first = tell(accounts, object_id, locale="de").account
-    tell(accounts, user_id, aad_object_id=object_id, name="Alex")
-    tell(accounts, user_id, installed=True)
+    assert tell(accounts, user_id, aad_object_id=object_id, name="Alex").is_new
+    assert not tell(accounts, user_id, installed=True).is_new
 
     place = key_of(services.settings.app_id, CHANNEL_ID, object_id)
     [row] = [each for each in accounts.scan(500)[0] if each.account and each.account.locale == "de"]
