@@ -44,15 +44,16 @@ def send_activity(
     with addressed(message, recipient.destination) as message:
         is_probe = require_wanted(recipient, request.topic, services, message)
         activity = _in_language(request, recipient.account, services.settings.default_locale)
-        require_deliverable(activity, recipient, services)
+        is_targeted = activity.is_targeted
+        require_deliverable(activity, recipient, services, is_targeted=is_targeted)
         conversation = recipient.conversation
         with connector_call(recipient.destination, services, message, is_probe=is_probe) as call:
             activity_id = call.connector.send_activity(
                 conversation.id,
                 outgoing(activity, conversation),
-                is_targeted=activity.is_targeted,
+                is_targeted=is_targeted,
             )
-        return Sent(activity_id, call.message, is_targeted=activity.is_targeted)
+        return Sent(activity_id, call.message, is_targeted=is_targeted)
 
 
 def send_queued_activity(message: QueuedMessage, services: Services) -> Handled:
@@ -95,7 +96,7 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
         is_probe = not snapshot and require_wanted(recipient, alert.topic, services, message)
         conversation = recipient.conversation
         activity = alert_activity(alert, recipient.account, services)
-        require_deliverable(activity, recipient, services)
+        require_deliverable(activity, recipient, services, is_targeted=activity.is_targeted)
         with connector_call(
             recipient.destination, services, addressed_message, is_probe=is_probe
         ) as call:

@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.messages.queued_message import QueuedMessage, Sent, UnsentError, addressed
 from shared.sending.connector_call import Turn, take_turn
-from shared.sending.outgoing_activity import SizeLimit, outgoing, require_size
+from shared.sending.outgoing_activity import outgoing, require_size
 from shared.sending.recipient import FoundRecipient
 from shared.sending.suppression_check import require_wanted
 from shared.storage.leases import Lease
@@ -101,16 +101,15 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
     require_start_supported(
         channel_id, is_group=request.is_group, teams_channel_id=request.teams_channel_id
     )
-    limit = SizeLimit.of(channel_id, services.settings)
     if request.activity:
-        require_size(request.activity, limit, field="activity")
+        require_size(request.activity, channel_id, services.settings, field="activity")
     elif request.is_group and channel_id == TEAMS:
         raise InvalidRequestError(
             FieldError("activity", "is required: a thread in Teams starts with a message")
         )
     if request.bot:
         json_text.require_size(request.bot.to_json(), _LARGEST_BOT_BYTES, field="bot")
-    require_size(request, limit)
+    require_size(request, channel_id, services.settings)
 
 
 @contextmanager

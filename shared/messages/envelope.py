@@ -172,7 +172,8 @@ def without_notes(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_envelope(
-    message: Mapping[str, Any],
+    body: dict[str, Any],
+    noted: object,
     queue: str,
     key: MarkKey,
     *,
@@ -182,24 +183,12 @@ def read_envelope(
 ) -> Envelope:
     """Return what we noted about a message of a queue, or what is to be noted at first.
 
-    ``message_id`` is the id that the queue gave it, ``put_at`` when that was, ``traceparent`` its
-    sender's. Raises InvalidRequestError for notes that are not ours, or not about this message.
+    ``body`` is the message without its notes, ``noted`` those, where there are any; ``message_id``
+    is the id that the queue gave it, ``put_at`` when that was, ``traceparent`` its sender's. Raises
+    InvalidRequestError for notes that are not ours, or not about this message.
     """
-    body, noted = without_notes(message), message.get(ENVELOPE)
-    if noted is None:
-        return _first_envelope(body, message_id, put_at, traceparent)
-    bare, is_ours = without_mark(key, queue, body, noted if isinstance(noted, dict) else {})
-    if is_ours:
-        return parse(Envelope, bare, within=ENVELOPE)
-    if not bare or key.is_needed(put_at):
-        raise InvalidRequestError(FieldError(ENVELOPE, "is ours, as we wrote it; leave it out"))
-    # It may be of the version before, or of anybody, so it goes round no stop.
-    return parse(Envelope, {**bare, "isReply": False, "reference": None}, within=ENVELOPE)
-
-
-def _first_envelope(
-    body: dict[str, Any], message_id: str, put_at: datetime | None, traceparent: str | None
-) -> Envelope:
+    if noted is not None:
+        return _own_envelope(body, noted if isinstance(noted, dict) else {}, queue, key, put_at)
     json_text.require_depth(body)
     own_id = body.get("id")
     if isinstance(own_id, str) and place_in_alert(own_id) is not None:
@@ -214,3 +203,15 @@ def _first_envelope(
             "traceparent": traceparent,
         },
     )
+
+
+def _own_envelope(
+    body: dict[str, Any], noted: dict[str, Any], queue: str, key: MarkKey, put_at: datetime | None
+) -> Envelope:
+    bare, is_ours = without_mark(key, queue, body, noted)
+    if is_ours:
+        return parse(Envelope, bare, within=ENVELOPE)
+    if not bare or key.is_needed(put_at):
+        raise InvalidRequestError(FieldError(ENVELOPE, "is ours, as we wrote it; leave it out"))
+    # It may be of the version before, or of anybody, so it goes round no stop.
+    return parse(Envelope, {**bare, "isReply": False, "reference": None}, within=ENVELOPE)

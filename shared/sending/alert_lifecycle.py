@@ -8,11 +8,11 @@ from typing import Any
 
 from shared.alerts.alert import Alert
 from shared.alerts.content import Content
-from shared.connector.channel_features import KNOWN_CHANNELS
+from shared.connector.channel_features import KNOWN_CHANNELS, channel
 from shared.errors import AlertExistsError, AlertOverError, FieldError, InvalidRequestError
 from shared.messages.envelope import Step
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
-from shared.sending.outgoing_activity import SizeLimit, require_size
+from shared.sending.outgoing_activity import require_size
 from shared.wiring import Services
 
 QUIET_AFTER = timedelta(seconds=5)
@@ -153,15 +153,19 @@ def require_sendable(alert: Alert, content: Mapping[str, Any], services: Service
     """Raise InvalidRequestError unless each activity fits every channel that it may go to."""
     settings = services.settings
     channels = alert.channel_ids or (*KNOWN_CHANNELS, *settings.largest_activity_kilobytes)
-    limits = {SizeLimit.of(each, settings) for each in channels}
-    most_bytes = max(each.activity_bytes + 2 * each.picture_characters for each in limits)
+    # One channel for each limit there is, in bytes of the whole and in KB of a picture.
+    limits = {
+        (settings.largest_activity_bytes(each), channel(each).largest_picture_kilobytes): each
+        for each in channels
+    }
+    most_bytes = max(whole + 3 * 1024 * picture for whole, picture in limits)
     activities = Content.from_json(content).each_activity(topic=alert.topic, most_bytes=most_bytes)
     for field, activity in activities.items():
         if activity.is_targeted:
             problem = "is for groups; an alert goes to each person alone"
             raise InvalidRequestError(FieldError(f"{field}.recipient.isTargeted", problem))
-        for limit in limits:
-            require_size(activity, limit, field=field)
+        for channel_id in limits.values():
+            require_size(activity, channel_id, settings, field=field)
 
 
 def require_records(alert: Alert, now: datetime, services: Services) -> None:

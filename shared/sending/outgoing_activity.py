@@ -1,7 +1,6 @@
 """Activities as they go out: whole, with what every channel needs beside what the caller gave."""
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -40,46 +39,32 @@ def alert_activity(alert: Alert, account: Account | None, services: Services) ->
 
 
 def require_deliverable(
-    activity: Activity, recipient: FoundRecipient, services: Services, *, is_targeted: bool = False
+    activity: Activity, recipient: FoundRecipient, services: Services, *, is_targeted: bool
 ) -> None:
     """Raise what tells why an activity cannot go to a recipient, before any call is made.
 
-    That is TargetedActivityNotSupportedError where all would see what is for one member, and
-    RequestTooLargeError. ``is_targeted``: it takes the place of one that was for one member.
+    That is TargetedActivityNotSupportedError where all would see what is for one member
+    (``is_targeted``), and RequestTooLargeError.
     """
-    if is_targeted or activity.is_targeted:
+    if is_targeted:
         recipient.require_targeting()
-    require_size(activity, SizeLimit.of(recipient.channel_id, services.settings))
+    require_size(activity, recipient.channel_id, services.settings)
 
 
-@dataclass(frozen=True)
-class SizeLimit:
-    """How large an activity may be, in bytes of UTF-16.
-
-    Inline pictures of up to so many characters do not count; where it is 0, they do.
-    """
-
-    activity_bytes: int
-    picture_characters: int = 0
-
-    @classmethod
-    def of(cls, channel_id: str, settings: Settings) -> "SizeLimit":
-        """Return the limit of a channel."""
-        picture_bytes = channel(channel_id).largest_picture_kilobytes * 1024
-        # Base64 writes 3 bytes as 4 characters.
-        return cls(settings.largest_activity_bytes(channel_id), picture_bytes * 4 // 3)
-
-
-def require_size(body: WireModel, limit: SizeLimit, *, field: str = "") -> None:
-    """Raise RequestTooLargeError, naming the part below ``field``, for what the channel refuses."""
-    uncounted = _pictures(limit.picture_characters) if limit.picture_characters else None
-    json_text.require_size(body.to_json(), limit.activity_bytes, field=field, uncounted=uncounted)
+def require_size(body: WireModel, channel_id: str, settings: Settings, *, field: str = "") -> None:
+    """Raise RequestTooLargeError, naming the part below ``field``, for what a channel refuses."""
+    most_bytes = settings.largest_activity_bytes(channel_id)
+    kilobytes = channel(channel_id).largest_picture_kilobytes
+    uncounted = _pictures(kilobytes) if kilobytes else None
+    json_text.require_size(body.to_json(), most_bytes, field=field, uncounted=uncounted)
 
 
 @cache
-def _pictures(most_characters: int) -> re.Pattern[str]:
+def _pictures(kilobytes: int) -> re.Pattern[str]:
     """Return what finds inline pictures in compact JSON: of attachments, and in cards."""
     url = "|".join(f'(?<="{name}":")' for name in ("contentUrl", "thumbnailUrl", "url"))
     header = r"data:image/[\w.+;=-]{1,100};base64,"
-    text = rf'(?:{url}){header}[\w+/=-]{{1,{most_characters}}}+(?=")'
+    # Base64 writes 3 bytes as 4 characters.
+    most = kilobytes * 1024 * 4 // 3
+    text = rf'(?:{url}){header}[\w+/=-]{{1,{most}}}+(?=")'
     return re.compile(text, re.IGNORECASE | re.ASCII)

@@ -85,8 +85,10 @@ def _send_again(
     try:
         if not isinstance(message, dict):
             raise InvalidRequestError
+        body = without_notes(message)
         envelope = read_envelope(
-            message,
+            body,
+            message.get(ENVELOPE),
             queue,
             services.queues.mark_key,
             message_id=taken.id,
@@ -98,7 +100,7 @@ def _send_again(
     # Nobody knows how often the host had it sent.
     is_ambiguous = envelope.ambiguous or not is_ours
     anew = envelope.anew().model_copy(update={"ambiguous": is_ambiguous})
-    services.queues.send(queue, without_notes(message), anew)
+    services.queues.send(queue, body, anew)
 
 
 def _object_in(text: str) -> dict[str, Any] | None:

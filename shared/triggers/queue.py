@@ -117,15 +117,17 @@ def _key_of_kept(body: dict[str, Any]) -> str | None:
 
 
 def _read_message(original: dict[str, Any], taken: Taken, services: Services) -> QueuedMessage:
+    body = without_notes(original)
     envelope = read_envelope(
-        original,
+        body,
+        original.get(ENVELOPE),
         taken.queue,
         services.queues.mark_key,
         message_id=taken.message_id,
         put_at=taken.inserted_at,
         traceparent=taken.traceparent,
     )
-    return QueuedMessage(taken.queue, without_notes(original), envelope)
+    return QueuedMessage(taken.queue, body, envelope)
 
 
 def _handled(

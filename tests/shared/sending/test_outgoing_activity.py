@@ -2,7 +2,7 @@ import pytest
 
 from shared.accounts.conversations import Conversation
 from shared.errors import RequestTooLargeError
-from shared.sending.outgoing_activity import SizeLimit, outgoing, require_size
+from shared.sending.outgoing_activity import outgoing, require_size
 from shared.wire_models import Activity, ChannelAccount, parse
 from tests.support.builders import settings
 
@@ -56,11 +56,9 @@ def test_an_activity_goes_into_the_conversation_that_it_is_for():
 def test_an_activity_fits_the_channel(channel_id, kilobytes):
     fitting = activity(text="x" * (kilobytes * 512 - 11))  # {"text":"…"} in UTF-16
 
-    limit = SizeLimit.of(channel_id, settings())
-
-    require_size(fitting, limit)
+    require_size(fitting, channel_id, settings())
     with pytest.raises(RequestTooLargeError) as caught:
-        require_size(activity(text=f"{fitting.text}x"), limit, field="activity")
+        require_size(activity(text=f"{fitting.text}x"), channel_id, settings(), field="activity")
 
     [error] = caught.value.field_errors
     assert error.field == "activity.text"
@@ -110,7 +108,7 @@ def test_inline_pictures_count_where_the_channel_counts_them(channel_id, given, 
     named = None
 
     try:
-        require_size(activity(**given), SizeLimit.of(channel_id, settings()))
+        require_size(activity(**given), channel_id, settings())
     except RequestTooLargeError as error:
         [named] = [each.field for each in error.field_errors]
 
