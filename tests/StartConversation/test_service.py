@@ -400,7 +400,7 @@ def test_a_group_of_one_is_that_person_who_may_want_nothing(
     start, services, connector, queue_reader, account
 ):
     alex = Account("my-channel", ALEX["id"], service_url=connector.url, **account)
-    services.accounts.change("my-channel", ALEX["id"], lambda _stored: alex)
+    services.accounts.change_or_make("my-channel", ALEX["id"], lambda _stored: alex)
     group = {"isGroup": True, "channelId": "my-channel", "activity": {"text": "News"}}
     worker = Worker(services, queue_reader)
 
