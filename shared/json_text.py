@@ -17,6 +17,12 @@ _BYTE_ORDER_MARK = "\ufeff"
 # Up to its end, or to where the text was cut.
 _TOKEN = re.compile(r'"[Aa]piToken"\s*:\s*"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
+_COMPACT: dict[str, Any] = {
+    "ensure_ascii": False,
+    "allow_nan": False,
+    "separators": (",", ":"),
+}
+
 _Value = TypeVar("_Value")
 
 
@@ -87,7 +93,7 @@ def encode(value: object) -> bytes:
     Half of a surrogate pair, which a careless sender may have left of an emoji, has no UTF-8; it
     goes out as the JSON escape that it came in as.
     """
-    return _dump(value).encode("utf-8", "backslashreplace")
+    return json.dumps(value, **_COMPACT).encode("utf-8", "backslashreplace")
 
 
 def to_text(value: object) -> str:
@@ -128,13 +134,9 @@ def require_size(
     )
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
 def _utf16_size(value: object, uncounted: re.Pattern[str] | None, enough: int = 0) -> int:
     """Return the size in bytes; what does not count is looked for where it is over ``enough``."""
-    text = _dump(value)
+    text = json.dumps(value, **_COMPACT)
     size = len(text.encode("utf-16-le", "surrogatepass"))
     if uncounted is None or size <= enough:
         return size

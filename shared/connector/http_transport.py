@@ -48,22 +48,20 @@ class PlainSession(requests.Session):
         request.method, request.url = method, url
         request.headers = CaseInsensitiveDict(headers)
         request.prepare_body(data, None)
+        origin = "/".join(url.split("/", 3)[:3])
+        surroundings = self._surroundings.get(origin) or self._look_around(origin)
         response = self.get_adapter(url).send(
-            request, stream=stream, timeout=timeout, **self._surroundings_of(url)
+            request, stream=stream, timeout=timeout, **surroundings
         )
         if not stream:
             # Once it is read, the connection is free for the next request.
             _ = response.content
         return response
 
-    def _surroundings_of(self, url: str) -> dict[str, Any]:
-        """Return the proxies and certificates that the environment has for the URL's host."""
-        origin = "/".join(url.split("/", 3)[:3])
-        if origin not in self._surroundings:
-            found = self.merge_environment_settings(origin, {}, None, None, None)
-            self._surroundings[origin] = {
-                name: found[name] for name in ("proxies", "verify", "cert")
-            }
+    def _look_around(self, origin: str) -> dict[str, Any]:
+        """Return the proxies and certificates that the environment has for a host."""
+        found = self.merge_environment_settings(origin, {}, None, None, None)
+        self._surroundings[origin] = {name: found[name] for name in ("proxies", "verify", "cert")}
         return self._surroundings[origin]
 
 

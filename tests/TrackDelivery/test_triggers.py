@@ -240,7 +240,7 @@ def test_retried_and_redriven_too_it_is_sent_once(failed, worker, deployed, conn
 
 
 def test_what_is_not_kept_any_more_is_gone(failed, deployed):
-    deployed.failures.forget(failed.id, failed.failed_on)
+    deployed.failures.forget(failed.id, failed.failed_on, until=failed.updated_at)
 
     assert refusal(retry(ID_IN_PATH)) == (410, "ForgottenRecipient")
 

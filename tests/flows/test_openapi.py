@@ -25,7 +25,7 @@ CASES = 10
 # Whatever else a right request is refused for, its schema must say.
 BEYOND_SCHEMAS = re.compile(
     "is not one that this list gave|must equal the one in the path|has no value|Field required"
-    "|must be after sendAt|is over already"
+    "|must be after sendAt|is over already|is for groups|must be true, for the member"
 )
 
 

@@ -50,6 +50,7 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "UnexpectedError": (500, "InternalError", FAIL),
         "AlreadyDoneError": (409, "AlreadyDone", OnQueue.DONE),
         "DeliveryUnderWayError": (409, "DeliveryUnderWay", WAIT),
+        "MessageGoneError": (410, "MessageGone", FAIL),
         "OutcomeUnknownError": (504, "OutcomeUnknown", OnQueue.RETRY),
         "UnknownDeliveryError": (404, "UnknownDelivery", FAIL),
         "ForgottenRecipientError": (410, "ForgottenRecipient", DROP),
@@ -75,6 +76,7 @@ def test_what_may_help_later_says_when():
     assert {error: seconds for error, seconds in told.items() if seconds} == {
         "KeysUnavailableError": 30,
         "ConversationStartingError": 1,
+        "DeliveryUnderWayError": 1,
         "IdempotencyKeyInUseError": 2,
         "StorageUnavailableError": 5,
     }
