@@ -8,13 +8,12 @@ import hmac
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from shared.settings import SIGNING_SENDERS
+
 _GITHUB_HEADER = "x-hub-signature-256"
 _GRAFANA_HEADER = "x-grafana-alerting-signature"
 _GRAFANA_TIME_HEADER = "x-grafana-alerting-timestamp"
 _OLDEST_SECONDS = 300
-
-SIGNING_SENDERS = ("generic", "github", "grafana")
-"""Those whose requests can be signed."""
 
 
 def is_from(

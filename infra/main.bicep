@@ -79,6 +79,13 @@ param directLineEnabled bool
 
 // ---------------------------------------------------------------- the function app
 
+@description('Whether webhooks are signed, by secrets that are kept in a key vault.')
+param webhookSecretsEnabled bool
+
+@description('Those secrets, as the setting WebhookSecrets has them: github=…,grafana=…. Empty: what is in the key vault stays.')
+@secure()
+param webhookSecrets string
+
 @description('Memory of an instance; 2048 MB come with one core, 4096 MB with two.')
 @allowed([2048, 4096])
 param instanceMemoryMB int
@@ -161,12 +168,14 @@ var packageContainer = 'app-package'
 var networkName = 'vnet-${suffix}'
 var applicationInsightsName = 'appi-${suffix}'
 var vaultName = 'kv-${suffix}'
-var secretName = 'bot-app-password'
+var secretsUri = 'https://${vaultName}${environment().suffixes.keyvaultDns}/secrets'
+var botSecretName = 'bot-app-password'
+var webhookSecretName = 'webhook-secrets'
 var functionAppName = 'func-${suffix}'
 var botName = 'bot-${suffix}'
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
-var hasSecret = botSecretEnabled && !empty(botAppRegistrationId)
+var hasBotSecret = botSecretEnabled && !empty(botAppRegistrationId)
 
 // The one identity: of the app towards storage and logs, and of the bot towards the Connector.
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
@@ -214,14 +223,16 @@ module monitoring 'modules/monitoring.bicep' = {
   dependsOn: [identity]
 }
 
-module keyVault 'modules/keyvault.bicep' = if (hasSecret) {
+module keyVault 'modules/keyvault.bicep' = if (hasBotSecret || webhookSecretsEnabled) {
   params: {
     name: vaultName
     location: location
     tags: allTags
     identityName: identityName
-    secretName: secretName
-    botAppPassword: botAppPassword
+    botSecretName: botSecretName
+    botAppPassword: hasBotSecret ? botAppPassword : ''
+    webhookSecretName: webhookSecretName
+    webhookSecrets: webhookSecretsEnabled ? webhookSecrets : ''
   }
   dependsOn: [identity]
 }
@@ -243,7 +254,8 @@ module functionApp 'modules/functionapp.bicep' = {
     applicationInsightsName: applicationInsightsName
     networkName: privateNetworking ? networkName : ''
     botAppRegistrationId: botAppRegistrationId
-    botSecretUri: hasSecret ? 'https://${vaultName}${environment().suffixes.keyvaultDns}/secrets/${secretName}' : ''
+    botSecretUri: hasBotSecret ? '${secretsUri}/${botSecretName}' : ''
+    webhookSecretUri: webhookSecretsEnabled ? '${secretsUri}/${webhookSecretName}' : ''
     entraClientId: entraClientId
     entraAllowedApplications: entraAllowedApplications
     appSettings: appSettings

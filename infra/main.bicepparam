@@ -12,6 +12,8 @@ param botSku = readEnvironmentVariable('BOT_SKU', 'F0')
 param botAppRegistrationId = readEnvironmentVariable('BOT_APP_REGISTRATION_ID', '')
 param botSecretEnabled = bool(readEnvironmentVariable('BOT_SECRET_ENABLED', 'false'))
 param botAppPassword = readEnvironmentVariable('BOT_APP_PASSWORD', '')
+param webhookSecretsEnabled = bool(readEnvironmentVariable('WEBHOOK_SECRETS_ENABLED', 'false'))
+param webhookSecrets = readEnvironmentVariable('WEBHOOK_SECRETS', '')
 param teamsEnabled = bool(readEnvironmentVariable('TEAMS_ENABLED', 'true'))
 param directLineEnabled = bool(readEnvironmentVariable('DIRECT_LINE_ENABLED', 'false'))
 

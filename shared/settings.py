@@ -3,7 +3,7 @@
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shared.auth.clouds import CLOUDS, Cloud
@@ -14,6 +14,19 @@ from shared.errors import InvalidSettingError, UntrustedServiceUrlError
 
 STORAGE = "AzureWebJobsStorage"
 """The connection of tables and queues, named as the Functions host names it."""
+
+SIGNING_SENDERS = ("generic", "github", "grafana")
+"""Senders of webhooks whose requests can be signed."""
+
+SENDERS = (
+    *SIGNING_SENDERS,
+    "alertmanager",
+    "azure-devops",
+    "azure-monitor",
+    "cloudevents",
+    "event-grid",
+)
+"""All senders of webhooks, by their names in the URL."""
 
 _LEASE_MARGIN_SECONDS = 10.0
 
@@ -67,7 +80,8 @@ class StorageAccount:
 class Settings:
     """Every setting, checked; docs/reference.md has a table of what each is for.
 
-    ``credential`` is None only in development, where no token is asked for.
+    ``credential`` is None only in development, where no token is asked for. ``webhook_secrets`` are
+    by sender, each with the empty secret where it signs nothing; with no sender, all are served.
     """
 
     cloud: Cloud
@@ -87,6 +101,7 @@ class Settings:
     blocked_probe_days: float
     delivery_retention_days: float
     largest_activity_kilobytes: Mapping[str, int]
+    webhook_secrets: Mapping[str, tuple[str, ...]] = field(repr=False)
     threads: int
     use_proxy: bool
 
@@ -127,6 +142,7 @@ class Settings:
             blocked_probe_days=reader.number("BlockedProbeDays", 7, 0, 3650),
             delivery_retention_days=reader.number("DeliveryRetentionDays", 30, 1, 3650),
             largest_activity_kilobytes=reader.kilobytes("LargestActivityKilobytes"),
+            webhook_secrets=reader.webhook_secrets("WebhookSecrets"),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )
@@ -280,9 +296,12 @@ class _Reader:
             raise InvalidSettingError(name, error.field_errors[0].message) from None
         return value
 
+    def parts(self, name: str) -> Iterator[str]:
+        return filter(None, map(str.strip, self.text(name).split(",")))
+
     def origins(self, name: str) -> list[Origin]:
         origins = []
-        for part in filter(None, map(str.strip, self.text(name).split(","))):
+        for part in self.parts(name):
             origin = parse_origin(part)
             if origin is None:
                 raise InvalidSettingError(
@@ -299,7 +318,7 @@ class _Reader:
 
     def kilobytes(self, name: str) -> dict[str, int]:
         kilobytes = {}
-        for part in filter(None, map(str.strip, self.text(name).split(","))):
+        for part in self.parts(name):
             match = re.fullmatch(r"([A-Za-z0-9_-]{1,64})\s*=\s*([1-9]\d{0,4})", part)
             if match is None:
                 raise InvalidSettingError(
@@ -307,6 +326,29 @@ class _Reader:
                 )
             kilobytes[match[1]] = int(match[2])
         return kilobytes
+
+    def webhook_secrets(self, name: str) -> dict[str, tuple[str, ...]]:
+        secrets: dict[str, tuple[str, ...]] = {}
+        for part in self.parts(name):
+            # What is no name of a sender may be the rest of a secret with a comma in it.
+            match = re.fullmatch(r"([a-z-]{1,20})\s*=\s*(.*)", part)
+            if match is None:
+                raise InvalidSettingError(
+                    name,
+                    "must be senders with their secrets such as github=…,azure-monitor=; a secret "
+                    "holds no comma",
+                )
+            sender, secret = match.groups()
+            if sender not in SENDERS:
+                raise InvalidSettingError(
+                    name, f"names the sender {sender}; known are {', '.join(sorted(SENDERS))}"
+                )
+            if secret and sender not in SIGNING_SENDERS:
+                raise InvalidSettingError(
+                    name, f"has a secret for {sender}, which cannot sign; write {sender}="
+                )
+            secrets[sender] = (*secrets.get(sender, ()), secret)
+        return secrets
 
     def threads(self) -> int:
         # The worker's own rule for its thread pool: its setting, else what

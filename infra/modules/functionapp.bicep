@@ -24,6 +24,9 @@ param botAppRegistrationId string
 @description('Where the secret of the bot is; empty without one.')
 param botSecretUri string
 
+@description('Where the secret is that holds those of webhooks; empty without any.')
+param webhookSecretUri string
+
 @description('Empty: function keys alone.')
 param entraClientId string
 param entraAllowedApplications string[]
@@ -85,6 +88,7 @@ var fixedSettings = {
   MicrosoftAppId: isSingleTenant ? botAppRegistrationId : identity.properties.clientId
   MicrosoftAppTenantId: tenant().tenantId
   MicrosoftAppPassword: empty(botSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${botSecretUri})'
+  WebhookSecrets: empty(webhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${webhookSecretUri})'
   // Without a secret the managed identity vouches for the app registration.
   MicrosoftAppFederatedClientId: isSingleTenant && empty(botSecretUri) ? identity.properties.clientId : ''
 }

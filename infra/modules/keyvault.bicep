@@ -1,13 +1,19 @@
-// The secret of a SingleTenant bot that insists on one; else there is no vault.
+// The secret of a SingleTenant bot that insists on one, and those of webhooks that are signed;
+// without either there is no vault.
 param name string
 param location string
 param tags object
 param identityName string
-param secretName string
+param botSecretName string
+param webhookSecretName string
 
 @description('Empty: the secret that is there stays.')
 @secure()
 param botAppPassword string
+
+@description('Empty: the secret that is there stays.')
+@secure()
+param webhookSecrets string
 
 var secretRoles = {
   'Key Vault Secrets User': '4633458b-17de-408a-b874-0445c86b69e6'
@@ -27,14 +33,22 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    // What is here can be had anew from Entra, so a week is enough, and azd down --purge may end it.
+    // What is here can be had anew where it was made, so a week is enough, and azd down --purge may
+    // end it.
     softDeleteRetentionInDays: 7
   }
 
-  resource secret 'secrets' = if (!empty(botAppPassword)) {
-    name: secretName
+  resource botSecret 'secrets' = if (!empty(botAppPassword)) {
+    name: botSecretName
     properties: {
       value: botAppPassword
+    }
+  }
+
+  resource webhookSecret 'secrets' = if (!empty(webhookSecrets)) {
+    name: webhookSecretName
+    properties: {
+      value: webhookSecrets
     }
   }
 }

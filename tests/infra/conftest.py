@@ -22,6 +22,8 @@ DEPLOYMENTS = {
         "BOT_APP_REGISTRATION_ID": _REGISTRATION,
         "BOT_SECRET_ENABLED": "true",
         "BOT_APP_PASSWORD": "a-secret",
+        "WEBHOOK_SECRETS_ENABLED": "true",
+        "WEBHOOK_SECRETS": "github=a-secret",
         "PRIVATE_NETWORKING": "true",
         "ZONE_REDUNDANT": "true",
         "ALERT_EMAILS": "",

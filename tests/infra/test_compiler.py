@@ -16,6 +16,8 @@ GIVEN = {
     "botAppRegistrationId": "00000000-0000-0000-0000-000000000001",
     "botSecretEnabled": "true",
     "botAppPassword": "a-secret",
+    "webhookSecretsEnabled": "true",
+    "webhookSecrets": "github=a-secret",
     "teamsEnabled": "false",
     "directLineEnabled": "true",
     "instanceMemoryMB": "4096",

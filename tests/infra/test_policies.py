@@ -116,7 +116,7 @@ def test_no_output_and_no_setting_holds_a_secret(deployment):
     assert not [
         name
         for name, value in readable.items()
-        if re.search(r"\blist\w*\(|botAppPassword|a-secret", str(value))
+        if re.search(r"\blist\w*\(|botAppPassword|webhookSecrets\b|a-secret", str(value))
     ]
 
 

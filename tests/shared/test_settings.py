@@ -79,6 +79,18 @@ def test_how_much_a_channel_takes_can_be_set_for_each():
         assert settings.largest_activity_bytes("slack") == slack * 1024
 
 
+def test_a_sender_may_have_several_secrets_or_none():
+    for value, secrets in [
+        ("", {}),
+        ("azure-monitor=", {"azure-monitor": ("",)}),
+        (
+            " github = a=b== ,generic=c, github=d,",
+            {"github": ("a=b==", "d"), "generic": ("c",)},
+        ),
+    ]:
+        assert read(DEPLOYED, WebhookSecrets=value).webhook_secrets == secrets
+
+
 def test_blank_means_not_set_and_spaces_around_a_value_are_nothing():
     settings = read(
         DEPLOYED,
@@ -107,6 +119,7 @@ NUMBER = "must be a number from "
 URL = "must be a plain https URL"
 ORIGINS = "must be origins such as"
 KILOBYTES = "must be channels with KB such as"
+SECRETS = "must be senders with their secrets such as"
 WRONG = [
     ("BotCloud", "Mars", "must be one of Public, USGov, China"),
     ("MicrosoftAppType", "Password", "must be one of UserAssignedMSI, SingleTenant, MultiTenant"),
@@ -132,6 +145,11 @@ WRONG = [
     ("LargestActivityKilobytes", "317", KILOBYTES),
     ("LargestActivityKilobytes", "msteams=0", KILOBYTES),
     ("LargestActivityKilobytes", "msteams=1,slack=x", KILOBYTES),
+    ("WebhookSecrets", "hunter2", SECRETS),
+    ("WebhookSecrets", "github=one,two=hunter2", "names the sender two; known are alertmanager, "),
+    ("WebhookSecrets", "github=one,hunter2=", SECRETS),
+    ("WebhookSecrets", "GitHub=hunter2", SECRETS),
+    ("WebhookSecrets", "alertmanager=hunter2", "has a secret for alertmanager, which cannot sign"),
     ("DefaultChannelId", "ms teams", "must be 1 to 64 letters, digits and - _"),
     ("DefaultLocale", "en_US", "must be 1 to 64 letters, digits and -"),
 ]
@@ -144,6 +162,7 @@ def test_a_wrong_setting_fails_with_its_name_and_what_it_should_be():
         assert error.setting == setting
         assert str(error).startswith(f"Setting {setting}: {expected}"), value
         assert value not in str(error).removeprefix(f"Setting {setting}: {expected}")
+        assert "hunter2" not in str(error)
 
 
 def test_the_case_of_a_choice_does_not_matter():
@@ -253,13 +272,14 @@ def test_nothing_secret_is_in_what_settings_print(caplog):
         "AzureWebJobsStorage": "AccountName=a;AccountKey=c2VjcmV0LWtleQ==",
         "MicrosoftAppPassword": "secret-password",
         "MicrosoftAppCertificatePath": "/secret-path/bot.pem",
+        "WebhookSecrets": "github=secret-of-github",
     }
     settings = read({**SINGLE_TENANT, **secrets})
 
     logging.getLogger("test").warning("%s %r", settings, settings)
 
     assert APP_ID in caplog.text
-    for secret in ("c2VjcmV0LWtleQ", "secret-password", "secret-path"):
+    for secret in ("c2VjcmV0LWtleQ", "secret-password", "secret-path", "secret-of-github"):
         assert secret not in caplog.text
 
 
