@@ -17,6 +17,7 @@ var queues = [
   'send-alert'
   'update-activity'
   'delete-activity'
+  'receive-event'
 ]
 
 var tables = [
@@ -27,6 +28,7 @@ var tables = [
   'deliveries'
   'failures'
   'idempotency'
+  'incidents'
   'keys'
   'lanes'
   'leases'
