@@ -78,6 +78,11 @@ class Account:
         """The id that the account's row stands under."""
         return self.made_under or self.user_id
 
+    @property
+    def key_ids(self) -> list[str]:
+        """The ids of all keys that something of the person may be sealed with."""
+        return [*([self.key.id] if self.key else []), *self.former_key_ids]
+
     def is_known_as(self, user_id: str) -> bool:
         """Tell whether this is one of the ids that the person is known by."""
         return canonical_id(user_id) in map(canonical_id, self.ids)
@@ -146,9 +151,7 @@ class Account:
             ),
             key=self.key or other.key,
             former_key_ids=_distinct(
-                *self.former_key_ids,
-                *other.former_key_ids,
-                *((other.key.id,) if self.key and other.key else ()),
+                *self.former_key_ids, *(other.key_ids if self.key else other.former_key_ids)
             ),
         )
         return joined._with_muted(muted.preferences.get("muted"), muted.muted_at)

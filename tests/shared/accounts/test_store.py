@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.accounts.account import Account, OneToOne
-from shared.accounts.rows import from_row
+from shared.errors import UnknownConversationError
 from shared.settings import Settings
-from shared.storage.personal_keys import PersonalKey, PersonalKeys
+from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
+from tests.shared.accounts.telling import CHANNEL_ID, tell
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage
+from tests.support.lossy_storage import InterruptedStorage, LossyStorage, writes
 
 BOT = ChannelAccount(id="28:bot", name="News")
 WHOLE = Account(
@@ -31,11 +32,6 @@ WHOLE = Account(
     blocked=False,
     observed_at=datetime(2026, 1, 31, 10, 0, 0, 123456, tzinfo=UTC),
 )
-
-
-@pytest.fixture
-def accounts(services):
-    return services.accounts
 
 
 def alex(**fields):
@@ -195,7 +191,13 @@ def test_a_change_is_made_though_the_answer_was_lost(app_settings, accounts, met
     assert accounts.get("msteams", "29:alex") == replace(changed, is_new=False)
 
 
-# The key of a person
+def test_only_what_is_told_makes_an_account(accounts, user_id):
+    change = accounts.change(
+        CHANNEL_ID, user_id, lambda stored: replace(stored.account, blocked=True)
+    )
+
+    assert change is None
+    assert accounts.get(CHANNEL_ID, user_id) is None
 
 
 def test_an_account_gets_a_key_of_its_own_that_goes_with_the_person(services):
@@ -214,83 +216,40 @@ def test_an_account_gets_a_key_of_its_own_that_goes_with_the_person(services):
     assert keys.find(alex_key.id) is None
 
 
-# The conversation of an account
+# The row of the conversation
 
 
-def test_a_former_conversation_still_leads_to_the_person():
-    first = alex().with_conversation(OneToOne("a:1"))
-    same = first.with_conversation(OneToOne("a:1", "personal"))
-    second = same.with_conversation(OneToOne("a:2"))
+@pytest.mark.parametrize("meanwhile", ["moved", "erased"])
+def test_the_row_of_a_conversation_says_what_the_account_says_in_the_end(
+    accounts, services, app_settings, user_id, meanwhile
+):
+    conversation_id = unique("a:1")
+    tell(accounts, user_id)
 
-    assert same.conversation == OneToOne("a:1", "personal")
-    assert same.conversation_ids == {"a:1"}
-    assert second.conversation == OneToOne("a:2")
-    assert second.conversation_ids == {"a:1", "a:2"}
-    assert second.has_left("a:1")
-    assert not second.has_left("a:2")
-    assert not second.with_conversation(OneToOne("a:1")).has_left("a:1")
-    assert not second.has_left("a:3")
+    def overtake():
+        if meanwhile == "moved":
+            tell(accounts, user_id, service_url="https://new.example/")
+        else:
+            accounts.erase(CHANNEL_ID, user_id)
 
+    # The account is written, and not yet the row of its conversation.
+    is_decided = writes("accounts", conversation_id)
+    with InterruptedStorage(
+        app_settings["AzureWebJobsStorage"], is_decided, after=overtake
+    ) as storage:
+        through_settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
+        through = Services.of(Settings.from_environment(through_settings)).accounts
+        conversation = OneToOne(conversation_id)
+        tell(through, user_id, service_url="https://old.example/", conversation=conversation)
 
-def test_of_former_conversations_the_latest_are_kept():
-    account = alex()
-    for number in range(25):
-        account = account.with_conversation(OneToOne(str(number)))
-    account = account.having_left("10").without_conversation()
-
-    assert account.conversation is None
-    assert account.former_conversation_ids == (
-        *map(str, [5, 6, 7, 8, 9]),
-        *map(str, range(11, 24)),
-        "10",
-        "24",
-    )
-    assert account.without_conversation() == account
-
-
-# A row as it was written when an account had a conversation for each id of the bot.
-OLD_ROW = {
-    "PartitionKey": "hash",
-    "RowKey": "account",
-    "appId": "app",
-    "channelId": "msteams",
-    "userId": "29:alex",
-    "bot": '{"id":"28:bot","name":"News"}',
-    "serviceUrl": "https://smba.trafficmanager.net/teams/",
-    "conversations": '{"28:bot":{"id":"a:1","conversation_type":"personal","activity_id":"7"},'
-    '"bot":{"id":"a:2","conversation_type":null,"activity_id":null},'
-    '"+49":{"id":"a:3","conversation_type":null,"activity_id":null}}',
-    "formerConversationIds": '["a:0"]',
-    "keyId": "key-1",
-    "key": b"k" * 32,
-    "formerKeyIds": '["key-0"]',
-}
-
-
-def test_an_old_row_is_read_with_the_conversation_of_the_accounts_own_bot():
-    assert from_row(OLD_ROW) == Account(
-        "msteams",
-        "29:alex",
-        bot=BOT,
-        service_url="https://smba.trafficmanager.net/teams/",
-        conversation=OneToOne("a:1", "personal", "7"),
-        former_conversation_ids=("a:0", "a:2", "a:3"),
-        key=PersonalKey("key-1", b"k" * 32),
-        former_key_ids=("key-0",),
-    )
-
-
-def test_the_conversation_of_an_old_row_is_the_one_that_fits_best_or_the_latest():
-    others = (
-        '{"%s":{"id":"a:1","conversation_type":null,"activity_id":null},'
-        '"+49":{"id":"a:2","conversation_type":null,"activity_id":null}}'
-    )
-    for bot_id, found in (("bot", "a:1"), ("28:other", "a:2"), ("", "a:2")):
-        row = {**OLD_ROW, "conversations": others % bot_id}
-        assert from_row(row).conversation == OneToOne(found)
-    unknown_bot = {**OLD_ROW, "conversations": others % ""}
-    del unknown_bot["bot"]
-    assert from_row(unknown_bot).conversation == OneToOne("a:1")
+    assert storage.interrupted
+    if meanwhile == "moved":
+        found = services.conversations.find(conversation_id)
+        assert found.service_url == "https://new.example/"
+        assert not accounts.get(CHANNEL_ID, user_id).account.lacks_conversation_row
+    else:
+        with pytest.raises(UnknownConversationError):
+            services.conversations.find(conversation_id)
 
 
 # Coming by all of them

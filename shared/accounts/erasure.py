@@ -1,0 +1,71 @@
+"""Erasing a person: their account, and all that hangs on it.
+
+First the account's row is marked as erased, whoever else changes it meanwhile: it is in no list any
+more, and nobody's account. Then goes what hangs on it, and then the row. Whoever comes by the mark
+finishes what a failure has left undone.
+"""
+
+from dataclasses import dataclass
+
+from shared.accounts.account import Account
+from shared.accounts.conversations import ConversationStore
+from shared.accounts.opt_outs import OptOuts
+from shared.accounts.pointers import AccountRows
+from shared.accounts.rows import from_row
+from shared.storage.personal_keys import PersonalKeys
+from shared.storage.tables import Row
+
+_IS_ERASED = "isErased"
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """Erases people, and what is theirs no more."""
+
+    rows: AccountRows
+    opt_outs: OptOuts
+    keys: PersonalKeys
+    conversations: ConversationStore
+
+    def erase(self, channel_id: str, user_id: str) -> None:
+        """Erase a person, by either of their ids; a stop is remembered, if they have said it."""
+        row, pointer = self.rows.find(channel_id, user_id)
+        while row is not None and not self.finish(row, user_id):
+            self.rows.table.change(row, _marked)
+            row, pointer = self.rows.find(channel_id, user_id)
+        if row is None and pointer is not None:
+            self.rows.delete(pointer)
+
+    def finish(self, row: Row, found_by: str) -> bool:
+        """Delete all that hangs on an account, and its row, if that is marked as erased.
+
+        Tells whether it is. The row of the id that it was ``found_by`` goes last, so that it is
+        found again after a failure.
+        """
+        if _IS_ERASED not in row:
+            return False
+        account = from_row(row)
+        if account.preferences.get("muted"):
+            for user_id in account.ids:
+                self.opt_outs.remember(account.channel_id, user_id)
+        self.drop_what_it_left(account, Account(account.channel_id, found_by))
+        for key_id in account.key_ids:
+            self.keys.destroy(key_id)
+        self.rows.delete(row)
+        self.rows.delete_pointer(account, found_by)
+        return True
+
+    def drop_what_it_left(self, before: Account, after: Account) -> None:
+        """Delete what leads to an account by ids and conversations that it has no more."""
+        for user_id in before.ids:
+            if not after.is_known_as(user_id):
+                self.rows.delete_pointer(before, user_id)
+        for conversation_id in before.conversation_ids - after.conversation_ids:
+            self.conversations.delete(conversation_id, before.channel_id)
+
+
+def _marked(row: Row | None) -> Row | None:
+    # Without an appId it is in no list. Neither has a row that has become a pointer meanwhile.
+    if row is None or "appId" not in row:
+        return row
+    return {name: value for name, value in row.items() if name != "appId"} | {_IS_ERASED: True}
