@@ -8,6 +8,7 @@ from pydantic import Field
 from shared.accounts.address import is_person
 from shared.errors import FieldError, InvalidRequestError
 from shared.json_text import require_size, without_none
+from shared.languages import with_known_locale
 from shared.wire_models import (
     ChannelAccount,
     ChannelId,
@@ -23,7 +24,6 @@ from shared.wire_models import (
     canonical_channel_id,
     canonical_id,
     parse,
-    with_known_locale,
 )
 
 # Half of what a property of a row takes.

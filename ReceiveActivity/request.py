@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from shared.accounts.address import is_person, is_personal, is_same_bot
+from shared.clock import read_time
+from shared.languages import known_locale
 from shared.wire_models import (
     ChannelAccount,
     ChannelId,
@@ -18,9 +20,7 @@ from shared.wire_models import (
     OpenModel,
     ServiceUrl,
     canonical_id,
-    known_locale,
     parse,
-    read_time,
 )
 
 _Known = TypeVar("_Known")

@@ -1,7 +1,11 @@
-"""Languages: choosing the text that a person reads best, and the people who read one."""
+"""Languages: how they are written, choosing the text that a person reads best, who reads one."""
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_logger = logging.getLogger(__name__)
 
 _LONGEST_TAG = 64
 # Behind a tag, POSIX names an encoding or a variant, Java a script, a browser what else it takes.
@@ -10,13 +14,14 @@ _LOCALE = re.compile(
 )
 
 
-def put_right(locale: str) -> str | None:
-    """Return a locale as a language tag of BCP 47, None where it names no language.
+def known_locale(locale: str) -> str | None:
+    """Return a locale as a language tag of BCP 47; None, and a line in the log, where it is none.
 
     Clients write it in many ways: ``fr_FR``, ``EN-us``, ``zh-hans-cn``, ``de_DE.UTF-8``.
     """
     written = _LOCALE.fullmatch(locale)
     if written is None or len(written["tag"]) > _LONGEST_TAG:
+        _logger.warning("A locale that names no language was dropped")
         return None
     language, *subtags = written["tag"].lower().replace("_", "-").split("-")
     tag, is_extension = [language], False
@@ -27,6 +32,18 @@ def put_right(locale: str) -> str | None:
             subtag = subtag.upper() if len(subtag) == 2 else subtag.title()
         tag.append(subtag)
     return "-".join(tag)
+
+
+def with_known_locale(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``body`` with its ``locale`` put right, or without it where it is none.
+
+    It only says in which language something is written, or read, so it is no reason to refuse it.
+    """
+    known = dict(body)
+    if isinstance(body.get("locale"), str):
+        locale = known_locale(known.pop("locale"))
+        known |= {"locale": locale} if locale is not None else {}
+    return known
 
 
 def is_within(tag: str, wanted: str) -> bool:

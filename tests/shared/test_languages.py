@@ -1,4 +1,4 @@
-from shared.languages import best_match, is_within, put_right
+from shared.languages import best_match, is_within, known_locale
 
 CHINESE = "zh-Hant-CN-x-private1-private2"
 
@@ -56,7 +56,7 @@ def test_a_locale_is_put_right_however_clients_write_it():
         "en-us-u-CA-gregory": "en-US-u-ca-gregory",
         CHINESE: CHINESE,
     }.items():
-        assert put_right(written) == tag, written
+        assert known_locale(written) == tag, written
     for none in ("", "C", "POSIX", "english", "every language", "de--AT", "de AT", "x-1", "<b>"):
-        assert put_right(none) is None, none
-    assert put_right("de-" + "-".join(["x2345678"] * 8)) is None
+        assert known_locale(none) is None, none
+    assert known_locale("de-" + "-".join(["x2345678"] * 8)) is None
