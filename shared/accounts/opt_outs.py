@@ -7,16 +7,14 @@ storage, in the row ``key``/``key``, so the hashes alone tell nothing.
 """
 
 import hmac
-import secrets
 from functools import cached_property
 
-from shared.errors import StorageUnavailableError
 from shared.storage.clients import Storage
+from shared.storage.encryption import new_key
 from shared.storage.tables import Table, key_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "optout"
-_KEY = "key"
 
 
 class OptOuts:
@@ -44,12 +42,5 @@ class OptOuts:
 
     @cached_property
     def _hash_key(self) -> bytes:
-        row = self._table.get(_KEY, _KEY)
-        if row is None:
-            self._table.insert(
-                {"PartitionKey": _KEY, "RowKey": _KEY, "value": secrets.token_bytes(32)}
-            )
-            row = self._table.get(_KEY, _KEY)
-        if row is None:
-            raise StorageUnavailableError("The key of the opt-outs was written but is not there")
-        return bytes(row["value"])
+        keys = {"PartitionKey": "key", "RowKey": "key"}
+        return bytes(self._table.get_or_make(keys, lambda: {"value": new_key()})["value"])

@@ -10,14 +10,14 @@ The key is a random one, kept in table ``keys``. PartitionKey: the hash of the b
 
 import hmac
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.storage.clients import Storage
-from shared.storage.tables import Row, Table, key_of
+from shared.storage.encryption import new_key
+from shared.storage.tables import Table, key_of
 
 _MARK = "mark"
 # Instances of the version before may still be at work while the first of this one are.
@@ -46,16 +46,11 @@ def find_mark_key(storage: Storage, app_id: str) -> MarkKey:
     That must be before this version records a delivery: there are records then only if another
     version was at work.
     """
-    keys = {"PartitionKey": key_of(app_id, "messages"), "RowKey": "key"}
-    found: Row = {}
-
-    def made(row: Row | None) -> Row:
-        nonlocal found
-        found = row or {**keys, "value": secrets.token_bytes(32), **_unmarked_until(storage)}
-        return found
-
-    Table(storage, "keys").change(keys, made)
-    return MarkKey(bytes(found["value"]), found.get("unmarkedUntil"))
+    row = Table(storage, "keys").get_or_make(
+        {"PartitionKey": key_of(app_id, "messages"), "RowKey": "key"},
+        lambda: {"value": new_key(), **_unmarked_until(storage)},
+    )
+    return MarkKey(bytes(row["value"]), row.get("unmarkedUntil"))
 
 
 def marked(key: MarkKey, queue: str, message: object, noted: Mapping[str, Any]) -> dict[str, Any]:

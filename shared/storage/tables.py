@@ -213,6 +213,18 @@ class Table:
 
         return retry_until_written(write)
 
+    def get_or_make(self, keys: Mapping[str, str], make: Callable[[], Row]) -> Row:
+        """Return the row with these keys; where there is none, write one of what ``make`` returns."""
+        found: Row = {}
+
+        def found_or_made(row: Row | None) -> Row:
+            nonlocal found
+            found = row or {**keys, **make()}
+            return found
+
+        self.change(keys, found_or_made)
+        return found
+
     def delete(self, partition_key: str, row_key: str, version: str | None = None) -> bool:
         """Delete a row, if it is of the version, where one is given; tell whether it is gone."""
         answer = self._ask(
