@@ -214,7 +214,7 @@ class Table:
         return retry_until_written(write)
 
     def get_or_make(self, keys: Mapping[str, str], make: Callable[[], Row]) -> Row:
-        """Return the row with these keys; where there is none, write one of what ``make`` returns."""
+        """Return the row with these keys; where there is none, write what ``make`` returns."""
         found: Row = {}
 
         def found_or_made(row: Row | None) -> Row:
