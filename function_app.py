@@ -6,6 +6,7 @@ from CacheAccount.triggers import cache_account_blueprint
 from CheckHealth.triggers import check_health_blueprint
 from DeleteActivity.triggers import delete_activity_blueprint
 from ReceiveActivity.triggers import receive_activity_blueprint
+from ReceiveEvent.triggers import receive_event_blueprint
 from SendActivity.triggers import send_activity_blueprint
 from SendAlert.triggers import send_alert_blueprint
 from StartConversation.triggers import start_conversation_blueprint
@@ -19,6 +20,7 @@ app.register_functions(send_alert_blueprint)
 app.register_functions(update_activity_blueprint)
 app.register_functions(delete_activity_blueprint)
 app.register_functions(receive_activity_blueprint)
+app.register_functions(receive_event_blueprint)
 app.register_functions(cache_account_blueprint)
 app.register_functions(track_delivery_blueprint)
 app.register_functions(check_health_blueprint)

@@ -108,6 +108,24 @@ class ForbiddenActivityError(AppError):
         super().__init__("The token is not good for this activity")
 
 
+class UnknownSenderError(AppError):
+    """No sender of events has this name, or none that is served here."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "UnknownSender"
+
+
+class InvalidSignatureError(AppError):
+    """An event is not signed with a secret of its sender."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "InvalidSignature"
+
+    def __init__(self) -> None:
+        """Say nothing of the check that failed: it would help only an attacker."""
+        super().__init__("The request is not signed with a secret that its sender has here")
+
+
 class KeysUnavailableError(AppError):
     """The Connector's signing keys are not known and cannot be read right now."""
 

@@ -7,6 +7,7 @@ from shared.accounts.conversations import ConversationStore
 from shared.accounts.opt_outs import OptOuts
 from shared.accounts.store import AccountStore
 from shared.alerts.audience_pages import AudiencePages
+from shared.alerts.incidents import IncidentStore
 from shared.alerts.store import AlertStore
 from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
 from shared.auth.tokens import BotTokens, NoTokens
@@ -41,6 +42,7 @@ class Services:
     failures: Failures
     alerts: AlertStore
     audience_pages: AudiencePages
+    incidents: IncidentStore
     pacer: Pacer
     conversation_limits: ConversationLimits
     idempotency_keys: IdempotencyKeys
@@ -84,6 +86,7 @@ class Services:
                 storage, app_id, large_values, kept_days=settings.delivery_retention_days
             ),
             audience_pages=AudiencePages(storage, app_id),
+            incidents=IncidentStore(storage, app_id),
             pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
             conversation_limits=ConversationLimits(),
             idempotency_keys=IdempotencyKeys(

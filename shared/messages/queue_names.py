@@ -8,6 +8,7 @@ CACHE_ACCOUNT: Final = "cache-account"
 SEND_ALERT: Final = "send-alert"
 UPDATE_ACTIVITY: Final = "update-activity"
 DELETE_ACTIVITY: Final = "delete-activity"
+RECEIVE_EVENT: Final = "receive-event"
 QUEUES: Final = (
     START_CONVERSATION,
     SEND_ACTIVITY,
@@ -15,4 +16,5 @@ QUEUES: Final = (
     SEND_ALERT,
     UPDATE_ACTIVITY,
     DELETE_ACTIVITY,
+    RECEIVE_EVENT,
 )

@@ -10,7 +10,7 @@ from shared.clock import read_time
 from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
 from shared.messages.envelope import Envelope, Healing
-from shared.messages.queue_names import CACHE_ACCOUNT, START_CONVERSATION
+from shared.messages.queue_names import CACHE_ACCOUNT, RECEIVE_EVENT, START_CONVERSATION
 
 
 class Noted(TypedDict, total=False):
@@ -48,7 +48,7 @@ class QueuedMessage:
     def expires_at(self) -> datetime | None:
         """When the message is of no use any more, where it says so."""
         # A start expires with what waits for it; where nothing is sent, nobody knows the field.
-        waits = self.queue in (START_CONVERSATION, CACHE_ACCOUNT)
+        waits = self.queue in (START_CONVERSATION, CACHE_ACCOUNT, RECEIVE_EVENT)
         sent = self.envelope.then or {} if waits else self.body
         try:
             return read_time(sent.get("expiresAt") or "")

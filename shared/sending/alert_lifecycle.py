@@ -1,7 +1,7 @@
 """Accepting, editing and stopping an alert."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from shared.alerts.alert import Alert
 from shared.alerts.content import Content
 from shared.connector.channel_features import KNOWN_CHANNELS, channel
+from shared.deliveries.rows import member_of
 from shared.errors import AlertExistsError, AlertOverError, FieldError, InvalidRequestError
 from shared.messages.envelope import Step
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
@@ -69,14 +70,25 @@ def create_alert(
     return alert
 
 
+def _never(_alert: Alert) -> bool:
+    return False
+
+
 def edit_alert(
-    alert_id: str, content: dict[str, Any], services: Services, *, edit_id: str | None = None
+    alert_id: str,
+    content: dict[str, Any],
+    services: Services,
+    *,
+    edit_id: str | None = None,
+    stops: bool = False,
+    unless: Callable[[Alert], bool] = _never,
 ) -> Alert:
     """Make a new version of an alert, for the copies that were sent and for those still to come.
 
     ``content`` is the JSON of what it says now; without ``data`` the alert's own stays. An edit of
-    the same ``edit_id`` as the last one makes no other version. Raises InvalidRequestError as
-    ``create_alert`` does, and AlertOverError when the alert was recalled.
+    the same ``edit_id`` as the last one makes no other version. With ``stops`` there are none to
+    come: nothing more is sent of it. ``unless`` tells of the alert as it is whether it stays so.
+    Raises InvalidRequestError as ``create_alert`` does, and AlertOverError when it was recalled.
     """
     alert = services.alerts.find(alert_id)
     if "data" not in content:
@@ -86,12 +98,20 @@ def edit_alert(
     now = datetime.now(UTC)
 
     def edited(current: Alert) -> Alert:
+        if unless(current):
+            return current
         if current.recalled_at is not None:
             raise AlertOverError("The alert was recalled, so there is nothing to edit any more")
         if edit_id is not None and current.edit_id == edit_id:
             return current
         require_records(current, now, services)
-        return replace(_next_version(current), content_key=content_key, edit_id=edit_id)
+        stopped_at = current.cancelled_at or now if stops else current.cancelled_at
+        return replace(
+            _next_version(current),
+            content_key=content_key,
+            edit_id=edit_id,
+            cancelled_at=stopped_at,
+        )
 
     try:
         alert = services.alerts.change(alert_id, edited)
@@ -147,6 +167,23 @@ def recall_alert(alert_id: str, services: Services) -> Alert:
     else:
         _enqueue_change(alert, services)
     return alert
+
+
+def has_unsent(alert: Alert, services: Services) -> bool:
+    """Tell whether somebody in an alert's audience is still to get it."""
+    if alert.ended_at is not None:
+        return False
+    if not alert.is_read:
+        return True
+    for each in services.audience_pages.counted_since(alert.id, alert.closed_pages):
+        if each.counts is not None:
+            continue
+        page = services.audience_pages.find(alert.id, each.number)
+        recorded = services.deliveries.page(alert.id, each.number)
+        ended = {member_of(delivery.id) for delivery in recorded if delivery.status.is_final}
+        if page is not None and not ended.issuperset(page.members):
+            return True
+    return False
 
 
 def require_sendable(alert: Alert, content: Mapping[str, Any], services: Services) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import azure.functions as func
 
@@ -43,17 +44,31 @@ def http_function(handle: HttpHandler) -> HttpHandler:
 
 def read_json(request: func.HttpRequest) -> dict[str, Any]:
     """Return the request's JSON object; raise InvalidRequestError or RequestTooLargeError."""
-    body = request.get_body()
+    body = read_body(request)
     if not body:
         # A body in chunks does not reach a function: https://github.com/Azure/azure-functions-host/issues/7930
         raise InvalidRequestError(
             FieldError("(body)", "is empty; send it with Content-Length, not in chunks")
         )
+    return json_text.parse_object(body)
+
+
+def read_body(request: func.HttpRequest) -> bytes:
+    """Return the request's body as it came; raise RequestTooLargeError."""
+    body = request.get_body()
     if len(body) > _LARGEST_BODY_BYTES:
         raise RequestTooLargeError(
             FieldError("(body)", f"must be at most {_LARGEST_BODY_BYTES // 1024} KB")
         )
-    return json_text.parse_object(body)
+    return body
+
+
+def query_of(request: func.HttpRequest) -> dict[str, list[str]]:
+    """Return the values of each name in the query, in their order.
+
+    The Functions host joins those of one name with commas in ``params``.
+    """
+    return parse_qs(urlsplit(request.url).query)
 
 
 def path_id(request: func.HttpRequest, name: str) -> str:

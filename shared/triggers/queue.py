@@ -38,6 +38,7 @@ LAST_TRY = 25
 """After so many tries the Functions host gives up: ``maxDequeueCount`` of host.json."""
 
 Handle = Callable[[QueuedMessage], Handled]
+Read = Callable[[bytes], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,12 @@ class Taken:
 
 
 def queue_function(
-    queue: str,
+    queue: str, *, read: Read = json_text.parse_own_object
 ) -> Callable[[Handle], Callable[[func.QueueMessage, func.Context], None]]:
-    """Have a handler called with each message of a queue, and settle what it returns or raises."""
+    """Have a handler called with each message of a queue, and settle what it returns or raises.
+
+    ``read`` returns the JSON object that a message is taken for, or raises InvalidRequestError.
+    """
 
     def decorate(handle: Handle) -> Callable[[func.QueueMessage, func.Context], None]:
         def run(message: func.QueueMessage, context: func.Context) -> None:
@@ -67,7 +71,7 @@ def queue_function(
                 is_last_try=(message.dequeue_count or 0) >= LAST_TRY,
                 traceparent=context.trace_context.trace_parent,
             )
-            process(taken, services(), handle)
+            process(taken, services(), handle, read=read)
 
         run.__name__ = handle.__name__
         run.__doc__ = handle.__doc__
@@ -77,7 +81,12 @@ def queue_function(
 
 
 def process(
-    taken: Taken, services: Services, handle: Handle, jitter: Jitter = random.uniform
+    taken: Taken,
+    services: Services,
+    handle: Handle,
+    jitter: Jitter = random.uniform,
+    *,
+    read: Read = json_text.parse_own_object,
 ) -> None:
     """Have a queue's message handled, and do with it what the outcome asks for.
 
@@ -85,7 +94,7 @@ def process(
     """
     settlement = Settlement(services, jitter)
     try:
-        body = json_text.parse_own_object(taken.body)
+        body = read(taken.body)
         kept_key = _key_of_kept(body)
         kept = services.queues.large_values.fetch(kept_key) if kept_key else None
         if kept == "":

@@ -32,6 +32,7 @@ QUEUES = (
     "send-alert",
     "update-activity",
     "delete-activity",
+    "receive-event",
 )
 # Of these a row is written whatever becomes of a call or of a message.
 NOTES = ("bodies", "deliveries", "failures", "keys", "lanes")

@@ -1,0 +1,56 @@
+"""Answers about events and incidents, in JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ReceiveEvent.decision import Decision
+from ReceiveEvent.event import Event, IgnoredEvent
+from shared import json_text
+from shared.alerts.incidents import Incident
+
+
+def received_body(events: Sequence[Event | IgnoredEvent]) -> dict[str, Any]:
+    """Return what was understood of each event."""
+    return {"events": [_event_body(each) for each in events]}
+
+
+def decided_body(
+    decisions: Iterable[tuple[Event | IgnoredEvent, Decision | None]],
+) -> dict[str, Any]:
+    """Return what would be made of each event."""
+    return {
+        "events": [
+            {
+                **_event_body(event),
+                "action": decision.action if decision else "ignored",
+                **({"ignored": decision.reason} if decision and decision.reason else {}),
+            }
+            for event, decision in decisions
+        ]
+    }
+
+
+def incident_body(incident: Incident) -> dict[str, Any]:
+    """Return an incident as it is listed."""
+    times = {
+        "startsAt": incident.starts_at,
+        "endsAt": incident.ends_at,
+        "lastEventAt": incident.last_event_at,
+    }
+    body: dict[str, Any] = {
+        "sender": incident.sender,
+        "key": incident.key,
+        "state": incident.state,
+        "title": incident.title,
+        "severity": incident.severity,
+        "topic": incident.topic,
+        "alertId": incident.alert_id,
+        **{name: time.isoformat() if time else None for name, time in times.items()},
+    }
+    return json_text.without_none(body)
+
+
+def _event_body(event: Event | IgnoredEvent) -> dict[str, Any]:
+    if isinstance(event, IgnoredEvent):
+        return json_text.without_none({"key": event.key, "ignored": event.reason})
+    return {"key": event.key, "state": event.state}

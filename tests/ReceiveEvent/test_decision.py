@@ -1,0 +1,251 @@
+"""What becomes of an incident by one event after the other, and what people notice of it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from ReceiveEvent.decision import Decision, decide
+from ReceiveEvent.event import Event
+from ReceiveEvent.request import EventQuery
+from shared.alerts.incidents import Incident
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NO_STATE, NO_END = {"tells_end": False, "occurrence": "1"}, {"tells_end": False}
+FIRST, SECOND = {"occurrence": "1"}, {"occurrence": "2"}
+PAST = "It is older than what was told last"
+OVER = "It was resolved already"
+NOTHING = "Nothing fires that it could end"
+QUIET = "It is less severe than the URL's minSeverity"
+
+
+def at(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def fires(minutes: float, **said: Any) -> tuple[float, Event]:
+    """An event that comes so many minutes after noon, and says nothing of its time."""
+    return minutes, Event(**{"key": "k", "state": "firing", "topic": "t", "title": "A", **said})
+
+
+def ends(minutes: float, **said: Any) -> tuple[float, Event]:
+    return fires(minutes, state="resolved", **said)
+
+
+def after(
+    *events: tuple[float, Event], query: EventQuery | None = None
+) -> tuple[Incident | None, list[Decision]]:
+    """The incident after some events, and what each of them came to."""
+    incident: Incident | None = None
+    decisions = []
+    for minutes, event in events:
+        is_over = False
+        while not is_over:
+            decision = decide(
+                incident, event, at(minutes), sender="generic", query=query or EventQuery()
+            )
+            incident, is_over = decision.incident, not decision.is_first_half
+        decisions.append(decision)
+    return incident, decisions
+
+
+def incident_after(*events: tuple[float, Event]) -> Incident:
+    incident, _ = after(*events)
+    assert incident is not None
+    return incident
+
+
+CASES = {
+    "the same fires on": ([fires(0), fires(1)], "alerted repeated"),
+    "other words": (
+        [fires(0), fires(1, title="B"), fires(2, title="B")],
+        "alerted edited repeated",
+    ),
+    "another severity": ([fires(0), fires(1, severity="error")], "alerted edited"),
+    "another text": ([fires(0), fires(1, text="B")], "alerted edited"),
+    "another link": ([fires(0), fires(1, link="https://b.example")], "alerted edited"),
+    "other details alone": ([fires(0), fires(1, details={"b": "c"})], "alerted repeated"),
+    "it ends": ([fires(0), ends(1)], "alerted edited"),
+    "it ends twice": ([fires(0), ends(1), ends(2)], f"alerted edited {NOTHING}"),
+    "it ends first": (
+        [ends(0, **FIRST), fires(1, **FIRST), fires(2, **SECOND)],
+        f"{NOTHING}|{OVER}|alerted",
+    ),
+    "it ends first, and its times tell": (
+        [ends(0, time=at(-1)), fires(1, time=at(-2)), fires(20, time=at(19))],
+        f"{NOTHING}|{PAST}|alerted",
+    ),
+    "the end that the sender names is of what fires": (
+        [fires(0, **FIRST), ends(1, **FIRST), fires(2, **FIRST)],
+        f"alerted|edited|{OVER}",
+    ),
+    "another run succeeds than failed": (
+        [fires(0, **FIRST, time=at(0)), ends(1, time=at(1)), fires(2, **FIRST, time=at(0))],
+        f"alerted|edited|{PAST}",
+    ),
+    "an end comes late, when the next one fires": (
+        [
+            fires(0, **FIRST, time=at(0)),
+            fires(20, **SECOND, time=at(20)),
+            ends(21, **FIRST, time=at(10)),
+        ],
+        f"alerted|alerted|{PAST}",
+    ),
+    "the end of a later one ends both": (
+        [
+            fires(0, **FIRST, time=at(0)),
+            ends(20, **SECOND, time=at(20)),
+            fires(21, **SECOND, time=at(15)),
+            ends(22, **FIRST, time=at(5)),
+        ],
+        f"alerted|edited|{PAST}|{PAST}",
+    ),
+    "the end of another one, with no times": (
+        [fires(0, **FIRST), ends(1, **SECOND)],
+        f"alerted|{NOTHING}",
+    ),
+    "it is older": (
+        [fires(0, time=at(0)), fires(1, time=at(-1), title="B")],
+        f"alerted|{PAST}",
+    ),
+    "its start and end are its times too": (
+        [
+            fires(0, starts_at=at(0)),
+            ends(9, starts_at=at(0), ends_at=at(5)),
+            fires(30, starts_at=at(4)),
+        ],
+        f"alerted|edited|{PAST}",
+    ),
+    "a later one while one fires": (
+        [fires(0, **FIRST), fires(5, **SECOND), fires(6, **SECOND)],
+        "alerted alerted repeated",
+    ),
+    "it fires anew within ten minutes": ([fires(0), ends(1), fires(10)], "alerted edited edited"),
+    "it fires anew later": ([fires(0), ends(1), fires(11)], "alerted edited alerted"),
+    "it flaps on": (
+        [each for n in range(10) for each in (fires(2 * n), ends(2 * n + 1))],
+        "alerted" + " edited" * 19,
+    ),
+    "a rule that tells no end": (
+        [fires(60 * hour, **NO_END) for hour in (0, 3, 6, 9.9, 14)],
+        "alerted repeated repeated repeated alerted",
+    ),
+    "its link is of one evaluation": (
+        [fires(0, **NO_END), fires(1, **NO_END, link="https://b.example")],
+        "alerted repeated",
+    ),
+    "what has no state": (
+        [fires(0, **NO_STATE), fires(60 * 9, **NO_STATE)],
+        "alerted repeated",
+    ),
+    "what is told after the end": (
+        [fires(0, **FIRST), ends(1, **FIRST), ends(90, **FIRST, text="Why"), fires(95, **FIRST)],
+        f"alerted|edited|edited|{OVER}",
+    ),
+    "no topic": (
+        [fires(0, topic=""), fires(1)],
+        "It names no topic, and neither does the URL|alerted",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_people_notice_of_one_event_after_the_other(case):
+    events, expected = CASES[case]
+
+    _, decisions = after(*events)
+
+    found = [each.reason or each.action for each in decisions]
+    assert found == expected.split("|" if "|" in expected else " ", len(found) - 1)
+
+
+SEVERE = {
+    "below": ([fires(0, severity="warning"), ends(1)], f"{QUIET}|{NOTHING}"),
+    "grows": ([fires(0, severity="info"), fires(1, severity="error")], f"{QUIET}|alerted"),
+    "as severe": ([fires(0, severity="error")], "alerted"),
+    "unknown": ([fires(0)], "alerted"),
+    "its end has another one": (
+        [fires(0, severity="critical"), ends(1, severity="info")],
+        "alerted|edited",
+    ),
+    "what people have": (
+        [fires(0, severity="error"), fires(1, severity="info")],
+        "alerted|edited",
+    ),
+    "a later one": (
+        [fires(0, **FIRST, severity="error"), fires(1, **SECOND, severity="info")],
+        f"alerted|{QUIET}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEVERE)
+def test_what_is_not_severe_enough_begins_nothing(case):
+    events, expected = SEVERE[case]
+
+    _, decisions = after(*events, query=EventQuery.from_url({"minSeverity": ["error"]}))
+
+    assert [each.reason or each.action for each in decisions] == expected.split("|")
+
+
+def test_each_occurrence_has_an_alert_of_its_own_and_a_flap_has_the_one_before():
+    first = incident_after(fires(0))
+    flapped = incident_after(fires(0), ends(1), fires(2))
+    second = incident_after(fires(0), ends(1), fires(30))
+    again = incident_after(fires(0))
+
+    assert first.alert_id == flapped.alert_id == again.alert_id == first.own_alert_id
+    assert flapped.own_alert_id != flapped.alert_id
+    assert second.alert_id == second.own_alert_id != first.alert_id
+
+
+def test_what_a_later_one_takes_the_place_of_is_over_when_that_began():
+    incident = incident_after(fires(0, **FIRST))
+    minutes, later = fires(30, **SECOND, starts_at=at(20))
+
+    half = decide(incident, later, at(minutes), sender="generic", query=EventQuery())
+
+    assert half.is_first_half
+    assert half.incident
+    assert (half.incident.state, half.incident.ends_at) == ("resolved", at(20))
+    assert half.incident.alert_id == incident.alert_id
+
+
+def test_what_is_over_shows_its_last_words_and_how_bad_it_was():
+    incident = incident_after(
+        fires(0, severity="critical", text="Why", link="https://a.example", starts_at=at(-5)),
+        ends(10, severity="info", title="B", ends_at=at(7)),
+    )
+
+    assert (incident.title, incident.severity, incident.text) == ("B", "critical", "Why")
+    assert (incident.link, incident.starts_at, incident.ends_at) == (
+        "https://a.example",
+        at(-5),
+        at(7),
+    )
+
+
+def test_a_repeat_changes_the_row_once_a_day():
+    incidents = [
+        incident_after(fires(0), *[fires(60 * hour) for hour in range(1, hours)])
+        for hours in (2, 24, 25, 48)
+    ]
+
+    assert [each.last_event_at for each in incidents] == [
+        at(0),
+        at(0),
+        at(24 * 60),
+        at(24 * 60),
+    ]
+
+
+def test_two_urls_are_two_audiences_whatever_order_and_key_they_have():
+    def told(query: str) -> str:
+        return EventQuery.from_url(parse_qs(query)).who_is_told
+
+    assert told("interest=a&interest=b&code=1") == told("code=2&interest=b&interest=a&dryRun=true")
+    assert told("answers=take") == told("") == told("dryRun=true")
+    others = ["", "interest=a", "topic=a", "channelId=a", "tenantId=a", "minSeverity=info"]
+    assert len({told(each) for each in others}) == len(others)
+    assert EventQuery.from_who_is_told(told("interest=a&topic=b")).topic == "b"
