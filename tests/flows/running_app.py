@@ -26,13 +26,13 @@ THREADS = 16
 
 SENDING = "send-activity"
 QUEUES = (
+    "receive-event",
     "start-conversation",
     SENDING,
     "cache-account",
     "send-alert",
     "update-activity",
     "delete-activity",
-    "receive-event",
 )
 # Of these a row is written whatever becomes of a call or of a message.
 NOTES = ("bodies", "deliveries", "failures", "keys", "lanes")
