@@ -25,6 +25,9 @@ from shared.clock import read_time
 from shared.errors import FieldError, InvalidRequestError
 from shared.languages import with_known_locale
 
+ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
+"""The content type of an Adaptive Card among the attachments of an activity."""
+
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from typing import Any
 
-_ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
+from shared.wire_models import ADAPTIVE_CARD
+
 # Teams shows 150 characters of a notification, as Microsoft Graph says of its preview text.
 _LONGEST_SUMMARY = 150
 # Only the start of a text is read, so that one full of asterisks costs no more than others.
@@ -50,7 +51,7 @@ def _texts(activity: Mapping[str, Any]) -> Iterator[str]:
         content = attachment.get("content")
         if not isinstance(content, dict):
             content = {}
-        if attachment.get("contentType") == _ADAPTIVE_CARD:
+        if attachment.get("contentType") == ADAPTIVE_CARD:
             yield from map(_plain, _adaptive_texts(content.get("body")))
             names = ["fallbackText", "speak"]
         else:

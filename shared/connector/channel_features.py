@@ -1,10 +1,11 @@
 """What is known of channels: which let a bot start conversations, and how much they take.
 
-Sources: "Send and receive messages with the Bot Framework" and the channels' own pages, and what
-channels were seen to answer. A channel that is not here is tried, and its answer reported.
+Sources: "Send and receive messages with the Bot Framework", "Channels reference" and the channels'
+own pages, and what channels were seen to answer. A channel that is not here is tried, and its
+answer reported.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.errors import (
     ConversationNotSupportedError,
@@ -17,8 +18,9 @@ TEAMS = "msteams"
 
 @dataclass(frozen=True)
 class Channel:
-    """What a channel lets a bot do, and how much it takes.
+    """What a channel lets a bot do, what it shows, and how much it takes.
 
+    ``shows_cards``: an Adaptive Card is more than a picture of it, in which nothing can be clicked.
     ``targets_members``: in a group, an activity can be shown to one member alone. The largest
     activity is in KB of UTF-16. Where there is a largest picture, in KB, inline pictures of up to
     this size do not count. ``conversation_limits`` are how many activities a conversation takes in
@@ -28,14 +30,18 @@ class Channel:
     starts_conversations: bool = True
     starts_groups: bool = True
     targets_members: bool = False
+    shows_cards: bool = True
     largest_activity_kilobytes: int = 256
     largest_picture_kilobytes: int = 0
     conversation_limits: tuple[tuple[int, float], ...] = ()
 
 
 _ANY = Channel()
+_NO_CARDS = Channel(shows_cards=False)
 _NO_GROUPS = Channel(starts_groups=False)
+_NO_GROUPS_NO_CARDS = replace(_NO_GROUPS, shows_cards=False)
 _NOTHING = Channel(starts_conversations=False, starts_groups=False)
+_NOTHING_NO_CARDS = replace(_NOTHING, shows_cards=False)
 
 _KNOWN = {
     # "Format your bot messages": 100 KB, measured on UTF-16, without pictures in base64, which may
@@ -51,13 +57,17 @@ _KNOWN = {
     "webchat": _NOTHING,
     "directline": _NOTHING,
     "directlinespeech": _NOTHING,
-    "groupme": _NOTHING,
-    "kik": _NOTHING,
+    "groupme": _NOTHING_NO_CARDS,
+    "kik": _NOTHING_NO_CARDS,
     "emulator": _NO_GROUPS,
     # These answer 201 to a group and open a conversation with one person.
-    "skype": _NO_GROUPS,
-    "slack": _NO_GROUPS,
-    "sms": _NO_GROUPS,
+    "skype": _NO_GROUPS_NO_CARDS,
+    "slack": _NO_GROUPS_NO_CARDS,
+    "sms": _NO_GROUPS_NO_CARDS,
+    "email": _NO_CARDS,
+    "facebook": _NO_CARDS,
+    "line": _NO_CARDS,
+    "telegram": _NO_CARDS,
 }
 
 KNOWN_CHANNELS = tuple(_KNOWN)

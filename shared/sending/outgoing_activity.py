@@ -11,7 +11,7 @@ from shared.alerts.alert import Alert
 from shared.connector.channel_features import channel
 from shared.sending.recipient import FoundRecipient
 from shared.settings import Settings
-from shared.wire_models import Activity, WireModel
+from shared.wire_models import ADAPTIVE_CARD, Activity, WireModel, parse
 from shared.wiring import Services
 
 
@@ -29,13 +29,29 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
 
 
 def alert_activity(alert: Alert, account: Account | None, services: Services) -> Activity:
-    """Return what an alert says to a person, in their language."""
-    return services.alerts.content(alert).activity(
+    """Return what an alert says to a person, in their language, and as their channel shows it."""
+    activity = services.alerts.content(alert).activity(
         topic=alert.topic,
         name=account.name if account else None,
         locale=account.locale if account else None,
         default_locale=services.settings.default_locale,
     )
+    shows_cards = account is None or channel(account.channel_id).shows_cards
+    return activity if shows_cards else as_text(activity)
+
+
+def as_text(activity: Activity) -> Activity:
+    """Return the fallback text of the card that an activity is; any other stays as it is."""
+    if activity.text is None and activity.attachments and len(activity.attachments) == 1:
+        [attachment] = activity.attachments
+        card = attachment.get("content")
+        if attachment.get("contentType") == ADAPTIVE_CARD and isinstance(card, dict):
+            text = card.get("fallbackText")
+            if isinstance(text, str) and text:
+                kept = {**activity.to_json(), "text": text, "textFormat": "plain"}
+                del kept["attachments"]
+                return parse(Activity, kept)
+    return activity
 
 
 def require_deliverable(

@@ -33,6 +33,9 @@ def test_a_channel_starts_what_it_is_known_to_start_and_an_unknown_one_is_tried(
         "slack": NO_GROUPS,
         "sms": NO_GROUPS,
         "email": (YES, YES),
+        "facebook": (YES, YES),
+        "line": (YES, YES),
+        "telegram": (YES, YES),
         "my-own": (YES, YES),
     }
 
