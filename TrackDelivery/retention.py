@@ -48,6 +48,8 @@ def remove_old_rows(
         "alerts": now - kept_for,
         "deliveries": now - kept_for,
         "failures": now - kept_for,
+        # A repeat is noted on its row once a day.
+        "incidents": now - kept_for - _A_DAY,
         "pages": now - kept_for,
         "bodies": _bodies_before(now, kept_for, services),
         "idempotency": now - _A_DAY,

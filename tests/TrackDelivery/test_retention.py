@@ -8,6 +8,7 @@ import pytest
 
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
+from shared.alerts.incidents import Incident
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failure
 from shared.deliveries.rows import id_in_alert
@@ -260,6 +261,17 @@ def test_what_was_recorded_of_an_alert_is_kept_until_it_has_ended(strict):
     strict.alerts.change(alert.id, lambda current: replace(current, ended_at=now))
     remove_in(strict, 40)
     assert is_recorded() == (False, 0)
+
+
+def test_an_incident_is_kept_for_a_day_more_as_a_repeat_is_noted_once_a_day(strict):
+    name = ("generic", "{}", unique("backup"))
+    heard_of = Incident(*name, "firing", "backups", "Backup failed", datetime.now(UTC))
+    strict.incidents.change(*name, lambda known: heard_of)
+
+    remove_in(strict, 1.9)
+    assert strict.incidents.find(*name) is not None
+    remove_in(strict, 2.1)
+    assert strict.incidents.find(*name) is None
 
 
 # Poison queues
