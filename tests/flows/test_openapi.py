@@ -145,7 +145,8 @@ class World:
             case.headers["Authorization"] = f"Bearer {forger.sign()}"
         [answer] = until(lambda: self._call(case))
         case.validate_response(answer)
-        if answer.status_code >= 400:
+        # Whoever asks for a consent that there is none to give gets no body.
+        if answer.status_code >= 400 and answer.status_code != 405:
             told = case.operation.definition.raw["responses"][str(answer.status_code)]
             if "$ref" in told:
                 told = DOCUMENT["components"]["responses"][told["$ref"].rpartition("/")[2]]
