@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 from ReceiveEvent.formats import cloudevents
 from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
 
+_FORM = "application/x-www-form-urlencoded"
+
 
 def parse_body(headers: Mapping[str, str], raw: bytes) -> Any:
     """Return the JSON of a body.
@@ -24,7 +26,8 @@ def parse_body(headers: Mapping[str, str], raw: bytes) -> Any:
     if is_data and content_type.startswith("text/"):
         return raw.decode("utf-8", "replace")
     try:
-        if content_type.startswith("application/x-www-form-urlencoded"):
+        # curl says that whatever it posts is a form.
+        if content_type.startswith(_FORM) and raw.startswith(b"payload="):
             return json.loads(parse_qs(raw.decode(), max_num_fields=10)["payload"][0])
         return json.loads(raw)
     except RecursionError:

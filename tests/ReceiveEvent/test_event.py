@@ -82,6 +82,7 @@ def test_a_body_is_its_json_however_it_is_wrapped_or_nested():
     for headers, raw, body in (
         ({}, b'\xef\xbb\xbf{"a": "\xc3\xa4"}', {"a": "ä"}),
         (form, b"payload=%7B%22a%22%3A%22%C3%A4%22%7D", {"a": "ä"}),
+        (form, b'{"a": 1}', {"a": 1}),
         (binary, b"\xff", None),
         (binary, b"", None),
         (binary, b"[1]", [1]),
