@@ -179,7 +179,7 @@ def test_what_the_sender_says_is_shown_as_it_is_written(odd):
         assert "".join(lines[2].split()) == "".join(odd.split())
         assert lines[-1] == f"{WORDS[locale].topic}: {odd} · Alertmanager"
         assert activity.summary == f"{lines[0]}: {odd}"
-        assert as_text(activity).text.startswith(f"{lines[0]}: {odd}\n")
+        assert as_text(activity).to_json()["text"].startswith(f"{lines[0]}: {odd}\n")
         # Markdown is read in blocks of text, and these hold words of ours alone.
         assert not [block for block in blocks_of(card) if odd in block]
 
