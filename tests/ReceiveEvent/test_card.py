@@ -12,7 +12,7 @@ from ReceiveEvent.words import WORDS
 from shared.alerts.content import Content
 from shared.alerts.incidents import Incident
 from shared.connector.channel_features import channel
-from shared.sending.outgoing_activity import SizeLimit, as_text, require_size
+from shared.sending.outgoing_activity import as_text, require_size
 from tests.support.builders import settings
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -224,11 +224,11 @@ def longest(character):
 
 
 def test_the_card_always_fits():
-    limit = SizeLimit.of("msteams", settings())
+    deployed = settings()
     for character in ('"', "\\", "x", "\U0001f600", "\x00", "\ud800", "{{DATE("):
         incident = longest(character)
         whole = replace(incident, text=(character * 4_000)[:4_000])
         for each in (incident, whole, replace(whole, state="resolved", ends_at=NOW)):
             for locale in WORDS:
-                require_size(activity_of(each, locale), limit)
+                require_size(activity_of(each, locale), "msteams", deployed)
     assert channel("msteams").largest_activity_kilobytes == 100
