@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.functions.queue import QueueMessage
 
 from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
-from shared.messages.queued_message import Sent, UnsentError
-from shared.triggers.queue import Taken, process
-from tests.support.builders import on_its_way, unique
+from shared.messages.queued_message import QueuedMessage, Sent, UnsentError
+from shared.triggers.queue import LAST_TRY, Taken, process, queue_function
+from tests.support.builders import invocation, on_its_way, queue_message, unique
 
 NOW = datetime.now(UTC)
 # What was put on a queue then is of this version.
@@ -373,3 +374,57 @@ def test_what_was_kept_aside_and_is_gone_is_a_failure_unless_it_was_sent(run, no
     run.services.deliveries.record(replace(run.delivery(), status=Status.SENT, posting="again"))
     run.process(carried)
     assert run.poison.count() == 0
+
+
+# Handed over by the host
+
+
+def tried(times):
+    """A message that the host has given out so many times, as azure-functions reads it."""
+    return QueueMessage(
+        id="message-1",
+        body=b'{"text": "News"}',
+        dequeue_count=times,
+        # It has dropped the zone.
+        insertion_time=datetime.now(UTC).replace(tzinfo=None),
+    )
+
+
+def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed):
+    handled: list[QueuedMessage] = []
+    queue = unique("queue")
+
+    @queue_function(queue)
+    def handle(message):
+        handled.append(message)
+
+    handle(tried(1), invocation("00-a-b-01"))
+
+    [message] = handled
+    assert (message.queue, message.body) == (queue, {"text": "News"})
+    assert message.envelope.id == "message-1"
+    assert message.envelope.traceparent == "00-a-b-01"
+    assert abs((datetime.now(UTC) - message.envelope.accepted_at).total_seconds()) < 60
+    assert handle.__name__ == "handle"
+
+
+def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypatch):
+    monkeypatch.setenv("BotCloud", "Mars")
+    monkeypatch.setattr("shared.wiring._services", None)
+
+    with pytest.raises(InvalidSettingError, match="Setting BotCloud"):
+        queue_function("queue")(lambda _message: None)(queue_message({}), invocation())
+
+
+def test_the_last_try_of_the_host_is_known_by_its_number(deployed, queue_reader):
+    queue = unique("queue")
+
+    @queue_function(queue)
+    def handle(_message):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        handle(tried(LAST_TRY - 1), invocation())
+    handle(tried(LAST_TRY), invocation())
+
+    assert queue_reader(f"{queue}-poison").count() == 1

@@ -1,4 +1,4 @@
-"""Storage by the managed identity of the app: what it is asked for, and who sees its token."""
+"""Who is asked for what, by the managed identity of the app or by a key; and who sees a token."""
 
 import logging
 from collections.abc import Iterator
@@ -6,8 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import StorageUnavailableError
-from shared.settings import Settings
+from shared.settings import Settings, StorageAccount
 from shared.storage.clients import Storage
+from shared.storage.queues import Queue
+from shared.storage.tables import Table
+from tests.support.builders import NOWHERE
 from tests.support.certificates import Certificates
 from tests.support.identity import StubIdentity
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
@@ -32,7 +35,7 @@ def empty_storage(
 
 
 @pytest.fixture(params=["managedidentity", ""], ids=["managed", "whatever-is-there"])
-def storage(
+def by_identity(
     request: pytest.FixtureRequest,
     empty_storage: EmptyStorage,
     identity: StubIdentity,
@@ -53,9 +56,9 @@ def storage(
 
 
 def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage_once(
-    storage: Storage, identity: StubIdentity, empty_storage: EmptyStorage
+    by_identity: Storage, identity: StubIdentity, empty_storage: EmptyStorage
 ):
-    for check in (storage.check_tables, storage.check_queues):
+    for check in (by_identity.check_tables, by_identity.check_queues):
         for _ in range(3):
             check()
 
@@ -69,7 +72,7 @@ def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage_onc
 
 
 def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(
-    storage: Storage,
+    by_identity: Storage,
     identity: StubIdentity,
     empty_storage: EmptyStorage,
     caplog: pytest.LogCaptureFixture,
@@ -78,20 +81,56 @@ def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(
     identity.answer(400, {"statusCode": 400, "message": "No identity is assigned."}, times=9)
 
     with pytest.raises(StorageUnavailableError) as failed:
-        storage.check_tables()
+        by_identity.check_tables()
 
     assert empty_storage.requests == []
-    assert identity.secret not in f"{caplog.text} {failed.value} {storage!r}"
+    assert identity.secret not in f"{caplog.text} {failed.value} {by_identity!r}"
 
 
 def test_the_token_of_storage_is_in_no_log_and_no_error(
-    storage: Storage, empty_storage: EmptyStorage, caplog: pytest.LogCaptureFixture
+    by_identity: Storage, empty_storage: EmptyStorage, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
     empty_storage.answer(403, {"odata.error": {"code": "AuthorizationFailure"}}, times=9)
 
     with pytest.raises(StorageUnavailableError) as failed:
-        storage.check_tables()
+        by_identity.check_tables()
 
     assert "AuthorizationFailure" in str(failed.value)
     assert "identity-token" not in f"{caplog.text} {failed.value} {failed.value.__cause__}"
+
+
+# Up and down
+
+
+def test_all_tables_share_their_connections(storage, caplog):
+    caplog.set_level("DEBUG", "urllib3.connectionpool")
+
+    for name in ("accounts", "conversations", "accounts"):
+        Table(storage, name).get("p", "r")
+
+    assert len([line for line in caplog.messages if line.startswith("Starting new HTTP")]) == 1
+
+
+def test_storage_that_is_down_is_given_up_after_seconds_and_a_check_at_once(monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waited.append)
+    down = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
+
+    for use in (lambda: Table(down, "x").get("p", "r"), lambda: Queue(down, "x").send("")):
+        waited.clear()
+        with pytest.raises(StorageUnavailableError):
+            use()
+        assert 0 < sum(waited) < 10
+    waited.clear()
+    for check in (down.check_tables, down.check_queues):
+        with pytest.raises(StorageUnavailableError):
+            check()
+    assert waited == []
+
+
+def test_storage_that_is_up_passes_its_checks_without_making_anything(storage, storage_calls):
+    storage.check_tables()
+    storage.check_queues()
+
+    assert [call.split()[0] for call in storage_calls()] == ["GET", "GET"]

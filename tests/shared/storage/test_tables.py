@@ -1,34 +1,20 @@
-import base64
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from uuid import uuid4
 
 import pytest
-from azure.storage.queue import QueueClient
 
 from shared.errors import InvalidRequestError, StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage.clients import Storage
-from shared.storage.queues import Queue, text_of
-from shared.storage.tables import (
-    MOST_ROWS_AT_ONCE,
-    Table,
-    key_of,
-    retry_until_written,
-    version_of,
-)
-from tests.support.builders import NOWHERE, unique
+from shared.storage.tables import MOST_ROWS_AT_ONCE, Table, key_of, retry_until_written, version_of
+from tests.support.builders import unique
 from tests.support.lossy_storage import LossyStorage
 
 
 def storage_of(connection_string):
     return Storage(StorageAccount.from_connection_string(connection_string), threads=4)
-
-
-@pytest.fixture
-def storage(azurite):
-    return storage_of(azurite.connection_string)
 
 
 @pytest.fixture
@@ -367,104 +353,3 @@ def test_of_many_who_change_a_row_at_once_all_leave_their_mark(table):
         list(pool.map(count, range(48)))
 
     assert table.get("p", "r")["count"] == 48
-
-
-# Queues
-
-
-def read(azurite, name):
-    with QueueClient.from_connection_string(azurite.connection_string, name) as client:
-        return list(client.receive_messages())
-
-
-def test_a_message_is_written_as_the_functions_host_reads_it_and_never_expires(azurite, storage):
-    name = unique("written")
-
-    Queue(storage, name).send("Grüße 😀")
-
-    [message] = read(azurite, name)
-    assert base64.b64decode(message.content).decode() == "Grüße 😀"
-    assert message.expires_on.year == 9999
-
-
-def test_a_message_is_read_though_another_program_wrote_it(azurite, storage):
-    name = unique("others")
-    queue = Queue(storage, name)
-    assert (queue.count(), queue.take(), queue.first_inserted_at()) == (0, None, None)
-    queue.send("ours")
-    with QueueClient.from_connection_string(azurite.connection_string, name) as client:
-        client.send_message("no base64!")
-        client.send_message(base64.encodebytes(b"with line breaks" * 9).decode())
-
-    assert queue.count() == 3
-    assert queue.first_inserted_at() is not None
-    taken = [message for message in (queue.take(), queue.take(), queue.take()) if message]
-    texts = ["no base64!", "ours", "with line breaks" * 9]
-    assert sorted(text_of(message) for message in taken) == texts
-    for message in taken:
-        queue.delete(message)
-    assert queue.count() == 0
-    assert queue.first_inserted_at() is None
-
-
-def test_a_queue_is_made_when_it_is_first_written_by_however_many(azurite, storage):
-    name = unique("made")
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda text: Queue(storage, name).send(str(text)), range(8)))
-
-    assert len(read(azurite, name)) == 8
-
-
-def test_a_message_can_be_sent_with_a_delay(azurite, storage, storage_calls):
-    name = unique("delayed")
-    Queue(storage, name).send("now")
-    storage_calls()
-
-    Queue(storage, name).send("later", delay_seconds=3600)
-
-    [call] = storage_calls()
-    assert "visibilitytimeout=3600" in call
-    assert len(read(azurite, name)) == 1
-
-
-def test_a_message_that_is_too_large_is_an_error_of_ours(storage):
-    with pytest.raises(StorageRefusedError) as caught:
-        Queue(storage, unique("large")).send("confidential" * 10_000)
-
-    assert "confidential" not in str(caught.value)
-
-
-# Storage that is down
-
-
-def test_all_tables_share_their_connections(storage, caplog):
-    caplog.set_level("DEBUG", "urllib3.connectionpool")
-
-    for name in ("accounts", "conversations", "accounts"):
-        Table(storage, name).get("p", "r")
-
-    assert len([line for line in caplog.messages if line.startswith("Starting new HTTP")]) == 1
-
-
-def test_storage_that_is_down_is_given_up_after_seconds_and_a_check_at_once(monkeypatch):
-    waited: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", waited.append)
-    down = storage_of(NOWHERE)
-
-    for use in (lambda: Table(down, "x").get("p", "r"), lambda: Queue(down, "x").send("")):
-        waited.clear()
-        with pytest.raises(StorageUnavailableError):
-            use()
-        assert 0 < sum(waited) < 10
-    waited.clear()
-    for check in (down.check_tables, down.check_queues):
-        with pytest.raises(StorageUnavailableError):
-            check()
-    assert waited == []
-
-
-def test_storage_that_is_up_passes_its_checks_without_making_anything(storage, storage_calls):
-    storage.check_tables()
-    storage.check_queues()
-
-    assert [call.split()[0] for call in storage_calls()] == ["GET", "GET"]
