@@ -9,14 +9,7 @@ import pytest
 from shared.accounts.account import Account
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.failures import Failure, Failures
-from shared.deliveries.rows import (
-    from_row,
-    id_in_alert,
-    keys_of,
-    member_of,
-    partition_of_page,
-    to_properties,
-)
+from shared.deliveries.rows import id_in_alert, member_of
 from shared.deliveries.store import DeliveryStore
 from shared.errors import (
     AlreadyDoneError,
@@ -26,12 +19,10 @@ from shared.errors import (
     StorageUnavailableError,
     UnknownDeliveryError,
 )
-from shared.settings import Settings, StorageAccount
+from shared.settings import StorageAccount
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.personal_keys import PersonalKeys
-from shared.storage.tables import key_of
-from shared.wiring import Services
 from tests.support.builders import unique
 from tests.support.lossy_storage import InterruptedStorage, LossyStorage, writes
 
@@ -428,51 +419,6 @@ def test_a_record_whose_answer_was_lost_forgets_the_failure_all_the_same(
     assert services.failures.find("order-7", day) is None
 
 
-# What failed
-
-
-def failed_at(moment, delivery_id):
-    return a_delivery(id=delivery_id, status=Status.PERMANENT_FAILURE, updated_at=moment)
-
-
-def test_what_failed_is_kept_whole(services):
-    for message in ({"text": "😀" * 50_000}, "no JSON", ["a list"], None):
-        day = services.failures.keep(failed_at(NOW, "order-7"), Failure("send-activity", message))
-
-        assert services.failures.find("order-7", day) == Failure("send-activity", message)
-        assert services.failures.find("order-7", "2026-02-28") is None
-        assert services.failures.find("order-8", day) is None
-
-
-def test_what_failed_is_listed_since_a_moment_in_pages(services):
-    now = datetime.now(UTC)
-    ages = {"old": 50, "yesterday": 23, "lately": 1, "now": 0}
-    for name, hours in ages.items():
-        services.failures.keep(
-            failed_at(now - timedelta(hours=hours), name), Failure("send-activity", {})
-        )
-
-    since = now - timedelta(hours=24)
-    pages, token = [], None
-    while True:
-        page, token = services.failures.page(since, size=1, token=token)
-        pages.append([each.id for each in page])
-        if token is None:
-            break
-
-    assert sorted(name for page in pages for name in page) == ["lately", "now", "yesterday"]
-    assert max(map(len, pages)) == 1
-
-
-def test_bots_do_not_see_each_others_failures(services, app_settings):
-    services.failures.keep(failed_at(datetime.now(UTC), "order-7"), Failure("send-activity", {}))
-    another = Services.of(
-        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
-    )
-
-    assert another.failures.page(datetime.now(UTC) - timedelta(hours=1), size=10) == ([], None)
-
-
 # Who it was for
 
 
@@ -577,44 +523,6 @@ def test_a_message_with_which_the_process_dies_each_time_is_given_up_in_the_end(
 
 
 # Of alerts
-
-
-MEMBER = "0a" * 16
-
-
-def test_the_delivery_of_an_alert_stands_with_the_others_of_its_page():
-    for alert_id in ("alert-7", "a:1", "a:1:r2", "x:0:" + MEMBER, "김😀\n7"):
-        for member in (MEMBER, "r0", "r123"):
-            delivery_id = id_in_alert(alert_id, 12, member)
-            assert keys_of("app", delivery_id) == {
-                "PartitionKey": partition_of_page("app", alert_id, 12),
-                "RowKey": member,
-            }
-            assert member_of(delivery_id) == member
-
-
-def test_any_other_delivery_stands_by_itself_however_its_id_is_written():
-    for delivery_id in (
-        "order-7",
-        "order:7",
-        "order:7:r",
-        "order:x:r1",
-        f"order:7:{MEMBER}!2",
-        f"order:7:{MEMBER[:-1]}",
-        f"order:7:{MEMBER.upper()}",
-        ":7:r1",
-    ):
-        assert keys_of("app", delivery_id) == {
-            "PartitionKey": key_of("app", delivery_id),
-            "RowKey": "delivery",
-        }
-    for one, other in [
-        ("a:1:r1", "a:1:r01"),
-        ("a:1:r1", "a:1:r\u0661"),
-        ("a:11:r1", "a:1:1:r1"),
-        ("a:1:r1", "a:11:r1"),
-    ]:
-        assert keys_of("app", one) != keys_of("app", other)
 
 
 def of_alert(member, page=0, alert_id="alert-7", **fields):
@@ -796,59 +704,3 @@ def test_an_answer_tells_what_is_known_and_nothing_of_our_own(alex):
         "createdAt": NOW.isoformat(),
         "updatedAt": later.isoformat(),
     }
-
-
-# A row as the version before wrote it.
-OLD_ROW = {
-    "PartitionKey": "hash",
-    "RowKey": "r1",
-    "id": "alert-7:0:r1",
-    "status": "permanent-failure",
-    "createdAt": NOW,
-    "updatedAt": NOW,
-    "attempts": 0,
-    "code": "Odd",
-    "detail": "d",
-    "correlationId": "c",
-    "activityId": "7",
-    "recreated": True,
-    "ambiguous": True,
-    "posting": "first",
-    "owner": "me",
-    "until": NOW,
-    "failedOn": "2026-03-01",
-    "alertId": "alert-7",
-    "alertVersion": 3,
-    "recalled": True,
-    "channelId": "slack",
-    "conversationId": "C1",
-}
-
-
-def test_a_row_is_read_and_written_as_by_the_version_before():
-    delivery = from_row(OLD_ROW)
-
-    assert delivery == Delivery(
-        "alert-7:0:r1",
-        Status.PERMANENT_FAILURE,
-        NOW,
-        NOW,
-        posting="first",
-        destination=Destination("slack", "", conversation_id="C1"),
-        code="Odd",
-        detail="d",
-        correlation_id="c",
-        activity_id="7",
-        recreated=True,
-        ambiguous=True,
-        owner="me",
-        until=NOW,
-        failed_on="2026-03-01",
-        alert_id="alert-7",
-        alert_version=3,
-        recalled=True,
-    )
-    assert {"PartitionKey": "hash", "RowKey": "r1", **to_properties(delivery)} == OLD_ROW
-    little = {name: OLD_ROW[name] for name in ("id", "status", "createdAt", "updatedAt")}
-    little |= {"attempts": 0, "posting": ""}
-    assert to_properties(from_row(little)) == little

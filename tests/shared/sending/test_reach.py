@@ -1,0 +1,215 @@
+"""Who is out of reach, and the probes that show whether they still are."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from SendActivity.request import SendRequest
+from SendActivity.service import send_activity
+from shared.accounts.account import OneToOne
+from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.store import DeliveryStore
+from shared.errors import SuppressedError
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queued_message import QueuedMessage, UnsentError
+from shared.sending.connector_call import connector_call
+from shared.sending.recipient import find_person
+from shared.settings import Settings
+from shared.storage.personal_keys import PersonalKeys
+from shared.wiring import Services
+from tests.shared.sending.person import NEWS
+from tests.support.connector import is_send
+from tests.support.lossy_storage import LossyStorage
+from tests.support.worker import Worker
+
+
+@pytest.mark.parametrize(
+    ("code", "installed", "blocked", "probed_after"),
+    [
+        ("BotNotInConversationRoster", False, None, timedelta(days=3)),
+        ("MessageWritesBlocked", None, True, timedelta(days=3)),
+        ("BotDisabledByAdmin", None, True, timedelta(hours=1)),
+    ],
+)
+def test_a_person_out_of_reach_is_marked_and_gets_nothing_more(
+    worker, alex, connector, code, installed, blocked, probed_after
+):
+    connector.fail(403, code)
+    before = datetime.now(UTC)
+
+    first = worker.send(alex.message)
+    second = worker.send(alex.message)
+
+    assert (first.status, first.code) == (Status.PERMANENT_FAILURE, code)
+    assert (second.status, second.attempts) == (Status.SUPPRESSED, 0)
+    assert (alex.account.installed, alex.account.blocked) == (installed, blocked)
+    assert 0.9 < (alex.account.probe_at - before) / probed_after < 1.1
+    assert alex.account.conversation == OneToOne(alex.first_id)
+    assert len(connector.requests) == 1
+
+
+def test_a_probe_that_comes_through_lifts_the_mark(worker, blocked, connector):
+    deliveries = [worker.send(blocked.message) for _ in range(2)]
+
+    assert [each.status for each in deliveries] == [Status.SENT] * 2
+    account = blocked.account
+    assert (account.blocked, account.installed, account.probe_at) == (False, True, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "probed_after"),
+    [("MessageWritesBlocked", timedelta(days=3)), ("BotDisabledByAdmin", timedelta(hours=1))],
+)
+@pytest.mark.parametrize("starts", [False, True], ids=["send", "start"])
+def test_a_probe_that_is_refused_again_is_no_failure_and_the_only_one(
+    worker, blocked, connector, starts, code, probed_after
+):
+    if starts:
+        blocked.change(conversation=None)
+    connector.fail_always(403, code)
+
+    deliveries = [worker.send(blocked.message) for _ in range(2)]
+
+    assert [(each.status, each.attempts) for each in deliveries] == [
+        (Status.SUPPRESSED, 1),
+        (Status.SUPPRESSED, 0),
+    ]
+    assert worker.failures() == worker.failures(START_CONVERSATION) == []
+    assert len(connector.requests) == 1
+    until_next = blocked.account.probe_at - datetime.now(UTC)
+    assert 0.9 < until_next / probed_after <= 1
+
+
+def test_after_a_start_what_waited_for_it_is_the_probe(worker, blocked, connector):
+    blocked.change(conversation=None)
+    connector.fail(403, "MessageWritesBlocked", when=is_send)
+
+    delivery = worker.send(blocked.message)
+
+    assert (delivery.status, delivery.attempts) == (Status.SUPPRESSED, 2)
+    assert blocked.account.blocked
+    assert worker.failures() == []
+
+
+def test_of_two_messages_at_once_one_is_the_probe(worker, blocked, services):
+    destination = find_person("msteams", blocked.user_id, services).destination
+
+    def call(message_id):
+        envelope = Envelope(id=message_id, accepted_at=datetime.now(UTC))
+        queued = QueuedMessage(SEND_ACTIVITY, {}, envelope)
+        return connector_call(destination, services, queued, is_probe=True)
+
+    with call("order-7") as probe:
+        assert probe.connector
+        with pytest.raises(UnsentError) as caught, call("order-8") as other:
+            assert other.connector
+    assert isinstance(caught.value.error, SuppressedError)
+
+
+@pytest.mark.parametrize("why", ["it is done", "somebody else makes it", "it is too late"])
+def test_without_a_call_no_probe_is_used_up(worker, blocked, connector, why):
+    services, now = worker.services, datetime.now(UTC)
+    message = {**blocked.message, **NEWS, "id": "order-7"}
+    if why == "it is too late":
+        claims_of_long_ago = DeliveryStore(
+            services.storage,
+            services.settings.app_id,
+            PersonalKeys(services.storage),
+            services.failures,
+            give_up_ambiguous=False,
+            clock=lambda: datetime.now(UTC) - timedelta(seconds=11),
+        )
+        worker.handle(message, services=replace(services, deliveries=claims_of_long_ago))
+    else:
+        theirs = Delivery("order-7", Status.SENDING, now, now, posting="7")
+        claim = services.deliveries.claim(theirs, seconds=60, is_new=True)
+        if why == "it is done":
+            services.deliveries.settle(claim, replace(theirs, status=Status.SENT))
+        worker.handle(message, message_id="7")
+    assert connector.requests == []
+
+    assert worker.send(blocked.message).status is Status.SENT
+
+
+@pytest.mark.parametrize("times", [1, 20], ids=["once", "for a while"])
+def test_a_probe_is_not_lost_with_an_answer_of_storage(
+    app_settings, queue_reader, blocked, connector, monkeypatch, times
+):
+    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    lost: list[object] = []
+
+    def is_taken(request):
+        taken = request.method == "PUT" and "/accounts(" in request.path and not connector.requests
+        if taken and len(lost) < times:
+            lost.append(request)
+            return True
+        return False
+
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
+        settings = {**app_settings, "AzureWebJobsStorage": lossy.connection_string}
+        worker = Worker(Services.of(Settings.from_environment(settings)), queue_reader)
+        for _ in range(times):
+            lossy.lose_answer(is_taken)
+
+        worker.send({**blocked.message, "id": "order-7"})
+        while worker.waits():
+            worker.run()
+
+    assert 1 <= len(lost) <= times
+    delivery = blocked.services.deliveries.find("order-7")
+    assert (delivery.status, delivery.attempts) == (Status.SENT, 1)
+    assert blocked.account.blocked is False
+
+
+def test_a_probe_that_has_to_wait_is_still_one_when_it_comes_back(worker, blocked, connector):
+    connector.fail(503, "ServiceError", headers={"Retry-After": "0"})
+
+    delivery = worker.send(blocked.message)
+
+    assert (delivery.status, delivery.attempts) == (Status.SENT, 2)
+    assert blocked.account.blocked is False
+
+
+def test_a_probe_is_for_queues_alone(services, blocked, connector):
+    with pytest.raises(SuppressedError):
+        send_activity(SendRequest.from_json({**blocked.message, **NEWS}), services)
+
+    assert connector.requests == []
+    assert blocked.account.probe_at < datetime.now(UTC)
+
+
+def test_no_probe_reaches_a_person_who_said_stop(worker, blocked, connector):
+    blocked.change(preferences={"muted": True})
+
+    assert worker.send(blocked.message).status is Status.SUPPRESSED
+    assert connector.requests == []
+
+
+def test_a_start_that_says_something_may_be_the_probe(worker, blocked):
+    worker.handle({**blocked.start, **NEWS}, START_CONVERSATION, message_id="start-1")
+
+    assert worker.services.deliveries.find("start-1").status is Status.SENT
+    assert blocked.account.blocked is False
+
+
+def test_a_message_that_was_sent_as_a_probe_is_sent_though_nothing_can_be_noted(
+    app_settings, queue_reader, blocked, connector, monkeypatch
+):
+    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
+
+    def is_noted(request):
+        return request.method == "PUT" and "/accounts(" in request.path and connector.requests
+
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
+        settings = {**app_settings, "AzureWebJobsStorage": lossy.connection_string}
+        worker = Worker(Services.of(Settings.from_environment(settings)), queue_reader)
+        lossy.answer(503, {}, times=math.inf, when=is_noted)
+
+        delivery = worker.send(blocked.message)
+
+    assert (delivery.status, delivery.ambiguous) == (Status.SENT, False)
+    assert len(connector.requests) == 1
+    assert blocked.account.blocked
