@@ -21,8 +21,8 @@ _NOTED_EVERY = timedelta(days=1)
 class Decision:
     """The incident as it is after an event, and what people notice of that.
 
-    ``reason`` says why an event is ignored. With ``is_first_half`` the former occurrence has come
-    to its end by the event, which is then to be decided once more.
+    ``reason`` says why an event is ignored. With ``is_first_half`` people are to be shown first
+    that the former occurrence is over; then the event is to be decided once more.
     """
 
     incident: Incident | None
@@ -75,6 +75,8 @@ def _begin(known: Incident, event: Event, now: datetime, query: EventQuery) -> D
     if (reason := _reason_against(event, query)) is not None:
         is_new = known.state == "firing" and known.alert_id is None
         return Decision(None if is_new else known, "ignored", reason)
+    if not known.is_told:
+        return Decision(known, "edited", is_first_half=True)
     begun = replace(
         known,
         **_shown(event),

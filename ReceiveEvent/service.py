@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from ReceiveEvent.decision import Decision, decide
@@ -70,8 +71,9 @@ def decisions_on(
             known[key] = services.incidents.find(sender, query.who_is_told, key)
         decision = decide(known[key], event, now, sender=sender, query=query)
         if decision.is_first_half:
-            decision = decide(decision.incident, event, now, sender=sender, query=query)
-        known[key] = decision.incident
+            over = _as_told(decision.incident)
+            decision = decide(over, event, now, sender=sender, query=query)
+        known[key] = _as_told(decision.incident)
         yield event, _as_the_alert_is(decision, services)
 
 
@@ -100,6 +102,10 @@ def _act_on(
         is_decided = decision is None or not decision.is_first_half
         if is_decided and decision is not None:
             _logger.info("An event of %s: %s", sender, decision.reason or decision.action)
+
+
+def _as_told(incident: Incident | None) -> Incident | None:
+    return replace(incident, told=incident.revision) if incident else None
 
 
 def _as_the_alert_is(decision: Decision, services: Services) -> Decision:

@@ -1,5 +1,6 @@
 """What becomes of an incident by one event after the other, and what people notice of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,6 +47,8 @@ def after(
                 incident, event, at(minutes), sender="generic", query=query or EventQuery()
             )
             incident, is_over = decision.incident, not decision.is_first_half
+            if incident is not None:
+                incident = replace(incident, told=incident.revision)
         decisions.append(decision)
     return incident, decisions
 

@@ -1,0 +1,198 @@
+"""The alert of an incident, whatever dies on the way: people have what its row says."""
+
+import itertools
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ReceiveEvent.event import Event
+from ReceiveEvent.request import EventQuery, ReceivedEvents
+from ReceiveEvent.service import act_on_queued_events
+from SendAlert.fan_out import take_step
+from shared.alerts.incidents import Incident
+from shared.messages.envelope import Envelope
+from shared.messages.queue_names import RECEIVE_EVENT
+from shared.messages.queued_message import QueuedMessage
+from shared.settings import Settings
+from shared.storage.tables import Table, key_of
+from shared.wiring import Services
+from tests.SendAlert.alerting import Alerting
+from tests.support.connector import is_send
+
+QUERY = EventQuery(interest=["disks"])
+FIRST = {"title": "Title-1", "occurrence": "1"}
+CHANGED = {**FIRST, "title": "Title-C"}
+FIRST_ENDS = {**FIRST, "state": "resolved"}
+SECOND = {"title": "Title-2", "occurrence": "2"}
+
+
+class Killed(BaseException):
+    """The process died."""
+
+
+class MortalSession:
+    """Storage's connections, in a process that dies after so many writes."""
+
+    def __init__(self, session: Any, dies_after: int | None) -> None:
+        self._session = session
+        self._dies_after = dies_after
+        self._writes = 0
+
+    def request(self, *asked: Any, **options: Any) -> Any:
+        answer = self._session.request(*asked, **options)
+        self._writes += asked[0] != "GET"
+        if self._writes == self._dies_after:
+            raise Killed
+        return answer
+
+
+class Receiving:
+    """Acts on events of one incident at a time, and sends what that leads to."""
+
+    def __init__(self, alerting: Alerting, app_settings: dict[str, str], connector: Any) -> None:
+        self.alerting = alerting
+        self._settings = Settings.from_environment(app_settings)
+        self._connector = connector
+        self.key = uuid4().hex
+        self.begin()
+
+    def begin(self) -> None:
+        """Go on with another incident."""
+        self.key = uuid4().hex
+        self._earlier = sum(map(is_send, self._connector.requests))
+
+    def dies_at(self, event: dict[str, Any], write: int) -> bool:
+        """Act on an event in a process that dies after a write; whether there are so many."""
+        try:
+            self.receive(event, dies_after=write)
+        except Killed:
+            return True
+        return False
+
+    def receive(self, event: dict[str, Any], *, dies_after: int | None = None) -> None:
+        """Act on an event in a process of its own."""
+        services = Services.of(self._settings)
+        vars(services.storage)["_session"] = MortalSession(services.storage._session, dies_after)
+        said = {"key": self.key, "state": "firing", "topic": "disks", **event}
+        received = ReceivedEvents("generic", QUERY, [Event(**said)])
+        envelope = Envelope(id=uuid4().hex, accepted_at=datetime.now(UTC))
+        body = received.to_message([Event(**said)])
+        act_on_queued_events(QueuedMessage(RECEIVE_EVENT, body, envelope), services)
+
+    def finish(self) -> None:
+        """Take all steps of alerts that are due, but those that only count, and send."""
+        services = self.alerting.services
+        while taken := self.alerting.queue.take():
+            for message in taken:
+                envelope = Envelope.model_validate(message["_flow"])
+                if envelope.alert and envelope.step and envelope.step.kind != "close":
+                    # A page is read when the one before is due.
+                    self.alerting.clock.sleep(60)
+                    take_step(envelope.alert, envelope.step, services)
+            self.alerting.worker.run()
+
+    def take_one_page(self) -> None:
+        """Read the first page of the audience, and send to it."""
+        [message] = self.alerting.queue.take()
+        envelope = Envelope.model_validate(message["_flow"])
+        assert envelope.alert is not None
+        assert envelope.step is not None
+        take_step(envelope.alert, envelope.step, self.alerting.services)
+        self.alerting.worker.run()
+
+    def forget_alert(self) -> None:
+        """Have the alert be removed, as retention does."""
+        app_id = self._settings.app_id
+        table = Table(self.alerting.services.storage, "alerts")
+        assert table.delete(key_of(app_id, self.incident.alert_id or ""), "alert")
+
+    @property
+    def incident(self) -> Incident:
+        found = self.alerting.services.incidents.find("generic", QUERY.who_is_told, self.key)
+        assert found is not None
+        return found
+
+    @property
+    def seen(self) -> list[str]:
+        """What the reader sees in the end of each message that they got: its title, and the end."""
+        numbers, shown = itertools.count(1), {}
+        for call in self._connector.requests:
+            said = json.dumps(call.json)
+            sees = re.findall("Title-.", said)[0] + ("resolved" in said.lower()) * " resolved"
+            copy = f"activity-{next(numbers)}" if is_send(call) else call.path.rpartition("/")[2]
+            shown[copy] = sees
+        return list(shown.values())[self._earlier :]
+
+
+@pytest.fixture
+def receiving(services, queue_reader, connector, app_settings) -> Receiving:
+    alerting = Alerting(services, queue_reader, connector.url)
+    alerting.know(1, preferences={"interests": ["disks"]})
+    return Receiving(alerting, app_settings, connector)
+
+
+IN_THE_END: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
+    # What came, what is seen where each was sent before the next one came, and where none was.
+    "it begins": ([FIRST], ["Title-1"], ["Title-1"]),
+    "it changes": ([FIRST, CHANGED], ["Title-C"], ["Title-C"]),
+    "it ends": ([FIRST, FIRST_ENDS], ["Title-1 resolved"], []),
+    "it flaps": ([FIRST, FIRST_ENDS, SECOND], ["Title-2"], ["Title-2"]),
+    "a later one fires": ([FIRST, SECOND], ["Title-1 resolved", "Title-2"], ["Title-2"]),
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_END)
+@pytest.mark.parametrize("is_sent", [True, False], ids=["sent", "unsent"])
+def test_wherever_a_process_dies_people_have_the_same_in_the_end(receiving, case, is_sent):
+    (*earlier, last), if_sent, if_unsent = IN_THE_END[case]
+    seen: list[list[str]] = []
+    died = True
+    while died:
+        receiving.begin()
+        for event in earlier:
+            receiving.receive(event)
+            if is_sent:
+                receiving.finish()
+        died = receiving.dies_at(last, len(seen) + 1)
+        if died:
+            receiving.receive(last)
+        receiving.finish()
+        seen.append(receiving.seen)
+        assert receiving.incident.is_told
+
+    assert len(seen) > 3
+    assert seen == [if_sent if is_sent else if_unsent] * len(seen)
+
+
+def test_what_ends_on_its_way_is_told_to_nobody_else_and_fires_anew_for_all(receiving):
+    receiving.alerting.know(6, preferences={"interests": ["disks"]})
+    receiving.receive(FIRST)
+    receiving.take_one_page()
+    told = receiving.seen
+    receiving.receive(FIRST_ENDS)
+    receiving.finish()
+    ended = receiving.seen
+    receiving.receive(SECOND)
+    receiving.finish()
+
+    assert told == ["Title-1"] * 3
+    assert ended == ["Title-1 resolved"] * 3
+    assert receiving.seen == ended + ["Title-2"] * 7
+
+
+def test_the_end_of_what_is_kept_no_more_is_noted_and_makes_nothing(receiving):
+    receiving.receive(FIRST)
+    receiving.finish()
+    receiving.forget_alert()
+
+    for event in (FIRST, CHANGED, FIRST_ENDS):
+        receiving.receive(event)
+    receiving.finish()
+
+    assert receiving.seen == ["Title-1"]
+    assert receiving.incident.state == "resolved"
+    assert receiving.incident.is_told
