@@ -284,14 +284,14 @@ def test_what_others_put_on_the_queue(app, topic, reader):
 def test_many_events_of_one_request_are_all_told(app, topic, reader):
     alerts = [
         {"status": "firing", "labels": {"alertname": f"a{n}"}, "startsAt": "2026-03-01T12:00:00Z"}
-        for n in range(120)
+        for n in range(60)
     ]
 
     answer = post_body(app, "alertmanager", {"alerts": alerts}, topic)
     app.settle()
 
-    assert (answer.status, len(answer.json()["events"])) == (202, 120)
-    assert told(app) == {("new", reader): 120}
+    assert (answer.status, len(answer.json()["events"])) == (202, 60)
+    assert told(app) == {("new", reader): 60}
 
 
 def test_what_is_wrong_about_a_request(app, topic):
