@@ -13,12 +13,15 @@ from shared.wiring import Services
 def change_page(alert: Alert, step: Step, services: Services) -> None:
     """Enqueue an edit or a recall of each copy that went to a page; then visit the next page.
 
-    A newer change takes over where this one is, and goes round once from there: so each copy is
-    reached however often the alert is changed. A send that is under way meanwhile finds by itself
-    that it was late.
+    It brings the alert as it is by then. A newer change takes over where this one is, and goes
+    round once from there: so each copy is reached however often the alert is changed. A send that
+    is under way meanwhile finds by itself that it was late.
     """
-    if step.version != alert.version:
+    if step.version < alert.change_version:
         return
+    if step.version > alert.change_version:
+        begins_at = {"page": alert.change_page, "first_page": alert.change_page}
+        step = step.model_copy(update=begins_at)
     page = services.audience_pages.find(alert.id, step.page)
     if page is not None:
         deliveries = services.deliveries.page(alert.id, page.number)
@@ -34,9 +37,14 @@ def change_page(alert: Alert, step: Step, services: Services) -> None:
     # After the last page comes the first one, unless the round began there.
     following = step.page + 1 if page is not None else 0
     came_to = following if following < alert.next_page else 0
-    services.alerts.change(alert.id, lambda current: replace(current, change_page=came_to))
+
+    def changed(current: Alert) -> Alert:
+        version = max(step.version, current.change_version)
+        return replace(current, change_page=came_to, change_version=version)
+
+    services.alerts.change(alert.id, changed)
     was_last = page is None and step.page < step.first_page
     if following == step.first_page or was_last:
-        enqueue_step(alert, Step(kind="close"), services)
+        enqueue_step(alert, Step(kind="close", checks=step.checks), services)
     else:
         enqueue_step(alert, step.model_copy(update={"page": following}), services)

@@ -42,6 +42,9 @@ _CLOSED_AT_ONCE = 40
 _LIKELY_ENDED = 6
 _FIRST_CHECK_SECONDS = 1.0
 _LONGEST_CHECK_SECONDS = 60.0
+# Some minutes. A process that stood still, and its clock with it, may have looked for a change too
+# early, and has left its copy to be found.
+_CHECKS_BEFORE_ANOTHER_ROUND = 8
 
 
 def take_step(alert_id: str, step: Step, services: Services) -> None:
@@ -255,6 +258,10 @@ def _close(alert: Alert, step: Step, services: Services) -> None:
         services.alerts.drop(alert.recipients_key)
         return
     checks = step.checks if alert.closed_pages == closed_before else 0
+    if checks == _CHECKS_BEFORE_ANOTHER_ROUND and alert.version > 1:
+        round_again = Step(kind="change", version=alert.version, checks=checks + 1)
+        enqueue_step(alert, round_again, services)
+        return
     delay_seconds = min(_FIRST_CHECK_SECONDS * 2 ** min(checks, 8), _LONGEST_CHECK_SECONDS)
     # The next check begins where this one may have ended.
     first = (step.page + _CLOSED_AT_ONCE) % max(alert.next_page, 1)

@@ -62,7 +62,8 @@ class Alert:
     Of the steps that read the audience, those of ``chain`` count: it was begun last. All pages
     before ``next_page`` were read: ``found`` is how many members they have, ``read_share`` the part
     of the whole, and ``reader`` the worker that read the last one. A change goes round the pages
-    from ``change_page`` on: that is where the one before it has come to.
+    from ``change_page`` on: that is where the one before it has come to. ``change_version`` is the
+    version that it brought when it began.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     """
@@ -96,6 +97,7 @@ class Alert:
     closed_pages: int = 0
     reopenings: int = 0
     change_page: int = 0
+    change_version: int = 0
     edit_id: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 

@@ -67,17 +67,6 @@ class AlertStore:
         Most calls take no round trip.
         """
         since = self._clock() - REMEMBERED_FOR.total_seconds()
-        return self._read_since(since, alert_id, version=version)
-
-    def latest(self, alert_id: str) -> Alert:
-        """Return an alert as it is now; those who ask while it is being read share the next read.
-
-        Raises UnknownAlertError when there is none.
-        """
-        return self._read_since(self._clock(), alert_id)
-
-    def _read_since(self, since: float, alert_id: str, *, version: int = 0) -> Alert:
-        """Return an alert as it was read after a time, in the given version or a later one."""
         with self._lock:
             read_at, alert = self._remembered.get(alert_id, (0.0, None))
             if alert is None or read_at <= since or alert.version < version:

@@ -56,8 +56,8 @@ class AccountSnapshot(OpenModel):
 class Step(OpenModel):
     """What is next to be done about an alert, and for which page of its audience.
 
-    ``after`` is where that page begins, ``version`` the version of the alert that a change brings;
-    ``first_page`` is where it began to go round the pages.
+    ``after`` is where that page begins. ``version`` is that of the change which goes round the
+    pages, ``first_page`` where it began.
     ``chain`` tells the steps that read the audience from those that were begun before them.
     ``checks`` is how often it was checked whether all have ended.
     """

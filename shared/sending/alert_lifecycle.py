@@ -13,6 +13,7 @@ from shared.deliveries.rows import member_of
 from shared.errors import AlertExistsError, AlertOverError, FieldError, InvalidRequestError
 from shared.messages.envelope import Step
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
+from shared.sending.outdated_copies import KNOWN_AFTER_SECONDS
 from shared.sending.outgoing_activity import require_size
 from shared.wiring import Services
 
@@ -125,9 +126,8 @@ def edit_alert(
 
 
 def _enqueue_change(alert: Alert, services: Services) -> None:
-    page = alert.change_page
-    step = Step(kind="change", version=alert.version, page=page, first_page=page)
-    enqueue_step(alert, step, services)
+    step = Step(kind="change", version=alert.version)
+    enqueue_step(alert, step, services, delay_seconds=KNOWN_AFTER_SECONDS)
 
 
 def cancel_alert(alert_id: str, services: Services) -> Alert:

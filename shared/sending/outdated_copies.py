@@ -1,18 +1,24 @@
 """Copies of an alert that are out of date: each is edited, or deleted, by a message of its own.
 
 An edit or a recall visits the pages of the alert, and finds the copies that were sent by then. A
-send that ends later, on an older version, looks for itself. Either of them comes last: what is sent
-is recorded before the alert is read, and the alert is changed before its pages are visited. So no
-copy is missed, and as the message has the same id, none is changed twice.
+send that ends later, on an older version, finds out by itself: it is recorded first, and then it
+looks at the alert, as it was a second ago at most. The pages are visited only when the change is
+older than that. So what was recorded too early to know of the change is found on its page, no copy
+is missed, and none costs a read of its own. As the message has the same id, none is changed twice.
 """
 
 from datetime import UTC, datetime
+from typing import Final
 
 from shared.alerts.alert import Alert
+from shared.alerts.store import REMEMBERED_FOR
 from shared.deliveries.delivery import Delivery, Status
 from shared.messages.envelope import AlertChange, Envelope
 from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
 from shared.wiring import Services
+
+KNOWN_AFTER_SECONDS: Final = 2 * REMEMBERED_FOR.total_seconds()
+"""So long after an alert was changed, every send that ends finds out by itself."""
 
 
 def is_outdated(delivery: Delivery, alert: Alert) -> bool:
@@ -52,7 +58,7 @@ def change_late_copy(delivery: Delivery, services: Services) -> None:
 
     The send has to be recorded by then. Raises UnknownAlertError when the alert is gone.
     """
-    alert = services.alerts.latest(delivery.alert_id or "")
+    alert = services.alerts.current(delivery.alert_id or "")
     if is_outdated(delivery, alert):
         queue, envelope = change_of(delivery, alert)
         services.queues.send(queue, {}, envelope)

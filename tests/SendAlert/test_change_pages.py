@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from SendAlert.service import retry_alert
+from shared.alerts.store import REMEMBERED_FOR, AlertStore
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.messages.envelope import AlertChange
-from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
+from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
 from tests.SendAlert.alerting import STORAGE, interrupted, through
@@ -50,6 +51,12 @@ def changes(alerting):
         AlertChange.model_validate(message["_flow"]["change"])
         for message in alerting.worker.waiting[UPDATE_ACTIVITY].take()
     ]
+
+
+def alerts_by(clock, services):
+    """The alerts, as a process with this clock remembers them."""
+    settings, large_values = services.settings, services.queues.large_values
+    return AlertStore(services.storage, settings.app_id, large_values, kept_days=30, clock=clock)
 
 
 def calls(connector, method):
@@ -92,19 +99,20 @@ def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting
     edit(alerting, alert)
     [first] = alerting.steps("change")
     alerting.take_again(alert, first)
-    [overtaken] = alerting.steps("change")
+    alerting.steps()
     edit(alerting, alert)
-    alerting.take_again(alert, overtaken)
 
-    assert go_round(alerting, alert) == [1, 2, 3, 0]
+    # A first step does not say where it begins.
+    assert go_round(alerting, alert) == [0, 2, 3, 0]
     reached = Counter(each.version for each in changes(alerting))
     assert reached == {2: 3, 3: 7}
     # The next one begins there, even where there is no such page any more.
     alerting.services.alerts.change(alert.id, lambda current: replace(current, change_page=9))
     recall(alerting, alert)
-    assert go_round(alerting, alert) == [9, 0, 1, 2, 3]
+    assert go_round(alerting, alert) == [0, 0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["not known yet", "known"])
 @pytest.mark.parametrize("is_retried", [False, True], ids=["sent", "put back"])
 @pytest.mark.parametrize(
     ("change", "method", "counts"),
@@ -114,10 +122,10 @@ def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting
     ],
     ids=["edit", "recall"],
 )
-def test_a_send_that_ends_after_a_change_changes_its_own_copy(
-    alerting, connector, is_retried, change, method, counts
+def test_a_copy_that_is_sent_while_its_alert_is_changed_is_changed_too(
+    alerting, connector, is_retried, change, method, counts, is_known
 ):
-    """The change has visited all pages when the Connector answers."""
+    """The Connector answers after the change has visited all pages, or when it is still unknown."""
     [person] = alerting.know(1)
     if is_retried:
         fail_for(connector, person)
@@ -128,14 +136,20 @@ def test_a_send_that_ends_after_a_change_changes_its_own_copy(
         assert alerting.take(alert, "close").ended_at is not None
         put_back(only_delivery(alerting, alert), alerting.services)
     [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
+    seconds = 0.0
+    sender = replace(alerting.sending, alerts=alerts_by(lambda: seconds, alerting.sending))
     connector.block(times=1)
     with ThreadPoolExecutor() as pool:
-        sending = pool.submit(alerting.worker.handle, message)
+        sending = pool.submit(alerting.worker.handle, message, services=sender)
         connector.wait_for_waiting(1)
         change(alerting, alert)
-        alerting.run(alert)
+        if is_known:
+            alerting.run(alert)
+            seconds += REMEMBERED_FOR.total_seconds()
         connector.release()
         sending.result()
+    changed_itself = alerting.messages(UPDATE_ACTIVITY) + alerting.messages(DELETE_ACTIVITY)
+    assert changed_itself == is_known
 
     alerting.rest(alert)
     ended = alerting.finish(alert)
@@ -156,22 +170,59 @@ def test_who_died_after_a_late_send_is_followed_by_who_changes_its_copy(alerting
     alerting.worker.handle(message)
     edit(alerting, alert)
 
-    alerting.worker.handle(message)
+    other = replace(alerting.sending, alerts=alerts_by(lambda: 0.0, alerting.sending))
+    alerting.worker.handle(message, services=other)
 
     [change] = changes(alerting)
     assert change.version == 2
     assert len(calls(connector, "POST")) == 1
 
 
-def test_a_step_of_an_older_change_does_nothing(alerting, sent):
+def test_a_change_brings_the_latest_version_until_that_goes_round_itself(alerting, sent):
     edit(alerting, sent)
     edit(alerting, sent)
     first, second = alerting.steps("change")
 
     alerting.take_again(sent, first)
-    assert changes(alerting) == alerting.steps("change") == []
+    assert [each.version for each in changes(alerting)] == [3] * 3
+    [overtaken] = alerting.steps("change")
     alerting.take_again(sent, second)
-    assert {each.version for each in changes(alerting)} == {3}
+    assert [each.version for each in changes(alerting)] == [3]
+    [onward] = alerting.steps("change")
+
+    alerting.take_again(sent, overtaken)
+    assert changes(alerting) == alerting.steps("change") == []
+    assert (overtaken.page, onward.page, onward.first_page) == (1, 2, 1)
+
+
+def test_a_copy_that_was_missed_holds_its_alert_up_for_minutes_at_most(alerting, connector):
+    """Its process stood still, and so did the clock by which it remembers the alert."""
+    alerting.know(1)
+    alert = alerting.accept()
+    alerting.run(alert)
+    [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
+    stopped = replace(alerting.sending, alerts=alerts_by(lambda: 0.0, alerting.sending))
+    stopped.alerts.current(alert.id)
+    edit(alerting, alert)
+    go_round(alerting, alert)
+    alerting.worker.handle(message, services=stopped)
+    assert alerting.messages(UPDATE_ACTIVITY) == 0
+    alerting.steps()
+
+    alerting.take(alert, "close", checks=8)
+    [round_again] = alerting.steps()
+    alerting.take_again(alert, round_again)
+
+    [onward] = alerting.steps()
+    alerting.take_again(alert, onward)
+    [closing] = alerting.steps()
+
+    # It leads to no third one.
+    assert [each.kind for each in (round_again, onward, closing)] == ["change", "change", "close"]
+    assert closing.checks == 9
+    alerting.worker.run()
+    assert [call.json["text"] for call in calls(connector, "PUT")] == ["Edited"]
+    assert alerting.take(alert, "close").counts == {"sent": 1, "current": 1}
 
 
 def test_a_page_that_is_visited_twice_has_each_copy_edited_once(alerting, connector, sent):

@@ -1,21 +1,24 @@
-"""What a person and a message cost: operations on storage, counted at the wire, pacing aside.
+"""What a person and a message cost: operations on storage, counted at the wire.
 
 The only host on its queues is the one that is watched.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import quote
 
 import pytest
 
+from tests.flows.alerts import make_known, person, send_alert
 from tests.flows.listening_app import ListeningApp, listening_app
 from tests.flows.people import remember_all, write
 from tests.flows.running_app import SENDING, AppStorage, RunningApp, new_user
 from tests.support.lossy_storage import LossyStorage
 
 MESSAGES = 50
+AUDIENCE = 250
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +64,14 @@ def send(app: RunningApp, *users: str) -> None:
 
 
 @pytest.fixture
-def operations(tables: LossyStorage) -> Callable[[], list[str]]:
-    """Tells what tables were asked since it was last told, such as ``GET accounts``."""
+def operations(tables: LossyStorage) -> Callable[..., list[str]]:
+    """Tells what tables were asked since it was last told, such as ``GET accounts``, pacing aside.
+
+    With ``pacing`` that is told too.
+    """
     earlier = len(tables.requests)
 
-    def tell() -> list[str]:
+    def tell(*, pacing: bool = False) -> list[str]:
         nonlocal earlier
         asked = tables.requests[earlier:]
         earlier += len(asked)
@@ -74,7 +80,7 @@ def operations(tables: LossyStorage) -> Callable[[], list[str]]:
             f"{each.method} {match[1] if match else each.path}"
             for each, match in zip(asked, named, strict=True)
         ]
-        return [each for each in told if not each.endswith(" lanes")]
+        return [each for each in told if pacing or not each.endswith(" lanes")]
 
     return tell
 
@@ -146,3 +152,31 @@ def test_many_messages_cost_no_more_each(app: ListeningApp, operations, queues: 
     # The host takes a batch, and deletes each message; neither it nor we put anything anywhere.
     assert {*methods} == {"GET", "DELETE"}
     assert methods.count("DELETE") == MESSAGES
+
+
+def test_a_recipient_of_an_alert_costs_a_claim_a_result_and_a_put(
+    app: ListeningApp, operations, queues: LossyStorage
+):
+    interest = f"topic-{new_user()}"
+    preferences = {"interests": [interest]}
+    alert = {"audience": preferences, "activity": {"text": "News"}}
+    # To nobody yet: this makes the tables.
+    send_alert(app, **alert)
+    app.settle()
+    people = [
+        person("msteams", app.connector.url, preferences=preferences) for _ in range(AUDIENCE)
+    ]
+    make_known(app.storage, people, with_keys=True)
+    app.begin()
+    operations()
+    earlier = len(queues.requests)
+
+    send_alert(app, **alert)
+    app.wait_for_calls(AUDIENCE)
+    app.settle()
+
+    asked = operations()
+    puts = [each for each in queues.requests[earlier:] if each.method == "POST"]
+    put = sum(f"/{SENDING}/" in each.path for each in puts)
+    assert len(app.calls) == put == AUDIENCE
+    assert len(asked) + put <= 3.3 * AUDIENCE, Counter(asked)

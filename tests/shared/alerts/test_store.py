@@ -44,6 +44,7 @@ WHOLE = Alert(
     reopenings=1,
     chain="chain-1",
     change_page=3,
+    change_version=2,
     edit_id="edit-1",
     until=NOW + timedelta(days=30),
     counts={"sent": 3, "permanent-failure": 1},
@@ -224,16 +225,6 @@ def test_a_newer_version_is_read_at_once_by_who_knows_of_it(alerts, store, stora
     assert alerts.current("order-7", version=2).version == 2
     assert alerts.current("order-7").version == 2
     assert len(storage_calls()) == 1
-
-
-def test_the_latest_is_read_anew_whatever_is_remembered(alerts, store):
-    alerts.create(an_alert())
-    alerts.current("order-7")
-    store().change("order-7", lambda alert: replace(alert, version=2))
-
-    assert alerts.current("order-7").version == 1
-    assert alerts.latest("order-7").version == 2
-    assert alerts.current("order-7").version == 2
 
 
 @pytest.mark.parametrize("stop", ["cancelled_at", "recalled_at"])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.alerts.alert import AlertStatus
+from shared.alerts.store import REMEMBERED_FOR
 from shared.deliveries.delivery import Status
 from shared.errors import (
     AlertExistsError,
@@ -15,10 +16,11 @@ from shared.errors import (
     RequestTooLargeError,
 )
 from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
+from shared.sending import alert_lifecycle, outdated_copies
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import Settings
 from shared.wiring import Services
-from tests.SendAlert.alerting import STORAGE, Alerting, recipients, texts, through
+from tests.SendAlert.alerting import STORAGE, Alerting, delays, recipients, texts, through
 from tests.support.lossy_storage import LossyStorage
 
 NEW_TEXT = {"activity": {"text": "Edited"}}
@@ -26,8 +28,10 @@ LARGE = {"activity": {"text": "x" * 60_000}}
 
 
 @pytest.fixture
-def alerting(services, queue_reader, connector):
+def alerting(services, queue_reader, connector, monkeypatch):
     """Sends alerts whose audience is read in pages of three."""
+    # A change goes round as soon as a test takes its steps.
+    monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", 0)
     return Alerting(services, queue_reader, connector.url)
 
 
@@ -356,6 +360,24 @@ def test_an_edit_that_comes_again_is_no_other_version(alerting, storage_calls):
     assert is_kept(alerting, edits[1].content_key)
 
 
+@pytest.mark.parametrize("change", ["edit", "recall"])
+def test_a_change_goes_round_only_once_all_who_send_know_of_it(
+    alerting, storage_calls, monkeypatch, change
+):
+    alert = alerting.accept()
+    known_after = outdated_copies.KNOWN_AFTER_SECONDS
+    assert known_after > REMEMBERED_FOR.total_seconds()
+    monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", known_after)
+    storage_calls()
+
+    if change == "edit":
+        edit_alert(alert.id, NEW_TEXT, alerting.services)
+    else:
+        recall_alert(alert.id, alerting.services)
+
+    assert delays(storage_calls()) == [known_after]
+
+
 def test_a_copy_that_is_sent_after_an_edit_is_the_edited_one(alerting, connector):
     alerting.know(1)
     alert = alerting.accept()
@@ -441,8 +463,8 @@ def test_an_edit_of_an_alert_that_has_not_begun_enqueues_no_checks_for_its_end(a
 def test_a_recalled_alert_is_not_edited(alerting, storage_calls):
     alerting.know(1)
     alert = alerting.send()
-    recalled = recall_alert(alert.id, alerting.services)
-    alerting.run(alert)
+    recall_alert(alert.id, alerting.services)
+    recalled = alerting.run(alert)
     storage_calls()
 
     with pytest.raises(AlertOverError):
