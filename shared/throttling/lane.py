@@ -6,7 +6,9 @@ of the first slot that is not reserved, and the pause of the lane, if there is o
 only over the version that was read, so no slot and no probe is handed out twice.
 
 A slot is the right to make one call at its time. Instances reserve chunks of slots, larger ones
-when more is sent. A pause holds all instances back. After throttling it ends at a given time. Any
+when more is sent. Where a lane is idle, an instance that comes again takes a share of its pace for
+a while: slots that it makes itself, with no further write. What is left of the pace is for all. A
+pause holds all instances back. After throttling it ends at a given time. Any
 other pause ends when a probe of the lane succeeds: a single call that is let through at intervals.
 
 The row also tells when a call last got through. Each process notes that in its memory, and takes it
@@ -14,12 +16,14 @@ along when it writes the row to reserve slots. It writes the row for this alone 
 has asked for it: when a token was refused in the lane.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from shared import json_text
 from shared.clock import Clock
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Table, retry_until_written, version_of
@@ -63,7 +67,8 @@ class LaneState:
     alert may be due. With ``probe_seconds`` a pause lasts until it is lifted, and ``paused_until``
     is when the next probe is due; without, it ends then. The last probe was let through at
     ``probed_at``. A call got through at ``passed_at``, or later; ``suspected_at`` is when a token
-    was refused, where no call got through since.
+    was refused, where no call got through since. ``shares`` are the parts of the pace that
+    instances have for themselves, by the times when they end, as JSON.
     """
 
     next_slot_at: datetime | None = None
@@ -76,12 +81,27 @@ class LaneState:
     throttled_at: datetime | None = None
     passed_at: datetime | None = None
     suspected_at: datetime | None = None
+    shares: str | None = None
 
     def is_paused(self, now: datetime) -> bool:
         """Tell whether calls are held back."""
         if self.probe_seconds is not None:
             return True
         return self.paused_until is not None and self.paused_until > now
+
+    def left(self, now: datetime) -> float:
+        """Return which part of the pace is left for all."""
+        return 1 - sum(self._shares(now).values())
+
+    def lending(self, part: float, until: datetime, now: datetime) -> "LaneState":
+        """Return the state once an instance has a part of the pace for itself."""
+        shares, end = self._shares(now), until.isoformat()
+        lent = {**shares, end: shares.get(end, 0.0) + part}
+        return replace(self, shares=json_text.to_text(lent))
+
+    def _shares(self, now: datetime) -> Mapping[str, float]:
+        shares: dict[str, float] = json.loads(self.shares or "{}")
+        return {end: part for end, part in shares.items() if datetime.fromisoformat(end) > now}
 
     def alert_at(self, now: datetime) -> datetime:
         """Return when what comes next of an alert may be due: after all that is known to be."""
@@ -177,14 +197,14 @@ class LaneRow:
         self._clock = clock
         self._sleep = sleep
         self._version: str | None = None
-        self._known_at: datetime | None = None
+        self.known_at: datetime | None = None
         self.state = LaneState()
         self.write_lasts = timedelta(0)
 
-    def refresh(self, *, write_follows: bool = False) -> None:
-        """Read the row when what is known is a second old; a write notices changes by itself."""
-        if self._known_at is None or (
-            not write_follows and self._clock() - self._known_at >= _KNOWLEDGE_HOLDS
+    def refresh(self, *, may_be_old: bool = False) -> None:
+        """Read the row when what is known is a second old, unless it may be older."""
+        if self.known_at is None or (
+            not may_be_old and self._clock() - self.known_at >= _KNOWLEDGE_HOLDS
         ):
             self._read()
 
@@ -195,14 +215,14 @@ class LaneRow:
         """
 
         def write() -> bool | None:
-            if self._known_at is None:
+            if self.known_at is None:
                 self._read()
             state = change(self.state)
             if state == self.state:
                 return False
             if self._write(state):
                 return True
-            self._known_at = None
+            self.known_at = None
             return None
 
         return retry_until_written(write, sleep=self._sleep)
@@ -212,7 +232,7 @@ class LaneRow:
         row = self._table.get(self._key, _ROW_KEY)
         self.state = LaneState(**to_fields(LaneState, row or {}))
         self._version = version_of(row) if row is not None else None
-        self._known_at = asked_at
+        self.known_at = asked_at
 
     def _write(self, state: LaneState) -> bool:
         asked_at = self._clock()
@@ -225,6 +245,6 @@ class LaneRow:
             return False
         self.state = state
         self._version = version
-        self._known_at = asked_at
+        self.known_at = asked_at
         self.write_lasts = self._clock() - asked_at
         return True

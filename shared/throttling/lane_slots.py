@@ -1,9 +1,9 @@
-"""The slots of a lane that this process has reserved."""
+"""The slots of a lane that this process has reserved, and its share of the pace."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,6 +30,29 @@ _FARTHEST_HTTP_SLOT = timedelta(seconds=1)
 _TOO_FAR_RETURNS_BEFORE = timedelta(seconds=1)
 _SHORTEST_RETURN = timedelta(seconds=0.5)
 _SHORTEST_HTTP_RETURN_SECONDS = 1.0
+_SHARE_LASTS = timedelta(seconds=30)
+# A share is a part of what is left, as long as more than half is left. So three instances can have
+# one, and two fifths of the pace are always left for all.
+_SHARE = 0.25
+_LEFT_FOR_SHARES = 0.5
+_CALLS_WITHOUT_A_LOOK = 20
+
+
+@dataclass
+class _Share:
+    """A part of a lane's pace that this process has for itself, until a time.
+
+    What it does not use of it is nobody's.
+    """
+
+    until: datetime
+    interval: timedelta
+    next_at: datetime
+
+    def slot(self, now: datetime) -> datetime | None:
+        """Return the time of the next slot in it; None when none is due soon."""
+        at = max(now, self.next_at)
+        return at if at < self.until and at - now <= max(self.interval, SLOT_LASTS) else None
 
 
 class LaneSlots:
@@ -51,6 +74,10 @@ class LaneSlots:
         self._chunk = 0
         self._chunk_ends_at: datetime | None = None
         self._was_slot_lost = False
+        self._share: _Share | None = None
+        self._used_at: datetime | None = None
+        self._looked_at: datetime | None = None
+        self._calls_since_look = 0
         self._held_back_until: datetime | None = None
         self._held_back = 0
         self._too_far_returns_at: datetime | None = None
@@ -61,12 +88,21 @@ class LaneSlots:
     ) -> None:
         """Raise HeldBackError when the lane is paused, unless a probe is due and this may be it.
 
-        ``reserves`` tells that a slot is to be taken next.
+        ``reserves`` tells that a slot is to be taken next. Who has a share of the pace looks at the
+        row after some calls only: it costs a read, and where the lane is paused, the first of these
+        calls tells that too.
         """
         with self._lock:
             self._drop_lost_slots()
             is_paused = self._row.state.is_paused(self._clock())
-            self._row.refresh(write_follows=reserves and not self._slots and not is_paused)
+            if self._has_share():
+                may_be_old = self._calls_since_look < _CALLS_WITHOUT_A_LOOK
+            else:
+                # The write that follows notices changes by itself.
+                may_be_old = reserves and not self._slots
+            self._row.refresh(may_be_old=may_be_old and not is_paused)
+            if self._row.known_at != self._looked_at:
+                self._looked_at, self._calls_since_look = self._row.known_at, 0
             if not (may_probe and self._row.state.is_probe_due(self._clock())):
                 self._require_open(self._row.state, is_http=is_http)
 
@@ -86,8 +122,8 @@ class LaneSlots:
             for _ in range(_TRIES):
                 self._drop_lost_slots()
                 self._require_near()
-                if self._slots:
-                    return self._slots.popleft()
+                if (at := self._take_in_hand()) is not None:
+                    return at
                 self._reserve(lambda ahead: self._largest_chunk if ahead <= _FARTHEST_SLOT else 0)
         raise StorageUnavailableError("Storage is too slow to keep the pace of a lane in it")
 
@@ -95,12 +131,12 @@ class LaneSlots:
         """Take a slot for a call that does not wait for it."""
         with self._lock:
             self._drop_lost_slots()
-            if not self._slots:
-                self._reserve(
-                    lambda ahead: (_FARTHEST_HTTP_SLOT - ahead) // self._interval, is_http=True
-                )
-            if self._slots:
-                self._slots.popleft()
+            if self._take_in_hand() is not None:
+                return
+            self._reserve(
+                lambda ahead: (_FARTHEST_HTTP_SLOT - ahead) // self._interval, is_http=True
+            )
+            if self._take_in_hand() is not None:
                 return
             self._row.refresh()
             self._require_open(self._row.state, is_http=True)
@@ -169,26 +205,63 @@ class LaneSlots:
         """Reserve a chunk of slots, of which ``most`` are allowed when it is so far ahead."""
         wanted = self._next_chunk()
         slots: list[datetime] = []
+        share: _Share | None = None
 
         def reserved(state: LaneState) -> LaneState:
+            nonlocal share
+            share = None
             self._require_open(state, is_http=is_http)
             now = self._clock()
+            left = state.left(now)
+            interval = self._interval / left
             # Where storage is slow, slots from now on would be lost before they are written.
             first = now + min(max(self._row.write_lasts, timedelta(0)), _LONGEST_LEAD)
             if state.next_slot_at is not None:
                 first = max(first, state.next_slot_at)
             count = max(0, min(wanted, most(first - now)))
-            slots[:] = [first + index * self._interval for index in range(count)]
+            slots[:] = [first + index * interval for index in range(count)]
             if not count:
                 return state
-            next_slot_at = first + count * self._interval
+            if left > _LEFT_FOR_SHARES and self._may_take_share(state, now):
+                part = _SHARE * left
+                until = now + _SHARE_LASTS
+                share = _Share(until, self._interval / part, first + self._interval / part)
+                state = state.lending(part, until, now)
+            next_slot_at = first + count * interval
             return replace(state, next_slot_at=next_slot_at).knowing(self._passed_at)
 
         if self._row.change(reserved):
+            self._share = share or self._share
             self._slots.extend(slots)
             self._chunk = wanted
             self._chunk_ends_at = slots[-1]
             self._was_slot_lost = False
+
+    def _may_take_share(self, state: LaneState, now: datetime) -> bool:
+        """Tell whether the lane is idle, and this process has used it not long ago."""
+        is_idle = state.next_slot_at is None or state.next_slot_at <= now
+        is_back = self._used_at is not None and now - self._used_at <= _SHARE_LASTS
+        return is_idle and is_back and not self._has_share()
+
+    def _has_share(self) -> bool:
+        return self._share is not None and self._clock() < self._share.until
+
+    def _take_in_hand(self) -> datetime | None:
+        """Return the time of a slot that needs no write, and take it; None when there is none."""
+        at = self._next_in_hand()
+        if at is not None:
+            if self._slots and at == self._slots[0]:
+                self._slots.popleft()
+            elif self._share is not None:
+                self._share.next_at = at + self._share.interval
+            self._used_at = at
+            self._calls_since_look += 1
+        return at
+
+    def _next_in_hand(self) -> datetime | None:
+        reserved = self._slots[0] if self._slots else None
+        shared = self._share.slot(self._clock()) if self._share is not None else None
+        return min((at for at in (reserved, shared) if at is not None), default=None)
 
     def _next_chunk(self) -> int:
         """Return twice the last chunk when that was used up and is needed again, else 1."""
@@ -205,7 +278,7 @@ class LaneSlots:
             self._was_slot_lost = True
 
     def _require_near(self) -> None:
-        next_slot_at = self._slots[0] if self._slots else self._row.state.next_slot_at
+        next_slot_at = self._next_in_hand() or self._row.state.next_slot_at
         now = self._clock()
         if next_slot_at is None or next_slot_at - now <= _FARTHEST_SLOT:
             return

@@ -14,11 +14,13 @@ import pytest
 from tests.flows.alerts import make_known, person, send_alert
 from tests.flows.listening_app import ListeningApp, listening_app
 from tests.flows.people import remember_all, write
-from tests.flows.running_app import SENDING, AppStorage, RunningApp, new_user
+from tests.flows.running_app import SENDING, AppStorage, RunningApp, new_tenant, new_user
 from tests.support.lossy_storage import LossyStorage
 
 MESSAGES = 50
-AUDIENCE = 250
+AUDIENCE = 500
+TENANTS = 10
+ROUNDS = 8
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,22 @@ def test_many_messages_cost_no_more_each(app: ListeningApp, operations, queues: 
     assert methods.count("DELETE") == MESSAGES
 
 
+def test_where_little_is_sent_to_each_of_many_tenants_a_message_costs_no_more(
+    app: ListeningApp, operations
+):
+    users = [user for _ in range(TENANTS) for user in remember_all(app, 1, tenantId=new_tenant())]
+    # Who comes again to an idle lane has a share of its pace from then on.
+    for _ in range(2):
+        send(app, *users)
+    operations()
+
+    for _ in range(ROUNDS):
+        send(app, *users)
+
+    asked = operations(pacing=True)
+    assert len(asked) <= 3.2 * TENANTS * ROUNDS, Counter(asked)
+
+
 def test_a_recipient_of_an_alert_costs_a_claim_a_result_and_a_put(
     app: ListeningApp, operations, queues: LossyStorage
 ):
@@ -175,7 +193,7 @@ def test_a_recipient_of_an_alert_costs_a_claim_a_result_and_a_put(
     app.wait_for_calls(AUDIENCE)
     app.settle()
 
-    asked = operations()
+    asked = operations(pacing=True)
     puts = [each for each in queues.requests[earlier:] if each.method == "POST"]
     put = sum(f"/{SENDING}/" in each.path for each in puts)
     assert len(app.calls) == put == AUDIENCE

@@ -197,12 +197,66 @@ def test_little_is_reserved_where_little_is_sent_or_slots_were_lost(pacer, time,
     pacer.reserve(LANE)
     assert time.until(row()["nextSlotAt"]) == pytest.approx(1 / 40)
 
-    # Chunks of 2 and 4, of which some were lost.
-    for _ in range(4):
+    # Chunks of 1, 2 and 4, of which some were lost.
+    time.pass_by(60)
+    for _ in range(5):
         pacer.reserve(LANE)
     time.pass_by(0.3)
     pacer.reserve(LANE)
     assert time.until(row()["nextSlotAt"]) == pytest.approx(1 / 40)
+
+
+def test_a_lane_far_from_its_pace_costs_next_to_nothing_and_its_pace_is_kept(
+    instance, time, storage_calls
+):
+    """Two instances send two messages a second, and then all they can; again and again."""
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    instances = [instance(), instance()]
+    for each in instances:
+        use(each)
+    used: list[datetime] = []
+
+    def send(pacer):
+        # At the time of its slot at the earliest, in whatever order these are due.
+        slot = pacer.reserve(LANE)
+        used.append(max(slot.at, time.now))
+
+    for _ in range(3):
+        storage_calls()
+        for _ in range(240):
+            time.pass_by(dice.expovariate(2))
+            send(dice.choice(instances))
+        assert len(storage_calls()) <= 0.18 * 240, f"seed {seed}"
+        end = time.now + timedelta(seconds=3)
+        while time.now < end:
+            for each in instances:
+                with suppress(HeldBackError):
+                    while True:
+                        send(each)
+            time.pass_by(0.05)
+        time.pass_by(5)
+
+    used.sort()
+    in_a_second = [
+        bisect_left(used, start + timedelta(seconds=1)) - index for index, start in enumerate(used)
+    ]
+    assert 38 <= max(in_a_second) <= 41, f"seed {seed}"
+
+
+def test_who_has_a_share_of_a_lane_finds_a_pause_after_twenty_calls(pacer, instance, time):
+    for _ in range(3):
+        time.pass_by(1)
+        use(pacer)
+    instance().throttled(LANE, None, 60)
+    calls = 0
+    with suppress(HeldBackError):
+        while True:
+            time.pass_by(1.1)
+            use(pacer)
+            calls += 1
+
+    assert 1 <= calls <= 20
 
 
 def test_the_largest_chunk_is_worth_two_fifths_of_a_second_but_one_slot_at_least(
@@ -256,7 +310,6 @@ def test_two_instances_together_keep_the_rate(instance, time):
     assert max(in_a_second) <= 44, f"seed {seed}"
     # The test is one of the rate only when it was made use of.
     assert max(in_a_second) >= 20, f"seed {seed}"
-    assert len({at for _, at in used}) == len(used)
 
 
 def test_threads_get_slots_of_their_own_of_the_chunk_that_one_of_them_reserves(
@@ -266,7 +319,8 @@ def test_threads_get_slots_of_their_own_of_the_chunk_that_one_of_them_reserves(
 
     with ThreadPoolExecutor(32) as pool:
         slots = list(pool.map(lambda index: instances[index % 2].reserve(LANE).at, range(500)))
-        assert len(set(slots)) == 500
+        # Any that two of them had would be missing at the end.
+        assert (max(slots) - min(slots)).total_seconds() * 400 >= 495
         fast, other = instance(rate_per_second=400), Lane("other.example.com")
         storage_calls()
         list(pool.map(lambda _: fast.reserve(other), range(500)))
