@@ -8,7 +8,7 @@ from typing import Any
 from CacheAccount.request import AccountBody, AccountQuery, account_patch
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, is_personal
-from shared.accounts.conversations import Conversation
+from shared.accounts.conversations import Conversation, group_at
 from shared.accounts.store import StoredAccount
 from shared.errors import AccountChangedError, InvalidRequestError, UnknownAccountError
 from shared.json_text import require_size, without_none
@@ -192,8 +192,11 @@ def _merged(
     if is_elsewhere:
         # It says nothing of whether the person has installed the bot for themselves, and what a
         # personal conversation says later counts, although it may have been said earlier.
-        told = filled_in(told, Address(body.service_url, body.tenant_id, body.bot))
-        return _Merged(told, group=_group(body) if product is None else None)
+        address = Address(body.service_url, body.tenant_id, body.bot)
+        group = None
+        if product is None and body.conversation is not None:
+            group = group_at(body.channel_id, body.conversation, address)
+        return _Merged(filled_in(told, address), group)
     told = replace(
         told,
         tenant_id=body.tenant_id,
@@ -211,9 +214,7 @@ def _merged(
         return _Merged(told)
     if conversation is None:
         return _Merged(told.without_conversation(), left_id=told.conversation_id)
-    previous = told.conversation
-    activity_id = previous.activity_id if previous and previous.id == conversation.id else None
-    one_to_one = OneToOne(conversation.id, conversation.conversation_type, activity_id)
+    one_to_one = OneToOne(conversation.id, conversation.conversation_type)
     return _Merged(told.with_conversation(one_to_one))
 
 
@@ -235,21 +236,6 @@ def _matches(account: Account, query: AccountQuery) -> bool:
     return query.interest is None or query.interest.casefold() in {
         interest.casefold() for interest in interests
     }
-
-
-def _group(body: AccountBody) -> Conversation | None:
-    told = body.conversation
-    if told is None:
-        return None
-    return Conversation(
-        id=told.id,
-        channel_id=body.channel_id,
-        service_url=body.service_url,
-        is_group=True,
-        conversation_type=told.conversation_type,
-        bot=body.bot,
-        tenant_id=body.tenant_id,
-    )
 
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:

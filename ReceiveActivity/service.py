@@ -10,7 +10,7 @@ from ReceiveActivity.texts import confirmation
 from ReceiveActivity.written_text import written_text
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, moved
-from shared.accounts.conversations import Conversation
+from shared.accounts.conversations import group_at
 from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.messages.envelope import Envelope
@@ -60,21 +60,11 @@ class _Seen:
     at: datetime
 
     @property
-    def bot_account(self) -> ChannelAccount:
-        """The bot's account, without what else the activity says of its recipient."""
-        return ChannelAccount.model_validate(
-            self.bot.model_dump(include={"id", "name"}, exclude_none=True)
-        )
-
-    def as_group(self) -> Conversation:
-        return Conversation(
-            id=self.conversation.id,
-            channel_id=self.activity.channel_id,
-            service_url=self.activity.service_url,
-            is_group=True,
-            conversation_type=self.conversation.conversation_type,
-            bot=self.bot_account,
-            tenant_id=self.activity.tenant_id,
+    def address(self) -> Address:
+        """Where it was said, without what else the activity says of the bot as its recipient."""
+        bot = self.bot.model_dump(include={"id", "name"}, exclude_none=True)
+        return Address(
+            self.activity.service_url, self.activity.tenant_id, ChannelAccount.model_validate(bot)
         )
 
 
@@ -89,9 +79,8 @@ def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
         services.conversations.delete(seen.conversation.id, seen.activity.channel_id)
         return
     activity_id = known.activity_id if known else None
-    services.conversations.put(
-        replace(seen.as_group(), activity_id=activity_id, observed_at=seen.at)
-    )
+    group = group_at(seen.activity.channel_id, seen.conversation, seen.address)
+    services.conversations.put(replace(group, activity_id=activity_id, observed_at=seen.at))
 
 
 def _update_account(
@@ -133,15 +122,11 @@ def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
             locale=activity.language or account.locale,
             time_zone=activity.time_zone or account.time_zone,
         )
-    address = Address(activity.service_url, activity.tenant_id, seen.bot_account)
     if not activity.is_personal:
         # What a personal conversation says later counts, although it may have been said earlier.
-        return filled_in(told, address)
-    told = replace(moved(told, address), observed_at=seen.at)
-    known = account.conversation
-    # The activity that it was started with stays with it.
-    activity_id = known.activity_id if known and known.id == seen.conversation.id else None
-    one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type, activity_id)
+        return filled_in(told, seen.address)
+    told = replace(moved(told, seen.address), observed_at=seen.at)
+    one_to_one = OneToOne(seen.conversation.id, seen.conversation.conversation_type)
     told = told.with_conversation(one_to_one)
     if activity.is_upgrade:
         # It is nothing that the person did, so it lifts no block.

@@ -108,10 +108,15 @@ class Account:
         return is_former and conversation_id != self.conversation_id
 
     def with_conversation(self, conversation: OneToOne) -> "Account":
-        """Return the account with another one-to-one conversation."""
-        is_same = self.conversation_id == conversation.id
-        account = self if is_same else self.without_conversation()
-        return replace(account, conversation=conversation)
+        """Return the account with this one-to-one conversation.
+
+        Where it has it already, the activity that it was started with stays with it.
+        """
+        known = self.conversation
+        if known is None or known.id != conversation.id:
+            return replace(self.without_conversation(), conversation=conversation)
+        activity_id = conversation.activity_id or known.activity_id
+        return replace(self, conversation=replace(conversation, activity_id=activity_id))
 
     def without_conversation(self) -> "Account":
         """Return the account without a one-to-one conversation; its id still leads here."""

@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from shared import json_text
+from shared.accounts.address import Address
 from shared.errors import AmbiguousConversationError, UnknownConversationError
 from shared.storage.clients import Storage
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of
-from shared.wire_models import ChannelAccount
+from shared.wire_models import ChannelAccount, ConversationAccount
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class Conversation:
     tenant_id: str | None = None
     user_id: str | None = None
     observed_at: datetime | None = None
+
+
+def group_at(channel_id: str, told: ConversationAccount, address: Address) -> Conversation:
+    """Return a group's conversation as somebody tells it."""
+    return Conversation(
+        id=told.id,
+        channel_id=channel_id,
+        service_url=address.service_url,
+        is_group=True,
+        conversation_type=told.conversation_type,
+        bot=address.bot,
+        tenant_id=address.tenant_id,
+    )
 
 
 class ConversationStore:
