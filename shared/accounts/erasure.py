@@ -20,7 +20,7 @@ _IS_ERASED = "isErased"
 
 @dataclass(frozen=True)
 class Erasure:
-    """Erases people, and what is theirs no more."""
+    """Erases people, and deletes what does not lead to an account any more."""
 
     rows: AccountRows
     opt_outs: OptOuts

@@ -91,7 +91,8 @@ class AccountRows:
 def as_found(account: Account, user_id: str, pointer: Row | None) -> Account:
     """Return an account with what finding it by this id tells of the person's other id.
 
-    A ``pointer`` that does not lead to it was written, and then not the account: this one is it.
+    Where the ``pointer`` does not lead to it, the pointer was written, and then not its account:
+    this becomes the account.
     """
     is_by_user_id = pointer is None or _BY_USER_ID in pointer
     if pointer is not None and canonical_id(account.home_id) != canonical_id(pointer[_POINTS_TO]):
