@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import random
 import re
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +18,7 @@ from ReceiveEvent.service import act_on_queued_events
 from SendAlert.fan_out import take_step
 from shared.alerts.incidents import Incident
 from shared.messages.envelope import Envelope
-from shared.messages.queue_names import RECEIVE_EVENT
+from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.settings import Settings
 from shared.storage.tables import Table, key_of
@@ -50,6 +53,12 @@ class MortalSession:
         return answer
 
 
+def _message(received: ReceivedEvents) -> QueuedMessage:
+    events = [each for each in received.events if isinstance(each, Event)]
+    envelope = Envelope(id=uuid4().hex, accepted_at=datetime.now(UTC))
+    return QueuedMessage(RECEIVE_EVENT, received.to_message(events), envelope)
+
+
 class Receiving:
     """Acts on events of one incident at a time, and sends what that leads to."""
 
@@ -79,9 +88,7 @@ class Receiving:
         vars(services.storage)["_session"] = MortalSession(services.storage._session, dies_after)
         said = {"key": self.key, "state": "firing", "topic": "disks", **event}
         received = ReceivedEvents("generic", QUERY, [Event(**said)])
-        envelope = Envelope(id=uuid4().hex, accepted_at=datetime.now(UTC))
-        body = received.to_message([Event(**said)])
-        act_on_queued_events(QueuedMessage(RECEIVE_EVENT, body, envelope), services)
+        act_on_queued_events(_message(received), services)
 
     def finish(self) -> None:
         """Take all steps of alerts that are due, but those that only count, and send."""
@@ -196,3 +203,49 @@ def test_the_end_of_what_is_kept_no_more_is_noted_and_makes_nothing(receiving):
     assert receiving.seen == ["Title-1"]
     assert receiving.incident.state == "resolved"
     assert receiving.incident.is_told
+
+
+def test_however_events_overtake_each_other_all_that_began_is_shown_as_over(
+    services, app_settings, queue_reader
+):
+    queue_reader(SEND_ALERT)
+    moments = [datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in range(3)]
+    events = [
+        Event(
+            key=f"{incident}",
+            state=state,
+            topic="disks",
+            title=f"Title-{number}",
+            occurrence=f"{number}",
+            time=moment + timedelta(minutes=30 * (state == "resolved")),
+        )
+        for incident in range(12)
+        for number, moment in enumerate(moments)
+        for state in ("firing", "resolved")
+    ]
+    random.Random(7).shuffle(events)
+
+    def act(event: Event) -> None:
+        received = ReceivedEvents("generic", QUERY, [event])
+        message = _message(received)
+        dying = Services.of(Settings.from_environment(app_settings))
+        session = MortalSession(dying.storage._session, len(event.title + event.key) % 4 + 1)
+        vars(dying.storage)["_session"] = session
+        with suppress(Killed):
+            act_on_queued_events(message, dying)
+        act_on_queued_events(message, services)
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(act, events))
+
+    incidents, _ = services.incidents.page(100)
+    alerts, _ = services.alerts.page(100)
+    assert {(each.state, each.is_told) for each in incidents} == {("resolved", True)}
+    assert {each.occurrence for each in incidents} == {"2"}
+    assert len(incidents) == 12
+    assert alerts
+    for alert in alerts:
+        shown = services.alerts.content(alert).activity(
+            topic=alert.topic, name=None, locale=None, default_locale="en"
+        )
+        assert "resolved" in json.dumps(shown.to_json()).lower()
