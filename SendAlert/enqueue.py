@@ -82,7 +82,9 @@ def messages_to(
     messages = []
     for member in members:
         lane = member.lane(services)
-        due_at = due[lane] + taken[lane] * services.pacer.alert_interval
+        # Who has moved to another lane since the times were scheduled is due at once.
+        first = due.get(lane, page.read_at)
+        due_at = first + taken[lane] * services.pacer.alert_interval
         taken[lane] += member.calls
         messages.append(_message_to(member, due_at, alert, page))
     return messages

@@ -4,13 +4,19 @@
 counts how the members have ended; ``change`` and ``retry`` visit the pages once more. A step may
 be taken twice, as its worker may die and the queue may give it out twice. That does nothing twice:
 pages and deliveries are found again under the same keys.
+
+Pages are read by one chain of steps, in their order. That is fast; putting their messages on the
+queue is not. Where many lanes are in a page, its calls are over sooner than its messages are put
+there. So another step, ``put``, does that, and the chain goes on to the next page: any number of
+workers put pages at the same time. The step has the times that the chain has scheduled, so the pace
+is kept, and a slow page holds up no other.
 """
 
 import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from SendAlert.audience import Batch, Member, read_batch
 from SendAlert.change_pages import change_page
@@ -36,6 +42,8 @@ from shared.sending.telemetry import Outcome, report
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 
+# It takes about this long to put a page on the queue. What is sent in less is put by others.
+_PUTTING_TAKES = timedelta(seconds=2)
 _CLOSED_WHILE_READING = 3
 _CLOSED_AT_ONCE = 40
 # A page that was read so many pages ago has most likely ended.
@@ -57,6 +65,8 @@ def take_step(alert_id: str, step: Step, services: Services) -> None:
         match step.kind:
             case "read":
                 _read(alert, step, services)
+            case "put":
+                _put(alert, step, services)
             case "close":
                 _close(alert, step, services)
             case "change":
@@ -96,28 +106,67 @@ def _read_page(alert: Alert, step: Step, services: Services) -> None:
     batch = read_batch(
         alert, recipients, services, after=step.after, limit=page_size(services), page=recorded
     )
-    refusals = {
-        member.id: refusal
-        for member in batch.members
-        if (refusal := member.refusal(alert.topic)) is not None
-    }
-    reachable = [member for member in batch.members if member.id not in refusals]
     calls = Counter[Lane]()
-    for member in reachable:
-        calls[member.lane(services)] += member.calls
+    for member in batch.members:
+        if member.refusal(alert.topic) is None:
+            calls[member.lane(services)] += member.calls
     due = schedule(calls, services)
     page = recorded or services.audience_pages.open(_page_of(batch, calls, alert, step))
     if page is None:
         # Somebody else has read it just now, perhaps up to another place: it is read again.
         _read_page(alert, step, services)
         return
-    enqueue(messages_to(reachable, due, alert, page, services), services)
-    _record_refused(batch.members, refusals, alert, page, services)
-    _record_gone(batch.members, alert, page, services)
     duration = max(calls.values(), default=0) * services.pacer.alert_interval
+    put_by_another = timedelta(0) < duration < _PUTTING_TAKES and page.share < 1
+    if put_by_another:
+        times = [[lane.host, lane.tenant_id, first.isoformat()] for lane, first in due.items()]
+        enqueue_step(alert, Step(kind="put", page=page.number, due=times), services)
+    else:
+        _put_page(batch.members, due, alert, page, services)
     # The next page most likely takes as long as this one, so reading it earlier would be too early.
     ready_at = last_due(due, calls, services) + duration - LEAD_TIME
-    _advance(alert, step, page, services, delay_seconds=whole_seconds_until(ready_at))
+    delay_seconds = whole_seconds_until(ready_at)
+    read = _advance(alert, page, services)
+    if read is not None:
+        if not put_by_another:
+            read = _close_likely_ended(read, page, services)
+        _enqueue_next(read, step, services, delay_seconds=delay_seconds)
+
+
+def _put(alert: Alert, step: Step, services: Services) -> None:
+    """Put the messages of a page on the queue that was read by another step."""
+    page = services.audience_pages.find(alert.id, step.page)
+    if page is None or alert.stopped_at is not None:
+        return
+    batch = read_batch(
+        alert,
+        services.alerts.recipients(alert),
+        services,
+        after=page.after,
+        limit=page_size(services),
+        page=page,
+    )
+    due = {Lane(host, tenant): datetime.fromisoformat(first) for host, tenant, first in step.due}
+    _put_page(batch.members, due, alert, page, services)
+    _close_likely_ended(alert, page, services)
+
+
+def _put_page(
+    members: list[Member],
+    due: Mapping[Lane, datetime],
+    alert: Alert,
+    page: AudiencePage,
+    services: Services,
+) -> None:
+    refusals = {
+        member.id: refusal
+        for member in members
+        if (refusal := member.refusal(alert.topic)) is not None
+    }
+    reachable = [member for member in members if member.id not in refusals]
+    enqueue(messages_to(reachable, due, alert, page, services), services)
+    _record_refused(members, refusals, alert, page, services)
+    _record_gone(members, alert, page, services)
 
 
 def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, step: Step) -> AudiencePage:
@@ -133,12 +182,10 @@ def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, step: Step) 
     )
 
 
-def _advance(
-    alert: Alert, step: Step, page: AudiencePage, services: Services, *, delay_seconds: int
-) -> None:
-    """Note on the alert that a page was read, and enqueue the step for the next one.
+def _advance(alert: Alert, page: AudiencePage, services: Services) -> Alert | None:
+    """Note on the alert that a page was read, and return it.
 
-    Of several workers that have read the same page, the first one that notes it does so.
+    None where another worker has read the same page, and noted it first.
     """
     reader = uuid.uuid4().hex
 
@@ -158,16 +205,17 @@ def _advance(
         )
 
     alert = services.alerts.change(alert.id, read)
-    if alert.reader != reader:
-        return
-    alert = close_pages(
+    return alert if alert.reader == reader else None
+
+
+def _close_likely_ended(alert: Alert, page: AudiencePage, services: Services) -> Alert:
+    return close_pages(
         alert,
         services,
         limit=_CLOSED_WHILE_READING,
         first=max(page.number - _LIKELY_ENDED, 0),
         read_before=page.read_at - LEAD_TIME,
     )
-    _enqueue_next(alert, step, services, delay_seconds=delay_seconds)
 
 
 def _enqueue_next(alert: Alert, step: Step, services: Services, *, delay_seconds: int = 0) -> None:

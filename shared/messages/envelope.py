@@ -59,18 +59,20 @@ class Step(OpenModel):
     ``after`` is where that page begins. ``version`` is that of the change which goes round the
     pages, ``first_page`` where it began.
     ``chain`` tells the steps that read the audience from those that were begun before them.
-    ``checks`` is how often it was checked whether all have ended.
+    ``checks`` is how often it was checked whether all have ended. ``due`` is when the first of the
+    page's calls is due in each lane, by its host and tenant.
     """
 
     model_config = ConfigDict(validate_by_name=True)
 
-    kind: Literal["read", "close", "change", "retry"]
+    kind: Literal["read", "put", "close", "change", "retry"]
     page: NonNegativeInt = 0
     after: str = ""
     chain: str = ""
     version: NonNegativeInt = 0
     first_page: NonNegativeInt = 0
     checks: Annotated[NonNegativeInt, Field(alias="looks")] = 0
+    due: list[list[str]] = Field(default_factory=list)
 
 
 class AlertChange(OpenModel):

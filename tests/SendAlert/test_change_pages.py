@@ -210,16 +210,11 @@ def test_a_copy_that_was_missed_holds_its_alert_up_for_minutes_at_most(alerting,
     alerting.steps()
 
     alerting.take(alert, "close", checks=8)
-    [round_again] = alerting.steps()
-    alerting.take_again(alert, round_again)
-
-    [onward] = alerting.steps()
-    alerting.take_again(alert, onward)
-    [closing] = alerting.steps()
-
+    for _ in range(2):
+        [step] = alerting.steps("change")
+        alerting.take_again(alert, step)
     # It leads to no third one.
-    assert [each.kind for each in (round_again, onward, closing)] == ["change", "change", "close"]
-    assert closing.checks == 9
+    assert 9 in [step.checks for step in alerting.steps("close")]
     alerting.worker.run()
     assert [call.json["text"] for call in calls(connector, "PUT")] == ["Edited"]
     assert alerting.take(alert, "close").counts == {"sent": 1, "current": 1}

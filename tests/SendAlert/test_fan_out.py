@@ -10,12 +10,14 @@ from shared.alerts.alert import AlertStatus
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import Step
 from shared.messages.queue_names import SEND_ACTIVITY
+from shared.sending.alert_lifecycle import cancel_alert
 from shared.storage.tables import Table
 from shared.throttling.lane import Lane
 from tests.SendAlert.alerting import (
     STORAGE,
     delays,
     interrupted,
+    key_in,
     put_as_it_was,
     recipients,
     texts,
@@ -316,6 +318,67 @@ def test_a_tenant_that_is_paused_holds_up_no_page(alerting, services, storage_ca
     # The message to the paused tenant waits for the end of the pause, and nothing else does.
     assert [delay > 3000 for delay in sorted(delays(calls, SEND_ACTIVITY))] == [False, False, True]
     assert [delay for delay in delays(calls) if delay > 60] == []
+
+
+# Putting pages of many tenants on the queue
+
+
+@pytest.fixture
+def many_tenants(alerting):
+    """Ten people of ten tenants, of whom six are on a page: their calls are over in no time."""
+    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 6))
+    people = [person for n in range(10) for person in alerting.know(1, tenant_id=f"tenant-{n}")]
+    return sorted(people, key=lambda each: key_in(alerting.services, each))
+
+
+def test_pages_of_many_tenants_are_put_on_the_queue_while_the_next_ones_are_read(
+    alerting, connector, many_tenants
+):
+    alert = alerting.accept()
+    alerting.steps()
+    alerting.take(alert, "read")
+    put, onward = alerting.steps()
+    # Between the two steps one moves to another tenant, one says stop, and one is forgotten.
+    moved, muted, forgotten, *others = many_tenants
+    alerting.change(moved, tenant_id="other")
+    alerting.change(muted, preferences={"muted": True})
+    alerting.services.accounts.erase("msteams", forgotten.user_id)
+
+    read = alerting.take_again(alert, onward)
+
+    # Only the messages of the last page, after which there is nothing to read.
+    assert (read.next_page, read.is_read, alerting.messages()) == (2, True, 4)
+    # A step may be given out twice.
+    for _ in range(2):
+        alerting.take_again(alert, put)
+    alerting.finish(alert)
+    assert texts(connector) == news_to([moved, *others])
+    assert alerting.counts(alert) == {"sent": 8, "suppressed": 2, "current": 8}
+
+
+def test_who_reads_a_page_of_many_tenants_again_has_it_put_again(alerting, connector, many_tenants):
+    """They died before they had noted that it is read, and perhaps before it was to be put."""
+    alert = alerting.accept()
+    alerting.take(alert, "read")
+    alerting.queue.clear()
+    put_as_it_was(alert, alerting.services)
+
+    alerting.take(alert, "read")
+
+    alerting.finish(alert)
+    assert texts(connector) == news_to(many_tenants)
+
+
+def test_of_a_stopped_alert_no_page_is_put(alerting, many_tenants):
+    alert = alerting.accept()
+    alerting.steps()
+    alerting.take(alert, "read")
+    cancel_alert(alert.id, alerting.services)
+
+    alerting.run(alert)
+
+    assert alerting.messages() == 0
+    assert alerting.counts(alert) == {"cancelled": 6}
 
 
 # Closing
