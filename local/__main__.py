@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-COMMANDS = ("alert", "host", "redrive", "run", "send")
+COMMANDS = ("alert", "host", "incidents", "redrive", "run", "send")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from local.alerts_client import FAILED, Alert, add_options, send
+from local.alerts_client import FAILED, Alert, add_options, add_text, send
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,6 +18,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--interest", action="append", default=[], metavar="TOPIC", help=told)
     parser.add_argument("--topic", help="not to those who muted it (the first interest)")
     parser.add_argument("--follow", action="store_true", help="show how far it is, until the end")
+    add_text(parser)
     add_options(parser)
     parser.set_defaults(main=main)
 

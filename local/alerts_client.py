@@ -1,4 +1,4 @@
-"""The client of a running app's alerts, and what the commands that use it have in common."""
+"""The client of a running app, and what the commands that use it have in common."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ class CallError(Exception):
     """The app could not be reached, or refused the request, in plain words."""
 
     def __init__(self, reason: str, *, is_refusal: bool) -> None:
-        super().__init__(_printable(reason))
+        super().__init__(printable(reason))
         self.is_refusal = is_refusal
 
 
@@ -95,19 +95,30 @@ class AlertsClient:
             time.sleep(POLL_SECONDS)
 
     def deliveries(self, alert_id: str, status: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the deliveries of an alert that have this status; a page is asked for at a time."""
-        query: dict[str, str] | None = {"status": status}
-        while query:
-            page = self.call("GET", f"alerts/{alert_id}/deliveries", params=query)
-            yield from page["deliveries"]
+        """Yield the deliveries of an alert that have this status."""
+        return self._listed(f"alerts/{alert_id}/deliveries", "deliveries", status=status)
+
+    def firing(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the incidents that are not over."""
+        return self._listed("incidents", "incidents", state="firing")
+
+    def _listed(self, path: str, name: str, **query: str) -> Iterator[Mapping[str, Any]]:
+        token: str | None = ""
+        while token is not None:
+            asked = {**query, **({"continuationToken": token} if token else {})}
+            page = self.call("GET", path, params=asked)
+            yield from page[name]
             token = page.get("continuationToken")
-            query = {**query, "continuationToken": token} if token else None
+
+
+def add_text(parser: argparse.ArgumentParser) -> None:
+    """Describe what a command takes that says something."""
+    parser.add_argument("--text", required=True, help="what the message says")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe what all these commands take: the text, and which app is meant."""
+    """Describe what all these commands take: which app is meant."""
     parser.epilog = EXIT_STATUS
-    parser.add_argument("--text", required=True, help="what the message says")
     # The defaults are not in the help, where a key would be seen.
     url = os.environ.get("SPEAK_FIRST_URL") or DEFAULT_URL
     parser.add_argument("--url", default=url, help="where the app is (or SPEAK_FIRST_URL)")
@@ -115,6 +126,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     told = "its function key (or SPEAK_FIRST_KEY, which no list of processes shows)"
     parser.add_argument("--key", type=str.strip, default=key, help=told)
     parser.set_defaults(fail=parser.error)
+
+
+def client_of(arguments: argparse.Namespace) -> AlertsClient:
+    """Return the client of the app that is meant."""
+    # The address is not repeated: it can hold a key.
+    if not is_safe(arguments.url):
+        arguments.fail("--url is not a plain https address, nor one of this machine")
+    return AlertsClient(arguments.url.rstrip("/"), arguments.key)
 
 
 def send(
@@ -129,10 +148,7 @@ def send(
     """
     if not arguments.text.strip():
         arguments.fail("the text says nothing")
-    # The address is not repeated: it can hold a key.
-    if not is_safe(arguments.url):
-        arguments.fail("--url is not a plain https address, nor one of this machine")
-    client = AlertsClient(arguments.url.rstrip("/"), arguments.key)
+    client = client_of(arguments)
     alert = {"id": str(uuid4()), **audience, "activity": {"text": arguments.text}}
     address = f"{client.url}/alerts/{alert['id']}"
     known = "may have been accepted"
@@ -157,10 +173,10 @@ def _tell_end(client: AlertsClient, alert: Alert, failures: Iterable[str]) -> in
     with suppress(CallError):
         for delivery in islice(found, 5):
             reason = delivery.get("detail") or delivery.get("code") or "no reason is recorded"
-            print(_printable(f"    {delivery['id']}: {reason}"), file=sys.stderr)
+            print(printable(f"    {delivery['id']}: {reason}"), file=sys.stderr)
     return 1 if failed or alert["status"] != "done" else 0
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text from elsewhere so that a terminal shows it on one line, and does no more."""
     return "".join(each if each.isprintable() else " " for each in text)

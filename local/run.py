@@ -28,6 +28,7 @@ from shared.messages.queue_names import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
 TOPIC = "Lighthouses"
+_RECORDED = "tests/ReceiveEvent/payloads/alertmanager"
 DELIVERY_SECONDS = 60.0
 POLL_SECONDS = 0.1
 INTERRUPTED = 130
@@ -189,6 +190,11 @@ or "stop". Send the next alert, or a message to everybody or to one conversation
     .venv/bin/python -m local alert --interest {TOPIC} --text 'Another article is out.' --follow
     .venv/bin/python -m local alert --text 'Hello everybody.' --follow
     curl $APP/conversations/{conversation_id}/activities -d '{{"text": "Hello."}}'
+
+Let Alertmanager report something that is wrong; then it is over, and something else is wrong:
+
+    curl "$APP/events/alertmanager?interest={TOPIC}" -d @{_RECORDED}/firing.json
+    curl "$APP/events/alertmanager?interest={TOPIC}" -d @{_RECORDED}/firing-one-resolved.json
 
 The chat's user is {app.chat.ids.user_id}. Its queues are in
 

@@ -5,7 +5,7 @@ Waits for what becomes of it, and says so. A person who wants none counts as not
 
 import argparse
 
-from local.alerts_client import FAILED, add_options, send
+from local.alerts_client import FAILED, add_options, add_text, send
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -13,6 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser("send", help="send one message", description=__doc__)
     told = "the person: channelId/userId, such as msteams/29:1-alex"
     parser.add_argument("--to", type=_recipient, required=True, metavar="CHANNEL/USER", help=told)
+    add_text(parser)
     add_options(parser)
     parser.set_defaults(main=main)
 

@@ -53,6 +53,8 @@ class AlertsApi(StubServer):
         """What is told of the alert, one after the other, and the last from then on."""
         self.deliveries: dict[str, tuple[list[dict[str, Any]], ...]] = {}
         """Deliveries by status, in pages."""
+        self.firing: list[list[dict[str, Any]]] = [[]]
+        """The incidents that fire, one list after the other, and the last from then on."""
         super().__init__()
 
     @property
@@ -82,6 +84,9 @@ class AlertsApi(StubServer):
                 return Answer(200, {"id": alert_id, **state})
             case "GET", ["api", "alerts", _, "deliveries"]:
                 return Answer(200, self._page(request.query))
+            case "GET", ["api", "incidents"] if request.query == {"state": "firing"}:
+                firing = self.firing[0] if len(self.firing) == 1 else self.firing.pop(0)
+                return Answer(200, {"incidents": firing})
         return Answer(404)
 
     def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
