@@ -11,6 +11,7 @@ https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ _MOST_LINES = 40
 # Of the text for channels without cards: Teams counts it too, and a text message is short.
 _LONGEST_EXCERPT = 500
 _LONGEST_LINK_IN_TEXT = 500
-_MOST_DETAILS_IN_TEXT = 5
+_MOST_DETAILS_IN_TEXT = 3
 
 _LOCAL_TIME = "{{{{DATE({0:%Y-%m-%dT%H:%M:%SZ}, SHORT)}}}}, {{{{TIME({0:%Y-%m-%dT%H:%M:%SZ})}}}}"
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
@@ -40,11 +41,19 @@ _STYLES: Mapping[str | None, str] = {
 }
 
 
-def content_of(incident: Incident, now: datetime) -> dict[str, Any]:
+def content_of(incident: Incident, now: datetime, *, in_short: bool = False) -> dict[str, Any]:
     """Return the JSON of what an alert says of an incident as it stands.
 
-    Its texts are as short as those of an Event, so that it fits every channel.
+    Its texts are as short as those of an Event, so that it fits every channel. ``in_short`` it fits
+    where the setting LargestActivityKilobytes allows less, down to 28 KB.
     """
+    if in_short:
+        incident = replace(
+            incident,
+            text=_cut(incident.text),
+            details=dict(list(incident.details.items())[:_MOST_DETAILS_IN_TEXT]),
+            link=incident.link if len(incident.link or "") <= _LONGEST_LINK_IN_TEXT else None,
+        )
     lines = [line for each in incident.text.splitlines() if (line := each.strip())]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES - 1 :] = [" ".join(lines[_MOST_LINES - 1 :])]

@@ -14,7 +14,7 @@ from ReceiveEvent.card import content_of
 from ReceiveEvent.request import EventQuery
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.incidents import Incident
-from shared.errors import AlertOverError, UnknownAlertError
+from shared.errors import AlertOverError, RequestTooLargeError, UnknownAlertError
 from shared.sending.alert_lifecycle import create_alert, edit_alert, has_unsent
 from shared.storage.tables import key_of
 from shared.wiring import Services
@@ -60,8 +60,24 @@ def _noted(seen: Incident, becomes: dict[str, Any], services: Services) -> Incid
 def _bring(incident: Incident, services: Services, traceparent: str | None) -> Alert | None:
     """Make or edit the alert, and return it; None where it can be edited no more."""
     now = datetime.now(UTC)
+    try:
+        return _say(incident, content_of(incident, now), now, services, traceparent)
+    except RequestTooLargeError:
+        # The setting LargestActivityKilobytes allows less than channels do.
+        short = content_of(incident, now, in_short=True)
+        return _say(incident, short, now, services, traceparent)
+
+
+def _say(
+    incident: Incident,
+    content: dict[str, Any],
+    now: datetime,
+    services: Services,
+    traceparent: str | None,
+) -> Alert | None:
+    """Have the alert say this, as in _bring; raise RequestTooLargeError where it is too much."""
     is_over = incident.state == "resolved"
-    alert_id, content = incident.alert_id or "", content_of(incident, now)
+    alert_id = incident.alert_id or ""
 
     def is_ahead(current: Alert) -> bool:
         return _revision(current) > incident.revision or is_for_its_own(incident, current)

@@ -249,3 +249,17 @@ def test_however_events_overtake_each_other_all_that_began_is_shown_as_over(
             topic=alert.topic, name=None, locale=None, default_locale="en"
         )
         assert "resolved" in json.dumps(shown.to_json()).lower()
+
+
+def test_what_is_too_large_for_a_channel_is_told_in_short(receiving, app_settings, connector):
+    smaller = {**app_settings, "LargestActivityKilobytes": "slack=28"}
+    limited = Receiving(receiving.alerting, smaller, connector)
+    large = {"text": "x" * 4_000, "details": {f"{n}{'x' * 197}": "x" * 200 for n in range(20)}}
+
+    for event, seen in ((FIRST, "Title-1"), (FIRST_ENDS, "Title-1 resolved")):
+        limited.receive({**event, **large})
+        limited.finish()
+        assert limited.seen == [seen]
+        said = json.dumps(connector.requests[-1].json)
+        assert "x" * 400 in said
+        assert "x" * 600 not in said
