@@ -3,9 +3,10 @@ import os
 
 import pytest
 
+from ReceiveEvent.formats import FORMATS
 from shared.auth.tokens import AppType
 from shared.errors import InvalidSettingError
-from shared.settings import Settings
+from shared.settings import SENDERS, Settings
 
 APP_ID = "11111111-0000-4000-8000-000000000001"
 TENANT_ID = "22222222-0000-4000-8000-000000000002"
@@ -77,6 +78,10 @@ def test_how_much_a_channel_takes_can_be_set_for_each():
         settings = read(DEPLOYED, LargestActivityKilobytes=value)
         assert settings.largest_activity_bytes("msteams") == teams * 1024
         assert settings.largest_activity_bytes("slack") == slack * 1024
+
+
+def test_each_sender_whose_format_is_known_may_have_secrets():
+    assert set(SENDERS) == FORMATS.keys()
 
 
 def test_a_sender_may_have_several_secrets_or_none():
