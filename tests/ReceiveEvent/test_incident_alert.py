@@ -20,6 +20,7 @@ from shared.alerts.incidents import Incident
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
+from shared.sending import alert_lifecycle
 from shared.settings import Settings
 from shared.storage.tables import Table, key_of
 from shared.wiring import Services
@@ -136,7 +137,9 @@ class Receiving:
 
 
 @pytest.fixture
-def receiving(services, queue_reader, connector, app_settings) -> Receiving:
+def receiving(services, queue_reader, connector, app_settings, monkeypatch) -> Receiving:
+    # A change goes round as soon as a test takes its steps.
+    monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", 0)
     alerting = Alerting(services, queue_reader, connector.url)
     alerting.know(1, preferences={"interests": ["disks"]})
     return Receiving(alerting, app_settings, connector)
