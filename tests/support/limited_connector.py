@@ -1,7 +1,7 @@
 """A Connector that takes so many calls in any second, and asks for patience beyond."""
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 
 from tests.support.connector import StubConnector
 from tests.support.stub_server import Answer, ReceivedRequest
@@ -18,12 +18,17 @@ def most_in_a_second(rate: int, threads: int) -> int:
     return rate + rate // 10 + 1 + threads
 
 
+def base_path(request: ReceivedRequest) -> str:
+    """What stands before the routes of the Connector in the path of a request."""
+    return request.path.partition("/v3/")[0]
+
+
 class LimitedConnector(StubConnector):
-    """Answers 429 with Retry-After to what comes beyond its limit in any second."""
+    """Answers 429 with Retry-After to what is beyond the limit of its base path in any second."""
 
     def __init__(self, calls_per_second: int) -> None:
         self._calls_per_second = calls_per_second
-        self._taken: deque[float] = deque()
+        self._taken: defaultdict[str, deque[float]] = defaultdict(deque)
         self.throttled = 0
         super().__init__()
 
@@ -31,11 +36,12 @@ class LimitedConnector(StubConnector):
         """Answer as usual, unless the last second had all the calls that it may have."""
         # Called with the lock of the stub.
         now = time.monotonic()
-        while self._taken and now - self._taken[0] >= WINDOW_SECONDS:
-            self._taken.popleft()
-        if len(self._taken) >= self._calls_per_second:
+        taken = self._taken[base_path(request)]
+        while taken and now - taken[0] >= WINDOW_SECONDS:
+            taken.popleft()
+        if len(taken) >= self._calls_per_second:
             self.throttled += 1
             error = {"error": {"code": "Throttled", "message": "Too many requests."}}
             return Answer(429, error, {"Retry-After": "1"})
-        self._taken.append(now)
+        taken.append(now)
         return super().default_answer(request)
