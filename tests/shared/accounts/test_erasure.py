@@ -102,6 +102,7 @@ def test_forgetting_somebody_that_failed_half_way_is_finished(
     monkeypatch.setattr(Table, "delete", failing)
     with pytest.raises(StorageUnavailableError):
         accounts.erase(CHANNEL_ID, used)
+    assert accounts.page(1000, userId=user_id) == ([], None)
 
     if who_finishes == "the same call":
         accounts.erase(CHANNEL_ID, used)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from shared.accounts.account import Account, OneToOne
+from shared.accounts.pointers import AccountRows
 from shared.accounts.store import AccountStore, StoredAccount
 from shared.settings import Settings
 from shared.storage.tables import key_of
@@ -164,6 +165,17 @@ def test_an_object_id_that_is_the_persons_no_more_leads_nowhere(accounts, user_i
     tell(accounts, user_id, aad_object_id=None)
     assert accounts.get(CHANNEL_ID, right) is None
     assert found(accounts, user_id).aad_object_id is None
+
+
+def test_an_object_id_whose_row_was_left_behind_is_not_taken_for_an_id_of_theirs(
+    accounts, services, user_id, object_id
+):
+    account = tell(accounts, user_id).account
+    AccountRows(services.storage, services.settings.app_id).point(account, object_id)
+
+    tell(accounts, object_id, locale="de")
+
+    assert found(accounts, user_id).ids == [user_id]
 
 
 def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id, object_id):
