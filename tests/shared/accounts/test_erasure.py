@@ -113,6 +113,25 @@ def test_forgetting_somebody_that_failed_half_way_is_finished(
         assert after.key != account.key
 
 
+def test_who_is_half_erased_does_not_come_back_when_another_id_is_told(
+    accounts, user_id, object_id, monkeypatch
+):
+    tell(accounts, object_id, locale="de")
+
+    def failing(_table: Table, *_key: Any) -> bool:
+        raise StorageUnavailableError("down for a moment")
+
+    with monkeypatch.context() as down:
+        down.setattr(Table, "delete", failing)
+        with pytest.raises(StorageUnavailableError):
+            accounts.erase(CHANNEL_ID, object_id)
+
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    assert found(accounts, object_id) == found(accounts, user_id)
+    assert found(accounts, user_id).locale is None
+
+
 def test_forgetting_goes_on_while_somebody_else_writes_the_account_and_its_key_goes_last(
     accounts, services, app_settings, user_id, object_id
 ):

@@ -188,6 +188,19 @@ def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id,
     assert found(accounts, object_id).user_id == another
 
 
+def test_an_account_that_stands_under_an_object_id_is_not_joined_with_somebody_elses(
+    accounts, user_id, object_id
+):
+    another = unique("29:another")
+    tell(accounts, object_id, locale="de")
+    tell(accounts, user_id, aad_object_id=object_id)
+
+    tell(accounts, another, aad_object_id=object_id)
+
+    assert found(accounts, object_id) == found(accounts, user_id)
+    assert (found(accounts, another).user_id, found(accounts, another).locale) == (another, None)
+
+
 @pytest.mark.parametrize("made_under", ["user_id", "object_id"])
 def test_a_pointer_to_nobody_does_not_keep_anybody_from_being_cached(
     accounts, user_id, object_id, services, made_under
