@@ -15,7 +15,7 @@ from shared.accounts.rows import from_row
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Row
 
-_IS_ERASED = "isErased"
+IS_ERASED = "isErased"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Erasure:
         Tells whether it is. The row of the id that it was ``found_by`` goes last, so that it is
         found again after a failure.
         """
-        if _IS_ERASED not in row:
+        if IS_ERASED not in row:
             return False
         account = from_row(row)
         if account.preferences.get("muted"):
@@ -68,4 +68,4 @@ def _marked(row: Row | None) -> Row | None:
     # Without an appId it is in no list. Neither has a row that has become a pointer meanwhile.
     if row is None or "appId" not in row:
         return row
-    return {name: value for name, value in row.items() if name != "appId"} | {_IS_ERASED: True}
+    return {name: value for name, value in row.items() if name != "appId"} | {IS_ERASED: True}

@@ -81,11 +81,13 @@ class AccountRows:
         self.table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
 
     def _get(self, channel_id: str, user_id: str) -> Row | None:
-        return self.table.get(*self._keys(channel_id, user_id).values())
+        return self.table.get(self._key(channel_id, user_id), _ROW_KEY)
 
     def _keys(self, channel_id: str, user_id: str) -> dict[str, Any]:
-        key = key_of(self.app_id, channel_id, canonical_id(user_id))
-        return {"PartitionKey": key, "RowKey": _ROW_KEY}
+        return {"PartitionKey": self._key(channel_id, user_id), "RowKey": _ROW_KEY}
+
+    def _key(self, channel_id: str, user_id: str) -> str:
+        return key_of(self.app_id, channel_id, canonical_id(user_id))
 
 
 def as_found(account: Account, user_id: str, pointer: Row | None) -> Account:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation, ConversationStore
-from shared.accounts.erasure import Erasure
+from shared.accounts.erasure import IS_ERASED, Erasure
 from shared.accounts.opt_outs import OptOuts
 from shared.accounts.pointers import AccountRows, as_found
 from shared.accounts.rows import from_row
@@ -158,7 +158,8 @@ class AccountStore:
     def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, Row | None]:
         """Return what is cached of a person, and the row that points there, if one does."""
         row, pointer = self._rows.find(channel_id, user_id)
-        if row is not None and self._erasure.finish(row, user_id):
+        if row is not None and IS_ERASED in row:
+            self._erasure.finish(row, user_id)
             return None, None
         return _stored(row) if row is not None else None, pointer
 
