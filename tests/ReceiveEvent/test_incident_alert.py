@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,10 +29,12 @@ from tests.SendAlert.alerting import Alerting
 from tests.support.connector import is_send
 
 QUERY = EventQuery(interest=["disks"])
-FIRST = {"title": "Title-1", "occurrence": "1"}
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FIRST = {"title": "Title-1", "occurrence": "1", "starts_at": NOON}
 CHANGED = {**FIRST, "title": "Title-C"}
 FIRST_ENDS = {**FIRST, "state": "resolved"}
-SECOND = {"title": "Title-2", "occurrence": "2"}
+SECOND = {"title": "Title-2", "occurrence": "2", "starts_at": NOON + timedelta(hours=1)}
+SECOND_ENDS = {**SECOND, "state": "resolved"}
 
 
 class Killed(BaseException):
@@ -39,17 +42,28 @@ class Killed(BaseException):
 
 
 class MortalSession:
-    """Storage's connections, in a process that dies after so many writes."""
+    """Storage's connections, in a process that dies after a write, or that is overtaken before.
 
-    def __init__(self, session: Any, dies_after: int | None) -> None:
+    ``overtake`` is done right before that write. It dies where nobody overtakes it.
+    """
+
+    def __init__(
+        self, session: Any, write: int | None, overtake: Callable[[], object] | None = None
+    ) -> None:
         self._session = session
-        self._dies_after = dies_after
+        self._write = write
+        self._overtake = overtake
         self._writes = 0
 
     def request(self, *asked: Any, **options: Any) -> Any:
-        answer = self._session.request(*asked, **options)
         self._writes += asked[0] != "GET"
-        if self._writes == self._dies_after:
+        is_it = self._writes == self._write
+        if is_it:
+            self._write = None
+        if is_it and self._overtake:
+            self._overtake()
+        answer = self._session.request(*asked, **options)
+        if is_it and not self._overtake:
             raise Killed
         return answer
 
@@ -75,18 +89,35 @@ class Receiving:
         self.key = uuid4().hex
         self._earlier = sum(map(is_send, self._connector.requests))
 
+    def receive(self, event: dict[str, Any]) -> None:
+        """Act on an event."""
+        self._receive(event, Services.of(self._settings))
+
     def dies_at(self, event: dict[str, Any], write: int) -> bool:
         """Act on an event in a process that dies after a write; whether there are so many."""
+        services = Services.of(self._settings)
+        session = MortalSession(services.storage._session, write)
+        vars(services.storage)["_session"] = session
         try:
-            self.receive(event, dies_after=write)
+            self._receive(event, services)
         except Killed:
             return True
         return False
 
-    def receive(self, event: dict[str, Any], *, dies_after: int | None = None) -> None:
-        """Act on an event in a process of its own."""
-        services = Services.of(self._settings)
-        vars(services.storage)["_session"] = MortalSession(services.storage._session, dies_after)
+    def is_overtaken_at(self, event: dict[str, Any], write: int, later: dict[str, Any]) -> bool:
+        """Act on an event, and before one of its writes on a later one, in another process."""
+        services, overtaken = Services.of(self._settings), []
+
+        def overtake() -> None:
+            overtaken.append(True)
+            self.receive(later)
+
+        session = MortalSession(services.storage._session, write, overtake)
+        vars(services.storage)["_session"] = session
+        self._receive(event, services)
+        return bool(overtaken)
+
+    def _receive(self, event: dict[str, Any], services: Services) -> None:
         said = {"key": self.key, "state": "firing", "topic": "disks", **event}
         received = ReceivedEvents("generic", QUERY, [Event(**said)])
         act_on_queued_events(_message(received), services)
@@ -176,6 +207,33 @@ def test_wherever_a_process_dies_people_have_the_same_in_the_end(receiving, case
 
     assert len(seen) > 3
     assert seen == [if_sent if is_sent else if_unsent] * len(seen)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "slow", "fast", "last"),
+    [
+        ([], FIRST, FIRST_ENDS, {"nothing"}),
+        ([FIRST], CHANGED, FIRST_ENDS, {"resolved"}),
+        ([FIRST], FIRST_ENDS, SECOND, {"Title-2"}),
+        ([FIRST], SECOND, SECOND_ENDS, {"resolved"}),
+    ],
+)
+def test_who_was_overtaken_takes_nothing_back(receiving, earlier, slow, fast, last):
+    is_overtaken, write = True, 0
+    while is_overtaken:
+        receiving.begin()
+        for event in earlier:
+            receiving.receive(event)
+            receiving.finish()
+        write += 1
+        is_overtaken = receiving.is_overtaken_at(slow, write, fast)
+        receiving.finish()
+
+        *others, newest = receiving.seen or ["nothing"]
+        assert {each[-8:] for each in others} <= {"resolved"}
+        assert {newest.rpartition(" ")[2]} == last or not is_overtaken
+        assert receiving.incident.is_told
+    assert write > 3
 
 
 def test_what_ends_on_its_way_is_told_to_nobody_else_and_fires_anew_for_all(receiving):
