@@ -197,4 +197,8 @@ def test_a_recipient_of_an_alert_costs_a_claim_a_result_and_a_put(
     puts = [each for each in queues.requests[earlier:] if each.method == "POST"]
     put = sum(f"/{SENDING}/" in each.path for each in puts)
     assert len(app.calls) == put == AUDIENCE
-    assert len(asked) + put <= 3.3 * AUDIENCE, Counter(asked)
+    # Where a machine is slow, an alert takes longer: it is read each second, and what was noted of
+    # an account is good for a minute.
+    by_time = [each for each in asked if each in ("GET alerts", "GET accounts")]
+    assert len(by_time) <= AUDIENCE / 2, Counter(asked)
+    assert len(asked) - len(by_time) + put <= 3.2 * AUDIENCE, Counter(asked)

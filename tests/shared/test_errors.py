@@ -23,6 +23,8 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "UntrustedServiceUrlError": (400, "UntrustedServiceUrl", FAIL),
         "UnauthorizedCallerError": (401, "Unauthorized", FAIL),
         "ForbiddenActivityError": (403, "Forbidden", FAIL),
+        "UnknownSenderError": (404, "UnknownSender", FAIL),
+        "InvalidSignatureError": (401, "InvalidSignature", FAIL),
         "KeysUnavailableError": (503, "SigningKeysUnavailable", FAIL),
         "UnknownAccountError": (404, "UnknownAccount", FAIL),
         "UnknownConversationError": (404, "UnknownConversation", FAIL),
