@@ -46,7 +46,7 @@ _BOUNDS: dict[str, Any] = {
     "auto_request_id": False,
 }
 
-_ANY = {"Accept": "application/json;odata=nometadata"}
+_ANY = {"Accept": "application/json;odata=nometadata", "DataServiceVersion": "3.0"}
 
 # Whatever is asked, the same again is good: a writer knows its own row.
 _RETRIES = Retry(

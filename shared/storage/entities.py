@@ -54,8 +54,8 @@ def encode(row: Mapping[str, Any]) -> bytes:
     return json.dumps(entity).encode()
 
 
-def decode(text: bytes) -> StoredRow:
-    """Return the row in an answer of Table storage with minimal metadata."""
+def decode(text: bytes, version: str) -> StoredRow:
+    """Return the row in an answer of Table storage with minimal metadata, and with this ETag."""
     entity: dict[str, Any] = json.loads(text)
     properties = {}
     for name, value in entity.items():
@@ -63,4 +63,4 @@ def decode(text: bytes) -> StoredRow:
             continue
         read = _READ.get(entity.get(name + _TYPE, ""))
         properties[name] = read(value) if read else value
-    return StoredRow(properties, entity["odata.etag"])
+    return StoredRow(properties, version)

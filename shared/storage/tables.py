@@ -33,9 +33,11 @@ _LONGEST_PAUSE_SECONDS = 0.5
 _OK, _NO_CONTENT = HTTPStatus.OK, HTTPStatus.NO_CONTENT
 _NOT_FOUND, _CONFLICT = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
 _CHANGED = HTTPStatus.PRECONDITION_FAILED
+# "Setting the OData data service version headers", Azure Storage REST API: each operation needs it.
 _HEADERS = {
     "Accept": "application/json;odata=minimalmetadata",
     "Content-Type": "application/json",
+    "DataServiceVersion": "3.0",
     "Prefer": "return-no-content",
 }
 
@@ -103,7 +105,7 @@ class Table:
     def get(self, partition_key: str, row_key: str) -> StoredRow | None:
         """Return a row by its key, None when there is none."""
         answer = self._ask("GET", _entity(partition_key, row_key), _OK, _NOT_FOUND)
-        return decode(answer.content) if answer.status_code == _OK else None
+        return decode(answer.content, answer.headers["ETag"]) if answer.status_code == _OK else None
 
     def partition(self, partition_key: str) -> list[Row]:
         """Return all rows of a partition; for partitions of some hundred rows at most."""

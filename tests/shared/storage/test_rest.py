@@ -29,11 +29,13 @@ def test_a_message_that_is_put_is_read_by_their_client(azurite, text):
 
 
 class SignedStorage(StubServer):
-    """Storage that wants a signature in the query."""
+    """Storage that wants a signature in the query, and of tables the version of OData."""
 
     def default_answer(self, request: ReceivedRequest) -> Answer:
         if request.query.get("sig") != "a=":
             return Answer(403, {"odata.error": {"code": "AuthenticationFailed"}})
+        if "accounts(" in request.path and request.headers["DataServiceVersion"] != "3.0":
+            return Answer(400, {"odata.error": {"code": "MissingRequiredHeader"}})
         return Answer(404, b"", {"x-ms-error-code": "ResourceNotFound"})
 
 
