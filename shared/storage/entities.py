@@ -54,8 +54,11 @@ def encode(row: Mapping[str, Any]) -> bytes:
     return json.dumps(entity).encode()
 
 
-def decode(text: bytes, version: str) -> StoredRow:
-    """Return the row in an answer of Table storage with minimal metadata, and with this ETag."""
+def decode(text: bytes, version: str | None) -> StoredRow:
+    """Return the row in an answer of Table storage with minimal metadata.
+
+    Its version is the answer's ETag, which may stand in a header or in the row.
+    """
     entity: dict[str, Any] = json.loads(text)
     properties = {}
     for name, value in entity.items():
@@ -63,4 +66,4 @@ def decode(text: bytes, version: str) -> StoredRow:
             continue
         read = _READ.get(entity.get(name + _TYPE, ""))
         properties[name] = read(value) if read else value
-    return StoredRow(properties, version)
+    return StoredRow(properties, version or entity["odata.etag"])

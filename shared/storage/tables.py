@@ -105,7 +105,9 @@ class Table:
     def get(self, partition_key: str, row_key: str) -> StoredRow | None:
         """Return a row by its key, None when there is none."""
         answer = self._ask("GET", _entity(partition_key, row_key), _OK, _NOT_FOUND)
-        return decode(answer.content, answer.headers["ETag"]) if answer.status_code == _OK else None
+        if answer.status_code == _NOT_FOUND:
+            return None
+        return decode(answer.content, answer.headers.get("ETag"))
 
     def partition(self, partition_key: str) -> list[Row]:
         """Return all rows of a partition; for partitions of some hundred rows at most."""
