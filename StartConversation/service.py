@@ -84,6 +84,7 @@ def start_conversation(
                 turn.give_back()
                 return _continue(start, start.existing, services, turn.message)
         except Exception:
+            # Whatever it was: where no call was made, a probe of the lane is still to be made.
             turn.give_back()
             raise
 

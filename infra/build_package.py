@@ -74,6 +74,7 @@ def find_python(version: str) -> list[str]:
     for command in candidates:
         if shutil.which(command[0]):
             pip = [*command, "-m", "pip", "--version"]
+            # The commands are those above.
             if subprocess.run(pip, capture_output=True, check=False).returncode == 0:  # noqa: S603
                 return command
     raise SystemExit(

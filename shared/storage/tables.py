@@ -286,5 +286,5 @@ class Table:
 
 def version_of(row: Row) -> str:
     """Return the version of a row that was read: its ETag."""
-    version: str = row.version  # type: ignore[attr-defined]  # a StoredRow
+    version: str = row.version  # type: ignore[attr-defined]  # what was read is a StoredRow
     return version

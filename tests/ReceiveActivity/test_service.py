@@ -13,6 +13,7 @@ from ReceiveActivity.service import receive_activity
 from shared.accounts.account import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.messages.queue_names import SEND_ACTIVITY
+from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import inbound, read
 from tests.support.builders import QueueReader, settings, unique
@@ -130,7 +131,7 @@ def test_another_conversation_or_bot_is_kept_for_the_conversation_too(
     receive(services, user)
 
     receive(services, user, day=2, recipient={"id": "bot"})
-    assert services.conversations.find(f"a:{user}").bot.id == "bot"  # type: ignore[union-attr]
+    assert services.conversations.find(f"a:{user}").bot == ChannelAccount(id="bot")
     receive(services, user, day=3, conversation={"id": f"b:{user}"})
 
     account = account_of(services, user)

@@ -39,7 +39,7 @@ def test_a_link_is_a_whole_http_url():
         "https://portal.azure.com#@tenant/blade": True,
         "": False,
         "?orgId=1": False,
-        "TODO": False,
+        "to be written": False,
         "/path": False,
         "https://": False,
         "https:example.com": False,

@@ -69,7 +69,7 @@ def test_alertmanager():
     (alert,) = body["alerts"]
     del alert["fingerprint"], alert["generatorURL"], alert["status"], body["truncatedAlerts"]
     alert["labels"]["__meta__"] = "never shown"
-    alert["annotations"]["runbook_url"] = "TODO"
+    alert["annotations"]["runbook_url"] = "to be written"
     old = read_one(name, body)
     assert (old.state, old.link, old.details) == ("firing", None, whole.details)
     alert["endsAt"] = "2026-11-27T05:24:02Z"
