@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.accounts.account import Account
+from shared.alerts.question import Answer, Question
 from shared.languages import is_within
 from shared.wire_models import canonical_id
 
@@ -66,6 +67,8 @@ class Alert:
     version that it brought when it began.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
+    ``question`` is what it asks; where the first answer counts for everybody, that is
+    ``first_answer``, once there is one.
     """
 
     id: str
@@ -100,6 +103,8 @@ class Alert:
     change_version: int = 0
     edit_id: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    question: Question | None = None
+    first_answer: Answer | None = None
 
     @property
     def stopped_at(self) -> datetime | None:

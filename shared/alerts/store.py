@@ -17,6 +17,7 @@ from typing import Any
 from shared import json_text
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.content import Content
+from shared.alerts.question import Answer, Question
 from shared.errors import CancelledError, UnknownAlertError
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
@@ -174,23 +175,34 @@ class AlertStore:
 
     def _to_row(self, alert: Alert) -> dict[str, Any]:
         return {
-            **to_properties(alert),
+            **to_properties(alert, but=("question", "first_answer")),
             "PartitionKey": key_of(self._app_id, alert.id),
             "RowKey": _ROW_KEY,
             "appId": self._app_id,
             "channelIds": ",".join(alert.channel_ids),
             "audience": json_text.to_text(asdict(alert.audience)),
             "counts": json_text.to_text(dict(alert.counts)),
+            **{
+                name: json_text.to_text(each.to_json())
+                for name, each in (
+                    ("question", alert.question),
+                    ("firstAnswer", alert.first_answer),
+                )
+                if each is not None
+            },
         }
 
 
 def _from_row(row: Row) -> Alert:
     audience = json.loads(row["audience"])
+    question, first_answer = row.get("question"), row.get("firstAnswer")
     return Alert(
         **to_fields(Alert, row)
         | {
             "audience": Audience(**{**audience, "interests": tuple(audience["interests"])}),
             "channel_ids": tuple(filter(None, row["channelIds"].split(","))),
             "counts": json.loads(row["counts"]),
+            "question": Question.from_json(json.loads(question)) if question else None,
+            "first_answer": Answer.from_json(json.loads(first_answer)) if first_answer else None,
         }
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.alerts.alert import Alert, Audience
+from shared.alerts.question import Answer, AnswerMode, Option, Question
 from shared.alerts.store import AlertStore
 from shared.errors import CancelledError, UnknownAlertError
 from shared.settings import Settings
@@ -42,6 +43,8 @@ WHOLE = Alert(
     is_read=True,
     closed_pages=2,
     reopenings=1,
+    question=Question((Option("take", {"": "I take it", "de": "Ich"}),), AnswerMode.FIRST),
+    first_answer=Answer("take", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "a:0:r1"),
     chain="chain-1",
     change_page=3,
     change_version=2,
