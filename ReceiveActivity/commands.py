@@ -1,13 +1,23 @@
 """What a person can tell the bot about alerts, by writing to it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import category, normalize
 
-_WITHOUT_TOPIC = ("stop", "start", "interests")
-_WITH_TOPIC = ("mute", "follow", "unfollow")
+_WITHOUT_TOPIC = {
+    "stop": "stop",
+    "start": "start",
+    "interests": "interests",
+    "help": "help",
+    "hilfe": "help",
+    "hi": "hello",
+    "hello": "hello",
+    "hey": "hello",
+    "hallo": "hello",
+}
+_WITH_TOPIC = ("mute", "unmute", "follow", "unfollow")
 _LONGEST_TOPIC = 200
 # Slashes, quotation marks, bullets, emojis: what is no letter and no digit.
 _BEFORE = re.compile(r"^[\W_]+")
@@ -19,10 +29,23 @@ _MOST_TOPICS = 50
 
 @dataclass(frozen=True)
 class Command:
-    """A command: ``stop``, ``start``, ``interests``, or one of the others with a topic."""
+    """A command: ``stop``, ``start``, ``interests``, ``help``, or one of the others with a topic.
+
+    ``hello``, and what was ``not understood``, are answered as ``help`` is.
+    """
 
     verb: str
     topic: str = ""
+
+    @property
+    def is_talk(self) -> bool:
+        """Whether it is about the bot itself."""
+        return self.verb in ("help", "hello", "not understood")
+
+    @property
+    def only_asks(self) -> bool:
+        """Whether it changes nothing."""
+        return self.is_talk or self.verb == "interests"
 
     @property
     def sets_muted(self) -> bool:
@@ -34,17 +57,41 @@ class Command:
         """Whether it gives up a topic."""
         return self.verb in ("mute", "unfollow")
 
+    def applied_to(self, preferences: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the preferences as they are after the command."""
+        interests = list(preferences.get("interests") or ())
+        muted_topics = list(preferences.get("mutedTopics") or ())
+        wanted = dict(preferences)
+        match self.verb:
+            case "stop":
+                wanted["muted"] = True
+            case "start":
+                wanted["muted"] = False
+            case "follow":
+                wanted["interests"] = with_topic(interests, self.topic)[-_MOST_TOPICS:]
+                wanted["mutedTopics"] = without_topics(muted_topics, self.topic)
+            case "unfollow":
+                wanted["interests"] = without_topics(interests, self.topic)
+            case "mute":
+                wanted["mutedTopics"] = with_topic(muted_topics, self.topic)[-_MOST_TOPICS:]
+            case "unmute":
+                wanted["mutedTopics"] = without_topics(muted_topics, self.topic)
+        return {name: value for name, value in wanted.items() if value != []}
+
+
+HELLO = Command("hello")
+NOT_UNDERSTOOD = Command("not understood")
+
 
 def read_command(text: str) -> Command | None:
     """Return the command that a person wrote, None when it is none.
 
-    ``stop``, ``start`` and ``interests`` stand alone; ``mute``, ``follow`` and ``unfollow`` name a
-    topic. What stands around a word and is no letter or digit does not count: ``/stop``, ``Stop!``.
-    Everything else is for the bot's own conversation.
+    ``mute``, ``unmute``, ``follow`` and ``unfollow`` name a topic; the others stand alone. What
+    stands around a word and is no letter or digit does not count: ``/stop``, ``Stop!``.
     """
     verb = _folded(text)
     if verb in _WITHOUT_TOPIC:
-        return Command(verb)
+        return Command(_WITHOUT_TOPIC[verb])
     first, _, rest = " ".join(_BEFORE.sub("", text).split()).partition(" ")
     verb, topic = _folded(first), _CLOSING.sub("", rest)
     if verb in _WITH_TOPIC and 0 < len(topic) <= _LONGEST_TOPIC:
@@ -52,28 +99,15 @@ def read_command(text: str) -> Command | None:
     return None
 
 
-def apply_command(command: Command, preferences: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the preferences as they are after the command."""
-    interests = list(preferences.get("interests") or ())
-    muted_topics = list(preferences.get("mutedTopics") or ())
-    wanted = dict(preferences)
-    match command.verb:
-        case "stop":
-            wanted["muted"] = True
-        case "start":
-            wanted["muted"] = False
-        case "follow":
-            wanted["interests"] = [*_without(interests, command.topic), command.topic][
-                -_MOST_TOPICS:
-            ]
-            wanted["mutedTopics"] = _without(muted_topics, command.topic)
-        case "unfollow":
-            wanted["interests"] = _without(interests, command.topic)
-        case "mute":
-            wanted["mutedTopics"] = [*_without(muted_topics, command.topic), command.topic][
-                -_MOST_TOPICS:
-            ]
-    return {name: value for name, value in wanted.items() if value != []}
+def with_topic(topics: Iterable[str], topic: str) -> list[str]:
+    """Return the topics with one more, at the end; in whatever case, it is there once."""
+    return [*without_topics(topics, topic), topic]
+
+
+def without_topics(topics: Iterable[str], *unwanted: str) -> list[str]:
+    """Return the topics without those that are unwanted, in whatever case."""
+    folded = {each.casefold() for each in unwanted}
+    return [each for each in topics if each.casefold() not in folded]
 
 
 def _folded(words: str) -> str:
@@ -84,7 +118,3 @@ def _folded(words: str) -> str:
     """
     seen = (each for each in normalize("NFKC", words) if category(each) != "Cf")
     return _AROUND.sub("", "".join(seen)).casefold().replace("i\u0307", "i").replace("\u0131", "i")
-
-
-def _without(topics: list[str], topic: str) -> list[str]:
-    return [each for each in topics if each.casefold() != topic.casefold()]

@@ -27,13 +27,14 @@ class Observation:
 
     ``present`` are people that the bot can reach. ``gone`` are people whose one-to-one conversation
     with it is over. ``erase`` are people who want to be erased. With ``bot_left`` the bot is no
-    longer in the activity's group.
+    longer in the activity's group. ``is_install``: somebody has installed it for themselves.
     """
 
     present: tuple[Participant, ...] = ()
     gone: tuple[Participant, ...] = ()
     erase: tuple[Participant, ...] = ()
     bot_left: bool = False
+    is_install: bool = False
 
 
 def observe(activity: InboundActivity) -> Observation:
@@ -44,7 +45,9 @@ def observe(activity: InboundActivity) -> Observation:
             return Observation(present=people)
         case "conversationUpdate", _:
             return _of_members(activity, people)
-        case "installationUpdate", "add" | "add-upgrade" | "upgrade":
+        case "installationUpdate", "add":
+            return Observation(present=people, is_install=activity.is_personal)
+        case "installationUpdate", "add-upgrade" | "upgrade":
             return Observation(present=people)
         # After the second one the bot is gone too: MicrosoftDocs/msteams-docs#7489.
         case "installationUpdate", "remove" | "remove-upgrade":
@@ -66,9 +69,10 @@ def _of_members(activity: InboundActivity, people: tuple[Participant, ...]) -> O
         return _of_leaving(activity, people)
     present = [member for member in added if activity.is_person(member)]
     # In a personal chat the bot itself is added, by the person who installed it.
-    if activity.is_personal and any(activity.is_bot(member) for member in added):
+    is_install = activity.is_personal and any(activity.is_bot(member) for member in added)
+    if is_install:
         present += [person for person in people if person.id not in {each.id for each in present}]
-    return Observation(present=tuple(present))
+    return Observation(present=tuple(present), is_install=is_install)
 
 
 def _of_leaving(activity: InboundActivity, people: tuple[Participant, ...]) -> Observation:

@@ -33,6 +33,9 @@ def _known_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return None
 
 
+# How channels say in channelData that a button was clicked: Web Chat, Slack, Telegram, Facebook.
+_BUTTONS = {"postBack", "Payload", "payload", "callback_query", "postback"}
+
 # The activity comes from the Connector, so a field that is odd is dropped, not refused.
 Lenient = Annotated[_Known | None, WrapValidator(_known_or_none)]
 
@@ -73,6 +76,8 @@ class InboundActivity(OpenModel):
     members_added: Lenient[list[Participant]] = None
     members_removed: Lenient[list[Participant]] = None
     entities: Lenient[list[dict[str, Any]]] = None
+    attachments: Lenient[list[dict[str, Any]]] = None
+    value: Any = None
     channel_data: Any = None
 
     @classmethod
@@ -129,6 +134,17 @@ class InboundActivity(OpenModel):
         return self.conversation is not None and is_personal(
             self.conversation, product=self.product
         )
+
+    @property
+    def is_click(self) -> bool:
+        """Whether it tells of a button that was clicked; its text is not the person's own then."""
+        data = self.channel_data if isinstance(self.channel_data, Mapping) else {}
+        return bool(self.value) or not _BUTTONS.isdisjoint(data)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether something is attached; Teams attaches each text once more, as HTML."""
+        return any(each.get("contentType") != "text/html" for each in self.attachments or ())
 
     @property
     def is_upgrade(self) -> bool:

@@ -1,27 +1,26 @@
-"""Caching what an activity tells, and following the command in it; no Connector call."""
+"""Caching what an activity tells, and answering the person; no Connector call."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ReceiveActivity.commands import Command, apply_command, read_command
+from ReceiveActivity.commands import NOT_UNDERSTOOD, Command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
+from ReceiveActivity.replies import put_reply
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
-from ReceiveActivity.texts import confirmation
+from ReceiveActivity.welcome import welcome
 from ReceiveActivity.written_text import written_text
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import group_at
 from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.messages.envelope import Envelope
-from shared.messages.queue_names import SEND_ACTIVITY
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 
 
 def receive_activity(activity: InboundActivity, services: Services) -> None:
-    """Cache what the activity tells; follow the command that it may hold, and confirm it.
+    """Cache what the activity tells; welcome the person, or answer what they write.
 
     Raises ForbiddenActivityError, storing nothing, when its service URL is not trusted: the bot's
     token would go there.
@@ -33,13 +32,13 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     if activity.conversation is None or activity.recipient is None:
         return
     at = activity.observed_at(datetime.now(UTC))
-    seen = _Seen(activity, activity.conversation, activity.recipient, at)
     observation = observe(activity)
+    welcomes = observation.is_install and services.settings.answers_people
+    seen = _Seen(activity, activity.conversation, activity.recipient, at, welcomes)
     # A conversation in Copilot takes no message of the bot's own accord, so nobody needs it.
     if not activity.is_personal and activity.product is None:
         _update_group(seen, services, bot_left=observation.bot_left)
-    says_something = activity.type in ("message", "messageUpdate")
-    command = read_command(written_text(activity)) if says_something else None
+    command = _command_in(activity, services)
     for person in observation.present:
         _update_account(person, seen, command, services)
     for person in observation.gone:
@@ -52,12 +51,16 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """An activity with the parts that it must have to be of use, and the time that it is of."""
+    """An activity with the parts that it must have to be of use, and the time that it is of.
+
+    It ``welcomes`` whoever had not installed the bot.
+    """
 
     activity: InboundActivity
     conversation: InboundConversation
     bot: ChannelAccount
     at: datetime
+    welcomes: bool
 
     @property
     def address(self) -> Address:
@@ -66,6 +69,23 @@ class _Seen:
         return Address(
             self.activity.service_url, self.activity.tenant_id, ChannelAccount.model_validate(bot)
         )
+
+
+def _command_in(activity: InboundActivity, services: Services) -> Command | None:
+    """Return what the person who writes wants of the bot; None where it is to say nothing."""
+    if activity.type not in ("message", "messageUpdate"):
+        return None
+    text = written_text(activity)
+    command = read_command(text)
+    # Whoever edits what was not understood has been answered. Mail that answers by itself would go
+    # round in circles with us.
+    can_misunderstand = activity.type == "message" and activity.channel_id != "email"
+    if command is None and can_misunderstand and (text.strip() or activity.has_files):
+        command = NOT_UNDERSTOOD
+    if command is not None and command.is_talk:
+        talks = services.settings.answers_people and activity.is_personal
+        return command if talks and not activity.is_click else None
+    return command
 
 
 def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
@@ -93,10 +113,10 @@ def _update_account(
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if is_news(seen.at, account.observed_at):
             account = _with_news(account, person, seen)
-        if command:
+        if command and not command.only_asks:
             # A command that wants less counts even when it arrives late.
             at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
-            wanted = apply_command(command, account.preferences)
+            wanted = command.applied_to(account.preferences)
             changed = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
             # The Connector posts an activity again when it gets no answer; one reply is enough.
             is_followed = changed != account
@@ -104,8 +124,9 @@ def _update_account(
         return account
 
     kept = services.accounts.change_or_make(seen.activity.channel_id, person.id, observed)
-    if command and is_followed:
-        _send_confirmation(command, kept.account, seen, services)
+    welcome(kept.account, services)
+    if command and (command.only_asks or is_followed):
+        _answer(command, kept.account, seen, services)
 
 
 def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
@@ -131,7 +152,8 @@ def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
     if activity.is_upgrade:
         # It is nothing that the person did, so it lifts no block.
         return replace(told, installed=True)
-    return replace(told, installed=True, blocked=False, probe_at=None)
+    told = replace(told, installed=True, blocked=False, probe_at=None)
+    return replace(told, welcome_due=seen.at) if seen.welcomes and not account.installed else told
 
 
 def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
@@ -144,6 +166,7 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
         return replace(
             account.without_conversation(),
             installed=False,
+            welcome_due=None,
             # The channel itself says so, so no probe is needed.
             probe_at=None,
             observed_at=seen.at,
@@ -156,22 +179,14 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
     services.conversations.delete(seen.conversation.id, channel_id)
 
 
-def _send_confirmation(command: Command, account: Account, seen: _Seen, services: Services) -> None:
+def _answer(command: Command, account: Account, seen: _Seen, services: Services) -> None:
     in_copilot = seen.activity.product is not None
     conversation_id = account.conversation_id if in_copilot else seen.conversation.id
     if conversation_id is None:
         return
-    languages = [account.locale] if account.locale else []
-    reply = {
-        "conversationId": conversation_id,
-        "channelId": seen.activity.channel_id,
-        "activity": confirmation(
-            command, account.preferences, *languages, services.settings.default_locale
-        ),
-    }
-    # What was edited has the id of what it was before.
-    told = (seen.activity.id or "", seen.at.isoformat(), command.verb, command.topic)
+    # What was edited has the id of what it was before. Not every client gives a time, or an id.
+    activity_id, time = seen.activity.id or "", seen.activity.timestamp or ""
+    said_at = time if time or activity_id else seen.at.isoformat()
+    told = (activity_id, said_at, command.verb, command.topic)
     reply_id = key_of("reply", seen.conversation.id, *told)
-    services.queues.send(
-        SEND_ACTIVITY, reply, Envelope(id=reply_id, accepted_at=datetime.now(UTC), is_reply=True)
-    )
+    put_reply(command, account, conversation_id, reply_id, services)

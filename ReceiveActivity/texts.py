@@ -1,6 +1,6 @@
-"""The bot's replies to commands, in each language; a new language is a new entry."""
+"""What the bot replies, in each language; a new language is a new entry."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ReceiveActivity.commands import Command
@@ -14,41 +14,76 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "stop": "You will get no more alerts. Write “start” when you want them again.",
         "start": "You will get alerts again.",
         "mute": "You will get no more alerts on {topic}.",
+        "unmute": "You no longer mute {topic}.",
         "follow": "You follow {topic}.",
         "unfollow": "You no longer follow {topic}.",
         "interests": "You follow: {topics}.",
         "no interests": "You follow no topic yet. Write “follow” and a topic.",
+        "topics": "There is news on: {topics}.",
+        "muted topics": "You get no alerts on: {topics}. Write “unmute” and a topic to get them.",
+        "stopped": "All alerts are stopped. Write “start” when you want them again.",
+        "hello": "Hello!",
+        "not understood": "I did not understand that.",
+        "help": "I tell you when there is something that you should know, such as news on a topic "
+        "that you follow. You can write to me:\n"
+        "• interests: see the topics that you follow, and choose\n"
+        "• follow TOPIC, unfollow TOPIC: hear of a topic, or not any more\n"
+        "• mute TOPIC, unmute TOPIC: get no alerts on a topic, or get them again\n"
+        "• stop, start: get no alerts at all, or get them again\n"
+        "• help: read this again",
         "unknown action": "This button does nothing here.",
     },
     "de": {
         "stop": "Sie bekommen keine Meldungen mehr. Mit „start“ bekommen Sie sie wieder.",
         "start": "Sie bekommen wieder Meldungen.",
         "mute": "Sie bekommen keine Meldungen mehr zu {topic}.",
+        "unmute": "{topic} ist nicht mehr stumm.",
         "follow": "Sie folgen {topic}.",
         "unfollow": "Sie folgen {topic} nicht mehr.",
         "interests": "Sie folgen: {topics}.",
         "no interests": "Sie folgen noch keinem Thema. Schreiben Sie „follow“ und ein Thema.",
+        "topics": "Es gibt Meldungen zu: {topics}.",
+        "muted topics": "Sie bekommen keine Meldungen zu: {topics}. Schreiben Sie „unmute“ und ein "
+        "Thema, um das zu ändern.",
+        "stopped": "Alle Meldungen sind gestoppt. Mit „start“ bekommen Sie sie wieder.",
+        "hello": "Hallo!",
+        "not understood": "Das habe ich nicht verstanden.",
+        "help": "Ich melde mich, wenn es etwas gibt, das Sie wissen sollten, zum Beispiel Neues zu "
+        "einem Thema, dem Sie folgen. Sie können mir schreiben:\n"
+        "• interests: zeigt die Themen, denen Sie folgen, zum Auswählen\n"
+        "• follow THEMA, unfollow THEMA: einem Thema folgen oder nicht mehr\n"
+        "• mute THEMA, unmute THEMA: keine Meldungen zu einem Thema oder wieder welche\n"
+        "• stop, start: gar keine Meldungen oder wieder welche\n"
+        "• help: zeigt das noch einmal",
         "unknown action": "Diese Schaltfläche tut hier nichts.",
     },
 }
 
 
-def confirmation(
-    command: Command, preferences: Mapping[str, Any], *languages: str
+def reply(
+    command: Command, preferences: Mapping[str, Any], topics: Sequence[str], *languages: str
 ) -> dict[str, Any]:
-    """Return the activity that confirms a command, in the first language with texts."""
-    interests = list(preferences.get("interests") or ())
-    key = command.verb
-    if key == "interests" and not interests:
-        key = "no interests"
-    locale = best_match(_TEXTS, *languages)
+    """Return the activity that answers a command, in the first language with texts.
+
+    ``preferences`` are those after the command; ``topics`` are what people are offered to follow.
+    """
+    locale, texts = texts_in(*languages)
+    match command.verb:
+        case "interests":
+            lines = [*_wishes(texts, preferences, topics)]
+        case "help" as verb:
+            lines = [texts[verb], *_wishes(texts, preferences, topics)]
+        case "hello" | "not understood" as verb:
+            lines = [f"{texts[verb]} {texts['help']}", *_wishes(texts, preferences, topics)]
+        case verb:
+            lines = [texts[verb].format(topic=command.topic)]
     activity: dict[str, Any] = {
         "type": "message",
-        "text": _TEXTS[locale][key].format(topic=command.topic, topics=", ".join(interests)),
+        "text": "\n".join(lines),
         "textFormat": "plain",
         "locale": locale,
     }
-    buttons = _buttons(command, interests)
+    buttons = _buttons(command, preferences, topics)
     if buttons:
         activity["suggestedActions"] = {
             "actions": [{"type": "imBack", "title": each, "value": each} for each in buttons]
@@ -56,14 +91,46 @@ def confirmation(
     return activity
 
 
+def texts_in(*languages: str) -> tuple[str, Mapping[str, str]]:
+    """Return the first of the languages that there are texts in, and the texts."""
+    locale = best_match(_TEXTS, *languages)
+    return locale, _TEXTS[locale]
+
+
 def unknown_action(*languages: str) -> str:
     """Return what is said to who does something with a card that the bot does not know."""
-    return _TEXTS[best_match(_TEXTS, *languages)]["unknown action"]
+    return texts_in(*languages)[1]["unknown action"]
 
 
-def _buttons(command: Command, interests: list[str]) -> list[str]:
-    if command.verb == "stop":
-        return ["start"]
-    if command.verb == "interests":
-        return [f"unfollow {topic}" for topic in interests[:_MOST_BUTTONS]]
+def _wishes(
+    texts: Mapping[str, str], preferences: Mapping[str, Any], topics: Sequence[str]
+) -> Iterator[str]:
+    """Tell what a person follows and has muted, and what they could follow."""
+    listed = {
+        "interests": preferences.get("interests"),
+        "topics": topics,
+        "muted topics": preferences.get("mutedTopics"),
+    }
+    if not listed["interests"]:
+        yield texts["no interests"]
+    for key, some in listed.items():
+        if some:
+            yield texts[key].format(topics=", ".join(some))
+    if preferences.get("muted"):
+        yield texts["stopped"]
+
+
+def _buttons(command: Command, preferences: Mapping[str, Any], topics: Sequence[str]) -> list[str]:
+    interests = preferences.get("interests") or ()
+    match command.verb:
+        case "stop":
+            return ["start"]
+        case "mute":
+            return [f"unmute {command.topic}"]
+        case "interests" if interests:
+            return [f"unfollow {topic}" for topic in interests[:_MOST_BUTTONS]]
+        case "interests":
+            return [f"follow {topic}" for topic in topics[:_MOST_BUTTONS]]
+        case "help" | "hello" | "not understood":
+            return ["interests", "start" if preferences.get("muted") else "stop"]
     return ["interests"]

@@ -29,6 +29,9 @@ SENDERS = (
 """All senders of webhooks, by their names in the URL."""
 
 _LEASE_MARGIN_SECONDS = 10.0
+# They are ticked on one card, and each can be written in a command.
+_MOST_TOPICS = 50
+_LONGEST_TOPIC = 200
 
 
 _AZURITE = (
@@ -102,6 +105,8 @@ class Settings:
     delivery_retention_days: float
     largest_activity_kilobytes: Mapping[str, int]
     webhook_secrets: Mapping[str, tuple[str, ...]] = field(repr=False)
+    topics: tuple[str, ...]
+    answers_people: bool
     threads: int
     use_proxy: bool
 
@@ -143,6 +148,8 @@ class Settings:
             delivery_retention_days=reader.number("DeliveryRetentionDays", 30, 1, 3650),
             largest_activity_kilobytes=reader.kilobytes("LargestActivityKilobytes"),
             webhook_secrets=reader.webhook_secrets("WebhookSecrets"),
+            topics=reader.topics("Topics"),
+            answers_people=reader.one_of("AnswersPeople", "true", ("true", "false")) == "true",
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )
@@ -349,6 +356,18 @@ class _Reader:
                 )
             secrets[sender] = (*secrets.get(sender, ()), secret)
         return secrets
+
+    def topics(self, name: str) -> tuple[str, ...]:
+        topics: dict[str, str] = {}
+        for part in self.parts(name):
+            topics.setdefault(part.casefold(), part)
+        if len(topics) > _MOST_TOPICS or any(len(each) > _LONGEST_TOPIC for each in topics):
+            raise InvalidSettingError(
+                name,
+                f"must be at most {_MOST_TOPICS} topics, comma separated, of at most "
+                f"{_LONGEST_TOPIC} characters each",
+            )
+        return tuple(topics.values())
 
     def threads(self) -> int:
         # The worker's own rule for its thread pool: its setting, else what

@@ -69,6 +69,8 @@ var defaultSettings = {
   BlockedProbeDays: '7'
   DeliveryRetentionDays: '30'
   LargestActivityKilobytes: ''
+  Topics: ''
+  AnswersPeople: 'true'
   MicrosoftAppCertificatePath: ''
   PYTHON_THREADPOOL_THREAD_COUNT: string(threads)
 }

@@ -35,7 +35,8 @@ class Account:
     ``former_conversation_ids`` still lead to the person; their rows go when the account goes. Where
     the Connector said that a person is ``blocked`` or not ``installed``, one message is let through
     at ``probe_at``, to see whether it is still so. What is recorded of the person elsewhere is
-    sealed with their ``key``, or with one of ``former_key_ids``.
+    sealed with their ``key``, or with one of ``former_key_ids``. While ``welcome_due`` is set, the
+    person who installed the bot then has not been welcomed yet.
     """
 
     channel_id: str
@@ -61,6 +62,7 @@ class Account:
     probe_at: datetime | None = None
     key: PersonalKey | None = None
     former_key_ids: tuple[str, ...] = ()
+    welcome_due: datetime | None = None
 
     @property
     def is_out_of_reach(self) -> bool:
@@ -154,6 +156,7 @@ class Account:
                 *other.former_conversation_ids,
                 *filter(None, (other.conversation_id,)),
             ),
+            welcome_due=self.welcome_due or other.welcome_due,
             key=self.key or other.key,
             former_key_ids=_distinct(
                 *self.former_key_ids, *(other.key_ids if self.key else other.former_key_ids)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ReceiveActivity.commands import Command, apply_command, read_command
-from ReceiveActivity.texts import confirmation
+from ReceiveActivity.commands import HELLO, Command, read_command
+from ReceiveActivity.texts import reply
 
 
 def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
@@ -15,13 +15,17 @@ def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
         "unfollow Lighthouses": Command("unfollow", "Lighthouses"),
         "mute " + "x" * 200: Command("mute", "x" * 200),
         "": None,
-        "hello": None,
+        "Hi!": HELLO,
+        "Hallo": HELLO,
+        "/help": Command("help"),
+        "help me": None,
         "stop it, please": None,
         "follow": None,
         "mute ": None,
         "stopwatch": None,
         "please stop": None,
         "follow " + "x" * 201: None,
+        "Unmute Rain.": Command("unmute", "Rain"),
     }.items():
         assert read_command(text) == command, text
 
@@ -38,26 +42,27 @@ def test_a_command_changes_its_part_of_the_preferences():
         ),
         ("unfollow", "RAIN", {"interests": ["Rain"]}, {}),
         ("mute", "rain", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Snow", "rain"]}),
+        ("unmute", "RAIN", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Snow"]}),
         ("interests", "", {"interests": ["Rain"]}, {"interests": ["Rain"]}),
     ]
     for verb, topic, before, after in cases:
-        assert apply_command(Command(verb, topic), before) == after, verb
+        assert Command(verb, topic).applied_to(before) == after, verb
 
 
 def test_of_topics_the_latest_fifty_are_kept():
     topics = [str(number) for number in range(50)]
 
-    assert apply_command(Command("follow", "new"), {"interests": topics}) == {
+    assert Command("follow", "new").applied_to({"interests": topics}) == {
         "interests": [*topics[1:], "new"]
     }
-    assert apply_command(Command("mute", "new"), {"mutedTopics": topics}) == {
+    assert Command("mute", "new").applied_to({"mutedTopics": topics}) == {
         "mutedTopics": [*topics[1:], "new"]
     }
 
 
 def test_a_confirmation_is_in_the_language_of_the_person_or_the_default_one():
-    german = confirmation(Command("stop"), {}, "de-AT", "en")
-    english = confirmation(Command("start"), {}, "fi", "en")
+    german = reply(Command("stop"), {}, (), "de-AT", "en")
+    english = reply(Command("start"), {}, (), "fi", "en")
 
     assert (german["locale"], english["locale"]) == ("de", "en")
     assert "keine Meldungen" in german["text"]
@@ -67,7 +72,7 @@ def test_a_confirmation_is_in_the_language_of_the_person_or_the_default_one():
 def test_interests_come_with_at_most_three_buttons_to_unfollow_them():
     topics = ["Rain", "Snow", "Hail", "Fog"]
 
-    activity = confirmation(Command("interests"), {"interests": topics}, "en")
+    activity = reply(Command("interests"), {"interests": topics}, (), "en")
 
     assert activity["text"] == "You follow: Rain, Snow, Hail, Fog."
     assert [action["value"] for action in activity["suggestedActions"]["actions"]] == [
@@ -75,12 +80,12 @@ def test_interests_come_with_at_most_three_buttons_to_unfollow_them():
         "unfollow Snow",
         "unfollow Hail",
     ]
-    without = confirmation(Command("interests"), {}, "en")
+    without = reply(Command("interests"), {}, (), "en")
     assert "no topic yet" in without["text"]
 
 
 def test_a_topic_is_only_text():
-    activity = confirmation(Command("follow", "{topics}{0} *x*"), {}, "en")
+    activity = reply(Command("follow", "{topics}{0} *x*"), {}, (), "en")
 
     assert activity["text"] == "You follow {topics}{0} *x*."
     assert activity["textFormat"] == "plain"

@@ -323,7 +323,7 @@ def test_of_two_messages_that_arrive_swapped_the_command_for_less_is_not_lost(
 ):
     for number, (newer, late, expected, confirmed) in enumerate(
         [
-            ("hello", "stop", {"muted": True}, 1),
+            ("hello", "stop", {"muted": True}, 2),
             ("follow Rain", "stop", {"interests": ["Rain"], "muted": True}, 2),
             ("follow Rain", "mute Snow", {"interests": ["Rain"], "mutedTopics": ["Snow"]}, 2),
             ("follow Rain", "follow Snow", {"interests": ["Rain"]}, 1),
@@ -355,6 +355,7 @@ def test_a_stop_in_copilot_is_confirmed_where_the_bot_can_write(
 ):
     stranger = unique("29:stranger")
     receive(services, user)
+    queue.clear()
 
     for each in (user, stranger):
         receive(services, each, day=2, text="stop", **ELSEWHERE["Copilot"])

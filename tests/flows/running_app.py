@@ -259,6 +259,8 @@ def settings(
         "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS),
         # A call may wait at the stub's gate for as long as a test takes to get everything ready.
         "ConnectorTimeoutSeconds": "60",
+        # Replies to those who write would be calls among those that are looked at.
+        "AnswersPeople": "false",
         # Faster than any test, so that nothing waits where pacing is not the subject.
         "SendRatePerSecond": "2000",
         **identity.environment,

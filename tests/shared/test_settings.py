@@ -52,6 +52,7 @@ def test_what_is_not_set_has_a_default():
     assert settings.give_up_ambiguous is False
     assert settings.blocked_probe_days == 7
     assert settings.delivery_retention_days == 30
+    assert (settings.topics, settings.answers_people) == ((), True)
 
 
 def test_what_is_set_is_taken():
@@ -61,12 +62,15 @@ def test_what_is_set_is_taken():
         AmbiguousSend="giveup",
         BlockedProbeDays="0",
         DeliveryRetentionDays="1.5",
+        Topics=" Deep sea, Ferries,,ferries",
+        AnswersPeople="False",
     )
 
     assert settings.send_rate_per_second == 12.5
     assert settings.give_up_ambiguous is True
     assert settings.blocked_probe_days == 0
     assert settings.delivery_retention_days == 1.5
+    assert (settings.topics, settings.answers_people) == (("Deep sea", "Ferries"), False)
 
 
 def test_how_much_a_channel_takes_can_be_set_for_each():
@@ -124,6 +128,7 @@ NUMBER = "must be a number from "
 URL = "must be a plain https URL"
 ORIGINS = "must be origins such as"
 KILOBYTES = "must be channels with KB such as"
+TOPICS = "must be at most 50 topics, comma separated, of at most 200 characters each"
 SECRETS = "must be senders with their secrets such as"
 WRONG = [
     ("BotCloud", "Mars", "must be one of Public, USGov, China"),
@@ -150,6 +155,9 @@ WRONG = [
     ("LargestActivityKilobytes", "317", KILOBYTES),
     ("LargestActivityKilobytes", "msteams=0", KILOBYTES),
     ("LargestActivityKilobytes", "msteams=1,slack=x", KILOBYTES),
+    ("Topics", ",".join(map(str, range(51))), TOPICS),
+    ("Topics", "x" * 201, TOPICS),
+    ("AnswersPeople", "no", "must be one of true, false"),
     ("WebhookSecrets", "hunter2", SECRETS),
     ("WebhookSecrets", "github=one,two=hunter2", "names the sender two; known are alertmanager, "),
     ("WebhookSecrets", "github=one,hunter2=", SECRETS),
