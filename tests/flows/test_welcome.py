@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.flows.listening_app import ListeningApp, listening_app
-from tests.flows.people import message, write
+from tests.flows.people import write
 from tests.ReceiveActivity.activities import BOT
 
 
