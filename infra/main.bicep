@@ -111,6 +111,13 @@ param appSettings object
 @description('Object ids of users, groups and service principals that may put messages on the queues.')
 param senderPrincipalIds string[]
 
+@description('Name of the queue that other systems read what became of alerts and deliveries from. Empty: there is none.')
+@maxLength(63)
+param outcomeQueue string
+
+@description('Object ids of users, groups and service principals that may read that queue, and take messages from it.')
+param outcomeReaderPrincipalIds string[]
+
 @description('Client id of an app registration: then the HTTP functions need its tokens as well as their keys, except the bot\'s endpoint and the health. Empty: keys alone.')
 @maxLength(36)
 param entraClientId string
@@ -191,6 +198,8 @@ module storage 'modules/storage.bicep' = {
     tags: allTags
     identityName: identityName
     senderPrincipalIds: senderPrincipalIds
+    outcomeQueue: outcomeQueue
+    outcomeReaderPrincipalIds: outcomeReaderPrincipalIds
     packageContainer: packageContainer
     isPrivate: privateNetworking
     zoneRedundant: zoneRedundant
@@ -258,6 +267,7 @@ module functionApp 'modules/functionapp.bicep' = {
     webhookSecretUri: webhookSecretsEnabled ? '${secretsUri}/${webhookSecretName}' : ''
     entraClientId: entraClientId
     entraAllowedApplications: entraAllowedApplications
+    outcomeQueue: outcomeQueue
     appSettings: appSettings
   }
   // Without its roles, and the way to storage, the app cannot even start.

@@ -29,6 +29,11 @@ param senderPrincipalIds = union(
   [],
   filter(split('${deployer},${readEnvironmentVariable('SENDER_PRINCIPAL_IDS', '')}', ','), id => !empty(id))
 )
+param outcomeQueue = readEnvironmentVariable('OUTCOME_QUEUE', '')
+param outcomeReaderPrincipalIds = union(
+  [],
+  filter(split(readEnvironmentVariable('OUTCOME_READER_PRINCIPAL_IDS', ''), ','), id => !empty(id))
+)
 param entraClientId = readEnvironmentVariable('ENTRA_CLIENT_ID', '')
 param entraAllowedApplications = filter(
   split(readEnvironmentVariable('ENTRA_ALLOWED_APPLICATIONS', ''), ','),

@@ -85,6 +85,7 @@ class Settings:
 
     ``credential`` is None only in development, where no token is asked for. ``webhook_secrets`` are
     by sender, each with the empty secret where it signs nothing; with no sender, all are served.
+    Whether ``outcome_queue`` may be named so is known to those who know the app's own queues.
     """
 
     cloud: Cloud
@@ -107,6 +108,8 @@ class Settings:
     webhook_secrets: Mapping[str, tuple[str, ...]] = field(repr=False)
     topics: tuple[str, ...]
     answers_people: bool
+    outcome_queue: str
+    host_name: str
     threads: int
     use_proxy: bool
 
@@ -150,6 +153,9 @@ class Settings:
             webhook_secrets=reader.webhook_secrets("WebhookSecrets"),
             topics=reader.topics("Topics"),
             answers_people=reader.one_of("AnswersPeople", "true", ("true", "false")) == "true",
+            outcome_queue=reader.text("OutcomeQueue"),
+            # The Functions host sets it.
+            host_name=reader.text("WEBSITE_HOSTNAME", "localhost"),
             threads=reader.threads(),
             use_proxy=reader.has_proxy(),
         )

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.accounts.conversations import ConversationStore
 from shared.accounts.opt_outs import OptOuts
@@ -24,10 +25,16 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.pacer import Pacer
 
+if TYPE_CHECKING:
+    from shared.messages.outcomes import Outcomes
+
 
 @dataclass(frozen=True)
 class Services:
-    """The settings, the Connector and the caches of one bot; for all threads of the process."""
+    """The settings, the Connector and the caches of one bot; for all threads of the process.
+
+    ``outcomes`` is None where no other system is told of them.
+    """
 
     settings: Settings
     storage: Storage
@@ -46,6 +53,7 @@ class Services:
     pacer: Pacer
     conversation_limits: ConversationLimits
     idempotency_keys: IdempotencyKeys
+    outcomes: "Outcomes | None"
 
     @classmethod
     def of(cls, settings: Settings) -> "Services":
@@ -96,6 +104,7 @@ class Services:
                 lease_seconds=settings.connector_timeout_seconds + settings.lease_seconds,
                 give_up_ambiguous=settings.give_up_ambiguous,
             ),
+            outcomes=_outcomes(storage, settings),
         )
 
 
@@ -104,6 +113,14 @@ def _callers(settings: Settings) -> Callers:
         return AnyCallers()
     keys = SigningKeys(settings.openid_metadata_url, use_proxy=settings.use_proxy)
     return ConnectorCallers(settings.app_id, settings.token_issuer, keys)
+
+
+def _outcomes(storage: Storage, settings: Settings) -> "Outcomes | None":
+    if not settings.outcome_queue:
+        return None
+    from shared.messages.outcomes import Outcomes
+
+    return Outcomes(storage, settings)
 
 
 _lock = threading.Lock()

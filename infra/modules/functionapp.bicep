@@ -31,6 +31,9 @@ param webhookSecretUri string
 param entraClientId string
 param entraAllowedApplications string[]
 
+@description('Empty: nobody is told what became of alerts and deliveries.')
+param outcomeQueue string
+
 // How much at once, from the rate backwards: SendRatePerSecond is 40 calls a second, and a call
 // takes half a second or so, so some 20 calls are under way together. An instance takes
 // 24 messages of a queue at once (host.json: batchSize 16 and newBatchThreshold 8), each on a thread
@@ -91,6 +94,7 @@ var fixedSettings = {
   MicrosoftAppTenantId: tenant().tenantId
   MicrosoftAppPassword: empty(botSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${botSecretUri})'
   WebhookSecrets: empty(webhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${webhookSecretUri})'
+  OutcomeQueue: outcomeQueue
   // Without a secret the managed identity vouches for the app registration.
   MicrosoftAppFederatedClientId: isSingleTenant && empty(botSecretUri) ? identity.properties.clientId : ''
 }

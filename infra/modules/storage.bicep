@@ -5,6 +5,8 @@ param location string
 param tags object
 param identityName string
 param senderPrincipalIds string[]
+param outcomeQueue string
+param outcomeReaderPrincipalIds string[]
 param packageContainer string
 param isPrivate bool
 param zoneRedundant bool
@@ -48,6 +50,14 @@ var senderRoles = {
   'Storage Queue Data Message Sender': 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 }
 var senderRoleId = senderRoles['Storage Queue Data Message Sender']
+
+// A queue trigger also asks how many messages there are.
+var readerRoles = {
+  'Storage Queue Data Message Processor': '8a0f0c08-91a1-4084-bc3d-661d67233fed'
+  'Storage Queue Data Reader': '19e7f393-937e-4f77-808e-94535e297925'
+}
+var outcomeReaders = empty(outcomeQueue) ? [] : outcomeReaderPrincipalIds
+var readers = flatten(map(outcomeReaders, id => map(items(readerRoles), role => { id: id, roleId: role.value })))
 
 // What is in a poison queue is put back as it is, so only the app may write there.
 var queueNames = join(map(queues, queue => '\'${queue}\''), ', ')
@@ -95,6 +105,10 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
       }
     ]
 
+    resource outcomes 'queues' = if (!empty(outcomeQueue)) {
+      name: outcomeQueue
+    }
+
     resource poisonQueue 'queues' = [
       for queueName in queues: {
         name: '${queueName}-poison'
@@ -138,6 +152,17 @@ resource senderRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
       principalId: principalId
       condition: onQueuesAlone
       conditionVersion: '2.0'
+    }
+  }
+]
+
+resource readerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for reader in readers: {
+    scope: account::queueService::outcomes
+    name: guid(account::queueService::outcomes.id, reader.id, reader.roleId)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', reader.roleId)
+      principalId: reader.id
     }
   }
 ]

@@ -24,6 +24,8 @@ DEPLOYMENTS = {
         "BOT_APP_PASSWORD": "a-secret",
         "WEBHOOK_SECRETS_ENABLED": "true",
         "WEBHOOK_SECRETS": "github=a-secret",
+        "OUTCOME_QUEUE": "news-outcomes",
+        "OUTCOME_READER_PRINCIPAL_IDS": "00000000-0000-0000-0000-00000000000f",
         "PRIVATE_NETWORKING": "true",
         "ZONE_REDUNDANT": "true",
         "ALERT_EMAILS": "",

@@ -26,6 +26,8 @@ GIVEN = {
     "zoneRedundant": "true",
     "appSettings": '{"DefaultLocale": "de"}',
     "senderPrincipalIds": "one,two,one",
+    "outcomeQueue": "outcomes",
+    "outcomeReaderPrincipalIds": "four,five,four",
     "entraClientId": "00000000-0000-0000-0000-000000000002",
     "entraAllowedApplications": "three",
     "privateNetworking": "true",
@@ -81,6 +83,7 @@ def test_each_parameter_is_set_by_its_variable():
     assert default.keys() == {"environmentName", "location", *GIVEN}
     assert [name for name in GIVEN if given[name] == default[name]] == []
     assert given["senderPrincipalIds"] == ["one", "two"]
+    assert given["outcomeReaderPrincipalIds"] == ["four", "five"]
     assert given["tags"] == {"owner": "news-desk"}
     assert default["senderPrincipalIds"] == default["alertEmails"] == []
 

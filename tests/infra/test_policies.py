@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tests.infra.templates import resources
+from tests.infra.templates import names, resources
 
 # By the resource's type, what must stand in it.
 REQUIRED: dict[str, dict[str, Any]] = {
@@ -38,6 +38,10 @@ ROLES = {
     "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
 }
 SENDER = "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"  # Storage Queue Data Message Sender
+READERS = {
+    "8a0f0c08-91a1-4084-bc3d-661d67233fed",  # Storage Queue Data Message Processor
+    "19e7f393-937e-4f77-808e-94535e297925",  # Storage Queue Data Reader
+}
 
 
 def at(value: Any, path: str) -> Any:
@@ -70,17 +74,21 @@ def test_a_vault_is_opened_by_roles(deployment):
 def test_the_app_has_its_roles_where_it_needs_them_and_nobody_has_others(deployment):
     identity = next(resources(deployment, "ManagedIdentity/userAssignedIdentities"))
     has_vault = any(resources(deployment, "KeyVault/vaults"))
-    of_the_app = set()
+    of_the_app, of_readers = set(), set()
     for role in resources(deployment, "Authorization/roleAssignments"):
         properties = role["properties"]
         role_id = properties["roleDefinitionId"].rpartition("/")[2]
+        scope = role["id"].partition("/providers/Microsoft.Authorization")[0]
         if identity["id"] in properties["principalId"]:
-            scope = role["id"].partition("/providers/Microsoft.Authorization")[0]
             of_the_app.add((role_id, scope.split("/")[-2]))
+        elif scope.endswith("/queues/news-outcomes"):
+            of_readers.add(role_id)
         else:
             assert role_id == SENDER
             assert properties["conditionVersion"] == "2.0"
 
+    queues = names(deployment, "Storage/storageAccounts/queueServices/queues")
+    assert of_readers == (READERS if "news-outcomes" in queues else set())
     assert of_the_app == {
         (ROLES["Storage Blob Data Owner"], "storageAccounts"),
         (ROLES["Storage Queue Data Contributor"], "storageAccounts"),
