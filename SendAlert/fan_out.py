@@ -37,6 +37,7 @@ from shared.deliveries.rows import id_in_alert
 from shared.errors import HeldBackError, SuppressedError
 from shared.messages.envelope import Step
 from shared.messages.queue_names import SEND_ALERT
+from shared.sending.alert_lifecycle import after_end
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
 from shared.sending.telemetry import Outcome, report
 from shared.throttling.lane import Lane
@@ -296,14 +297,16 @@ def _suppressed(
 
 def _close(alert: Alert, step: Step, services: Services) -> None:
     """Count how the members of all pages have ended; check again until all of them have."""
-    if alert.ended_at is not None or not (alert.is_read or alert.stopped_at):
+    if not (alert.is_read or alert.stopped_at):
         # An alert that is still being read is closed after its last page.
         return
     closed_before = alert.closed_pages
-    alert = close_pages(alert, services, limit=_CLOSED_AT_ONCE, first=step.page)
-    alert = services.alerts.change(alert.id, _ended)
+    if alert.ended_at is None:
+        alert = close_pages(alert, services, limit=_CLOSED_AT_ONCE, first=step.page)
+        alert = services.alerts.change(alert.id, _ended)
     if alert.ended_at is not None:
-        services.alerts.drop(alert.recipients_key)
+        # Whoever ended it before may have died right then.
+        after_end(alert, services)
         return
     checks = step.checks if alert.closed_pages == closed_before else 0
     if checks == _CHECKS_BEFORE_ANOTHER_ROUND and alert.version > 1:

@@ -81,17 +81,11 @@ def progress_of(alert: Alert, services: Services) -> Progress:
     counts = Counter(alert.counts)
     for page in services.audience_pages.counted_since(alert.id, alert.closed_pages):
         counts.update(_recorded_counts(page, alert) or _counts_so_far(page, alert, services))
-    total = alert.found
-    if alert.recipient_count is not None and alert.read_share < 1:
-        total = max(alert.recipient_count, alert.found)
-        if alert.stopped_at is not None:
-            # The recipients who were not read yet get nothing.
-            counts[Status.CANCELLED] += total - alert.found
-        elif alert.is_read:
-            counts[Status.EXPIRED] += total - alert.found
-        else:
-            counts[Status.ACCEPTED] += total - alert.found
-    elif not alert.is_read and alert.stopped_at is None and alert.read_share > 0:
+    status, unread = alert.unread
+    counts[status] += unread
+    total = alert.found + unread
+    is_whole = alert.is_read or alert.stopped_at is not None or alert.recipient_count is not None
+    if not is_whole and alert.read_share > 0:
         total = max(round(alert.found / alert.read_share), alert.found)
     return Progress(alert, counts, total, datetime.now(UTC))
 

@@ -1,4 +1,4 @@
-"""Removing old records, old failed messages, and what a crash left behind.
+"""Removing old records, old failed messages, outcomes that nobody reads, and what a crash left.
 
 Table ``retention``, a row for each table that is being cleaned. PartitionKey: its name; RowKey:
 ``retention``; property ``token``: where to go on. So the next run resumes one that was cut short
@@ -28,6 +28,7 @@ _A_DAY = timedelta(days=1)
 # Queue storage hides a message for so long at most.
 _LONGEST_HIDDEN = timedelta(days=7)
 _ROW_KEY = "retention"
+_POISON_QUEUES = tuple(f"{queue}-poison" for queue in QUEUES)
 
 
 def remove_old_rows(
@@ -55,8 +56,8 @@ def remove_old_rows(
         "idempotency": now - _A_DAY,
         "leases": now - _A_DAY,
     }
-    for queue in QUEUES:
-        _clean_queue(f"{queue}-poison", now - kept_for, services, deadline, clock)
+    for queue in filter(None, (*_POISON_QUEUES, services.settings.outcome_queue)):
+        _clean_queue(queue, now - kept_for, services, deadline, clock)
     for name, before in times.items():
         if not _clean_table(name, before, services, deadline, clock):
             return
@@ -74,20 +75,23 @@ def _bodies_before(now: datetime, kept_for: timedelta, services: Services) -> da
 
 
 def _clean_queue(
-    poison_queue: str,
+    name: str,
     before: datetime,
     services: Services,
     deadline: float,
     clock: Callable[[], float],
 ) -> None:
-    """Remove what was put on a poison queue too long ago; the oldest comes first."""
-    queue = Queue(services.storage, poison_queue)
+    """Remove what was put on a queue too long ago; the oldest comes first.
+
+    Nothing is taken before it is too old, so whoever reads the queue is left alone.
+    """
+    queue = Queue(services.storage, name)
     while clock() < deadline:
         inserted_at = queue.first_inserted_at()
         if inserted_at is None or inserted_at >= before:
             return
         message = queue.take()
-        # The one that was seen may have been taken by an operator who puts messages back.
+        # The one that was seen may have been taken by whoever reads the queue.
         if message is not None and message.inserted_on and message.inserted_on < before:
             queue.delete(message)
 

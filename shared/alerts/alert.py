@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from shared.accounts.account import Account
 from shared.alerts.question import Answer, Question
+from shared.deliveries.delivery import Status
 from shared.languages import is_within
 from shared.wire_models import canonical_id
 
@@ -111,6 +112,22 @@ class Alert:
         """When it was cancelled or recalled, whichever was first; None if it was neither."""
         times = [time for time in (self.cancelled_at, self.recalled_at) if time is not None]
         return min(times) if times else None
+
+    @property
+    def unread(self) -> tuple[Status, int]:
+        """How many of the people that it names were not read yet, and how they count."""
+        count = max((self.recipient_count or 0) - self.found, 0) if self.read_share < 1 else 0
+        if self.stopped_at is not None:
+            # They get nothing.
+            return Status.CANCELLED, count
+        return Status.EXPIRED if self.is_read else Status.ACCEPTED, count
+
+    @property
+    def final_counts(self) -> dict[str, int]:
+        """How many of its deliveries have ended how, once it has ended."""
+        status, unread = self.unread
+        counts = {each.value: self.counts.get(each, 0) for each in Status}
+        return {**counts, status.value: counts[status] + unread}
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether it is too late to send it."""

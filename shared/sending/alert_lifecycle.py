@@ -144,7 +144,7 @@ def cancel_alert(alert_id: str, services: Services) -> Alert:
 
     alert = services.alerts.change(alert_id, cancelled)
     if alert.ended_at is not None:
-        services.alerts.drop(alert.recipients_key)
+        after_end(alert, services)
     else:
         seconds = QUIET_AFTER.total_seconds()
         enqueue_step(alert, Step(kind="close"), services, delay_seconds=seconds)
@@ -163,10 +163,17 @@ def recall_alert(alert_id: str, services: Services) -> Alert:
 
     alert = services.alerts.change(alert_id, recalled)
     if alert.ended_at is not None:
-        services.alerts.drop(alert.recipients_key)
+        after_end(alert, services)
     else:
         _enqueue_change(alert, services)
     return alert
+
+
+def after_end(alert: Alert, services: Services) -> None:
+    """Do what is left to do for an alert that is recorded as ended; again does no harm."""
+    services.alerts.drop(alert.recipients_key)
+    if services.outcomes is not None and alert.ended_at is not None:
+        services.outcomes.ended(alert.id, alert.version, alert.final_counts, alert.ended_at)
 
 
 def has_unsent(alert: Alert, services: Services) -> bool:

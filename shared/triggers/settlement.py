@@ -85,7 +85,8 @@ class Settlement:
         message = replace(message, envelope=message.envelope.without_snapshot())
         match error:
             case AppError(on_queue=OnQueue.DONE):
-                # Who ended it may have died before its alert was told.
+                # Who ended it may have died before anybody was told.
+                self._tell_failure(message)
                 self._tell_alert(message)
                 _logger.info("Done with already on %s: %s", message.queue, error.code)
             case AppError(on_queue=OnQueue.DROP):
@@ -129,6 +130,7 @@ class Settlement:
             message = replace(message, destination=named.destination if named else None)
         delivery = _delivery(message, status, error)
         if message.claim is None and self._services.deliveries.is_done(delivery):
+            self._tell_failure(message)
             _logger.info("Done with already on %s", message.queue)
             return
         kept = Failure(message.queue, whole_message(body, message.envelope))
@@ -159,7 +161,19 @@ class Settlement:
         else:
             self._services.deliveries.settle(message.claim, delivery)
         if delivery.status.is_final:
+            # Without a claim, an earlier record may have stayed.
+            if message.claim is None or delivery.status.is_failure:
+                self._tell_failure(message)
             self._tell_alert(message, delivery)
+
+    def _tell_failure(self, message: QueuedMessage) -> None:
+        """Tell other systems if a message is recorded as failed, now or when it came before."""
+        outcomes = self._services.outcomes
+        if outcomes is None:
+            return
+        recorded = self._services.deliveries.get(message.envelope.id)
+        if recorded is not None and recorded.status.is_failure:
+            outcomes.failed(recorded)
 
     def _tell_alert(self, message: QueuedMessage, ended: Delivery | None = None) -> None:
         """Have an alert follow what has ended of it: edit what is late, count what was put back."""

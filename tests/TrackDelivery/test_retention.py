@@ -274,13 +274,16 @@ def test_an_incident_is_kept_for_a_day_more_as_a_repeat_is_noted_once_a_day(stri
     assert strict.incidents.find(*name) is None
 
 
-# Poison queues
+# Queues
 
 
-def test_failed_messages_are_removed_with_their_records_and_young_ones_are_kept(
+def test_failed_messages_and_outcomes_are_removed_with_their_records_and_young_ones_are_kept(
     strict, app_settings
 ):
-    queues = [Queue(strict.storage, f"{queue}-poison") for queue in QUEUES]
+    app_settings["OutcomeQueue"] = unique("outcomes")
+    strict = with_settings(app_settings, DeliveryRetentionDays="1")
+    names = [*(f"{queue}-poison" for queue in QUEUES), app_settings["OutcomeQueue"]]
+    queues = [Queue(strict.storage, name) for name in names]
     for queue in queues:
         queue.send("{}")
         queue.send("{}")

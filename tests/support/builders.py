@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from shared.auth.clouds import PUBLIC
 from shared.auth.service_urls import TrustedServiceUrls, origin_of
 from shared.messages.envelope import Envelope
 from shared.messages.message_marks import marked
+from shared.messages.outcomes import Outcomes
 from shared.settings import Settings
 from shared.wiring import Services
 
@@ -74,6 +76,12 @@ def queue_message(body: object, message_id: str | None = None) -> func.QueueMess
     """A message as the Functions host hands it in."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return func.QueueMessage(id=message_id or unique("message"), body=content)
+
+
+def telling(services: Services, queue: str) -> Services:
+    """The same services, of an app that tells other systems on a queue what happened."""
+    settings = replace(services.settings, outcome_queue=queue)
+    return replace(services, settings=settings, outcomes=Outcomes(services.storage, settings))
 
 
 def on_its_way(

@@ -21,6 +21,7 @@ from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_aler
 from shared.settings import Settings
 from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, Alerting, delays, recipients, texts, through
+from tests.support.builders import telling, unique
 from tests.support.lossy_storage import LossyStorage
 
 NEW_TEXT = {"activity": {"text": "Edited"}}
@@ -225,6 +226,30 @@ def test_a_scheduled_alert_is_cancelled_and_over_at_once(alerting):
     assert cancelled.ended_at == cancelled.cancelled_at
     assert alerting.counts(alert) == {"cancelled": 2}
     assert not is_kept(alerting, alert.recipients_key)
+
+
+@pytest.mark.parametrize("stop", [cancel_alert, recall_alert])
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+def test_the_end_of_an_alert_that_did_not_begin_is_told(alerting, queue_reader, stop, dies):
+    queue = unique("outcomes")
+    alerting.services = telling(alerting.services, queue)
+    alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a", "29:b"))
+    alerting.queue.clear()
+
+    if dies:
+        # As soon as it is recorded; then its first step finds it ended, once that is due.
+        stop(alert.id, replace(alerting.services, outcomes=None))
+        alerting.accept_again(alert)
+        alerting.run(alert)
+    else:
+        stop(alert.id, alerting.services)
+
+    [event] = queue_reader(queue).take()
+    ended = alerting.services.alerts.find(alert.id)
+    assert (event["type"], event["subject"]) == ("alert.ended", alert.id)
+    assert event["data"]["version"] == ended.version
+    counts = {status: count for status, count in event["data"]["counts"].items() if count}
+    assert counts == alerting.counts(alert) == {"cancelled": 2}
 
 
 def test_nothing_more_is_sent_of_a_cancelled_alert(alerting, connector):
