@@ -78,7 +78,11 @@ class AppStorage:
 
     def take_poison(self, queue: str) -> list[Any]:
         """Take all messages from the poison queue that belongs to a queue."""
-        client = self._queues.get_queue_client(f"{queue}-poison")
+        return self.take(f"{queue}-poison")
+
+    def take(self, queue: str) -> list[Any]:
+        """Take all messages from a queue."""
+        client = self._queues.get_queue_client(queue)
         taken = []
         try:
             for message in client.receive_messages(messages_per_page=32):
