@@ -168,7 +168,8 @@ def _times(incident: Incident, words: Words, form: str) -> str:
     if incident.state == "resolved":
         moments.append(incident.ends_at)
     written = [form.format(each.astimezone(UTC)) for each in moments if each is not None]
-    if incident.state == "firing" and incident.tells_end:
+    is_planned = incident.starts_at is not None and incident.starts_at > incident.last_event_at
+    if incident.state == "firing" and incident.tells_end and not is_planned:
         return "".join(words.since.format(time=each) for each in written)
     return " → ".join(written)
 

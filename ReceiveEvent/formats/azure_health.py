@@ -4,23 +4,16 @@ The condition of such an alert is always Fired. Source:
 https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-payload-samples
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ReceiveEvent.event import Event, IgnoredEvent, severity_of
+from ReceiveEvent.formats.azure_context import resource_group
 from ReceiveEvent.reading import first_text, moment, text, without_tags
 
 # A root cause analysis comes after the end.
 _ENDS_OF_SERVICE_HEALTH = {"resolved", "complete", "canceled", "rca"}
 _HEALTH_STATES = {"available", "degraded", "unavailable"}
-_RESOURCE_GROUP = re.compile(r"/resourcegroups/([^/]+)", re.IGNORECASE)
-
-
-def resource_group(resource_id: str) -> str:
-    """Return the resource group of a resource, or nothing where it is in none."""
-    found = _RESOURCE_GROUP.search(resource_id)
-    return found[1] if found else ""
 
 
 def _service_health(essentials: Any, context: Any) -> Event | IgnoredEvent:

@@ -8,16 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 from ReceiveEvent.event import Event, IgnoredEvent, severity_of
-from ReceiveEvent.formats.azure_health import HEALTH, resource_group
+from ReceiveEvent.formats.azure_context import dimensions, measured, resource_group, said
+from ReceiveEvent.formats.azure_health import HEALTH
 from ReceiveEvent.reading import find, first_text, items, moment, text, texts, texts_at
 from shared.errors import FieldError, InvalidRequestError
 
 _SCHEMA = "azureMonitorCommonAlertSchema"
 _PORTAL = "https://portal.azure.com/#view/Microsoft_Azure_Monitoring_Alerts/AlertDetails.ReactView"
 _SEARCH = "condition.allOf.0.linkToFilteredSearchResultsUI|LinkToFilteredSearchResultsUI"
-_MEASURE = "metricName|webTestName|metricMeasureColumn|timeAggregation operator threshold"
-_TEXTS = "DetectionSummary|annotations.description|annotations.summary"
-_TOLD_APART = ("operationName", "AlertData.ThresholdType", "AlertData.NotificationThresholdAmount")
+_TEXTS = "DetectionSummary|annotations.description|annotations.summary|properties.description"
 
 
 def read(headers: Mapping[str, str], body: Any) -> list[Event | IgnoredEvent]:
@@ -44,37 +43,29 @@ def _alert(
         return IgnoredEvent(alert_id, f"No rule or id, or an unknown condition {condition!r}")
     resolved = condition == "Resolved"  # A budget has none.
     targets = [text(each) for each in items(essentials, "alertTargetIDs")]
-    criterion, dimensions = find(context, "condition", "allOf", 0), _dimensions(context)
-    apart = sorted([*map(str.lower, targets), *map("=".join, dimensions.items())])
+    told_apart = dimensions(context)
+    apart = sorted([*map(str.lower, targets), *map("=".join, told_apart.items())])
     portal = f"{_PORTAL}/alertId~/{quote(alert_id, safe='', errors='replace')}"
     is_instance = "/microsoft.alertsmanagement/alerts/" in alert_id.lower()
     return Event(
         key=(stateful and alert_id) or " ".join([text(essentials, "alertRuleId") or rule, *apart]),
         state="resolved" if resolved else "firing",
         topic=rule,
-        title=rule,
+        # What happened to a resource has a status: Started, Succeeded, Failed.
+        title=": ".join([rule, *texts_at(context, "status")]),
         occurrence=alert_id if stateful else None,
         time=moment(essentials, "resolvedDateTime" if resolved else "firedDateTime"),
         severity=severity_of(text(essentials, "severity")),
         text=first_text(context, _TEXTS) or text(essentials, "description"),
         details={
             "resource": ", ".join(map(text, items(essentials, "configurationItems"))),
+            **measured(context),
             "resource group": resource_group("".join(targets[:1])),
-            "condition": " ".join(texts_at(criterion, _MEASURE)),
-            "value": text(criterion, "metricValue") or text(context, "expressionValue"),
-            **dimensions,
+            **told_apart,
             **custom,
+            **said(context),
         },
         link=first_text(context, _SEARCH) or (portal if is_instance else None),
         starts_at=moment(essentials, "firedDateTime"),
         tells_end=stateful or resolved,
     )
-
-
-def _dimensions(context: Any) -> dict[str, str]:
-    """Return what tells the alerts of one rule apart."""
-    found = {path.rpartition(".")[2]: first_text(context, path) for path in _TOLD_APART}
-    for criterion in [context, *items(context, "condition", "allOf")]:
-        for each in items(criterion, "dimensions") or items(criterion, "Dimensions"):
-            found[text(each, "name")] = text(each, "value")
-    return {name: value for name, value in found.items() if value}

@@ -38,5 +38,10 @@ def _of_grafana(event: Event | IgnoredEvent, alert: Any) -> Event | IgnoredEvent
     if name in _NOTHING_MEASURED:
         rule = labels.get("rulename", event.title)
         followed = event.topic if event.topic != name else rule
-        event = replace(event, title=f"{_NOTHING_MEASURED[name]}: {rule}", topic=followed)
+        event = replace(
+            event,
+            title=f"{_NOTHING_MEASURED[name]}: {rule}",
+            topic=followed,
+            text=text(alert, "annotations", "Error") or event.text,
+        )
     return event

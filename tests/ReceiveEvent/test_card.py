@@ -74,6 +74,10 @@ def test_a_card_says_what_how_bad_where_and_since_when():
         }
     ]
     assert activity_of(FIRING).summary == "Critical: Memory above 90% on web-1"
+    planned = replace(FIRING, starts_at=NOW + timedelta(days=1))
+    assert "{{DATE(2026-11-28T12:00:00Z, SHORT)}}, {{TIME(2026-11-28T12:00:00Z)}}" in lines_of(
+        card_of(planned)
+    )
 
 
 def test_where_there_are_no_cards_it_is_a_plain_text():

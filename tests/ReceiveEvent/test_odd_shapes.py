@@ -102,6 +102,13 @@ def test_grafana():
     assert silent.title == "No data: High memory usage"
     assert silent.topic == "High memory usage"
     assert silent.link is None
+    alert["labels"]["alertname"] = "DatasourceError"
+    alert["annotations"]["Error"] = "failed to execute query A: connection refused"
+    broken = read_one(name, body)
+    assert (broken.title, broken.text) == (
+        "Error: High memory usage",
+        "failed to execute query A: connection refused",
+    )
 
 
 def test_azure_monitor():
@@ -120,12 +127,12 @@ def test_azure_monitor():
     )
     prometheus["data"]["alertContext"] = {
         "expressionValue": "12.7m",
-        "labels": {"alertname": "KubeNodeNotReady"},
+        "labels": {"alertname": "KubeNodeNotReady", "node": "aks-1"},
         "annotations": {"description": "The node is not ready."},
     }
     event = read_one(name, prometheus)
     assert (event.topic, event.text) == ("nodes/KubeNodeNotReady", "The node is not ready.")
-    assert event.details == {"resource": "wcus-r2-gen2", "value": "12.7m"}
+    assert event.details == {"resource": "wcus-r2-gen2", "value": "12.7m", "node": "aks-1"}
 
     detector = body_of(name)
     detector["data"]["essentials"].update(signalType="Log", monitoringService="SmartDetector")
@@ -138,6 +145,14 @@ def test_azure_monitor():
         metricName=None, webTestName="shop", metricValue=None, threshold=2
     )
     assert read_one(name, web_test).details["condition"] == "shop GreaterThan 2"
+
+    two = body_of(name)
+    two["data"]["alertContext"]["condition"]["allOf"] += [
+        {"metricName": "Memory", "operator": "LessThan", "threshold": "1", "metricValue": 0.5}
+    ]
+    details = read_one(name, two).details
+    assert details["condition"] == "Percentage CPU GreaterThan 25 and Memory LessThan 1"
+    assert details["value"] == "31.1105 and 0.5"
 
     budget: dict[str, Any] = dict.fromkeys(body_of(name)["data"]["essentials"])
     budget["alertId"] = "/subscriptions/1/providers/Microsoft.CostManagement/alerts/2"
@@ -161,6 +176,36 @@ def test_azure_monitor():
     essentials = {"alertRule": "a", "monitorCondition": "Acknowledged"}
     unknown = {"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": essentials}}
     assert isinstance(read(name, unknown)[0], IgnoredEvent)
+
+
+def test_azure_activity_log():
+    body = body_of("azure-monitor/firing.json")
+    essentials = body["data"]["essentials"]
+    essentials.update(signalType="Activity Log", description="Somebody restarted a machine")
+    restart = {"operationName": "restart", "caller": "a@example.com", "claims": '{"aud": "x"}'}
+    autoscale = {"description": "From 9 to 10.", "newInstancesCount": "10", "profile": '{"a": 1}'}
+    states = {}
+    for kind, context in {
+        "Administrative": {**restart, "status": "Failed", "properties": None},
+        "Autoscale": {"operationName": "up", "status": "Succeeded", "properties": autoscale},
+        "Security": {"status": "Active", "properties": {"category": "Virus", "steps": "[1]"}},
+    }.items():
+        essentials["monitoringService"] = f"Activity Log - {kind}"
+        body["data"]["alertContext"] = context
+        event = read_one("azure-monitor/firing.json", body)
+        details = {"resource": "wcus-r2-gen2", "resource group": "pipelinealertrg"}
+        assert event.details.items() >= details.items()
+        states[event.title] = (event.text, *list(event.details.items())[2:])
+
+    assert states == {
+        "WCUS-R2-Gen2: Failed": ("Somebody restarted a machine", ("operationName", "restart")),
+        "WCUS-R2-Gen2: Succeeded": (
+            "From 9 to 10.",
+            ("operationName", "up"),
+            ("newInstancesCount", "10"),
+        ),
+        "WCUS-R2-Gen2: Active": ("Somebody restarted a machine", ("category", "Virus")),
+    }
 
 
 def test_azure_log_searches_fire_at_every_evaluation_or_resolve_and_are_one_incident():
