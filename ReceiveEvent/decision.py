@@ -90,6 +90,7 @@ def _begin(known: Incident, event: Event, now: datetime, query: EventQuery) -> D
         tells_end=event.tells_end,
         resolved_at=None,
         revision=known.revision + 1,
+        first_revision=known.revision + 1,
         takes_answers=query.answers == "take",
     )
     flaps = known.resolved_at is not None and now - known.resolved_at < FLAPS_FOR

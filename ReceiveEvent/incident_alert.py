@@ -39,11 +39,15 @@ def tell(incident: Incident, services: Services, *, traceparent: str | None = No
 def is_for_its_own(incident: Incident, alert: Alert | None) -> bool:
     """Tell whether an occurrence needs an alert of its own, as the former one's reached not all.
 
-    ``alert`` is the one that the row names; None where it is gone.
+    ``alert`` is the one that the row names; None where it is gone, or too old to be edited.
     """
     if incident.state == "resolved" or incident.alert_id == incident.own_alert_id:
         return False
-    return alert is None or (alert.stopped_at is not None and _revision(alert) != incident.revision)
+    if incident.told is not None and incident.told >= incident.first_revision:
+        return False
+    if alert is None:
+        return True
+    return alert.stopped_at is not None and _revision(alert) < incident.first_revision
 
 
 def _noted(seen: Incident, becomes: dict[str, Any], services: Services) -> Incident | None:
@@ -102,7 +106,8 @@ def _say(
         return None
     except AlertOverError:
         _logger.info("An alert was recalled, or is too old, of which an event tells more")
-        return services.alerts.find(alert_id)
+        over = services.alerts.find(alert_id)
+        return over if over.recalled_at is not None else None
 
 
 def _new_alert(incident: Incident, now: datetime, traceparent: str | None) -> Alert:

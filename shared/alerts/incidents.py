@@ -33,8 +33,9 @@ class Incident:
     our clock; None where a later one took its place.
 
     The alert ``alert_id`` tells of it, if any does. Each change of what people are shown is a new
-    ``revision``; ``told`` is the one that the alert was brought to last, None while there is no
-    alert. With ``takes_answers`` people may answer.
+    ``revision``; ``first_revision`` is that by which this occurrence began, and ``told`` the one
+    that the alert was brought to last, None while there is no alert. With ``takes_answers`` people
+    may answer.
     """
 
     sender: str
@@ -56,6 +57,7 @@ class Incident:
     resolved_at: datetime | None = None
     alert_id: str | None = None
     revision: int = 1
+    first_revision: int = 1
     told: int | None = None
     takes_answers: bool = False
 

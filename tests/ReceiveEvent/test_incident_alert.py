@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,7 @@ from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending import alert_lifecycle
+from shared.sending.alert_lifecycle import cancel_alert
 from shared.settings import Settings
 from shared.storage.tables import Table, key_of
 from shared.wiring import Services
@@ -149,6 +151,14 @@ class Receiving:
         table = Table(self.alerting.services.storage, "alerts")
         assert table.delete(key_of(app_id, self.incident.alert_id or ""), "alert")
 
+    def begin_long_ago(self) -> None:
+        """Have the alert be as old as those that retention removes, as nobody has edited it."""
+        days = self._settings.delivery_retention_days
+        self.alerting.services.alerts.change(
+            self.incident.alert_id or "",
+            lambda alert: replace(alert, started_at=datetime.now(UTC) - timedelta(days=days)),
+        )
+
     @property
     def incident(self) -> Incident:
         found = self.alerting.services.incidents.find("generic", QUERY.who_is_told, self.key)
@@ -264,6 +274,33 @@ def test_the_end_of_what_is_kept_no_more_is_noted_and_makes_nothing(receiving):
     assert receiving.seen == ["Title-1"]
     assert receiving.incident.state == "resolved"
     assert receiving.incident.is_told
+
+
+@pytest.mark.parametrize("end", ["kept no more", "cancelled"])
+def test_what_was_told_by_a_former_alert_is_told_by_no_second_one(receiving, end):
+    for event in (FIRST, FIRST_ENDS, SECOND):
+        receiving.receive(event)
+        receiving.finish()
+    if end == "cancelled":
+        cancel_alert(receiving.incident.alert_id, receiving.alerting.services)
+    else:
+        receiving.forget_alert()
+
+    receiving.receive({**SECOND, "title": "Title-C"})
+    receiving.finish()
+
+    assert receiving.seen == ["Title-C" if end == "cancelled" else "Title-2"]
+
+
+def test_what_fires_anew_has_its_own_alert_where_the_former_one_is_too_old(receiving):
+    receiving.receive(FIRST)
+    receiving.finish()
+    receiving.begin_long_ago()
+    receiving.receive(FIRST_ENDS)
+    receiving.receive(SECOND)
+    receiving.finish()
+
+    assert receiving.seen == ["Title-1", "Title-2"]
 
 
 def test_however_events_overtake_each_other_all_that_began_is_shown_as_over(
