@@ -130,6 +130,10 @@ CASES = {
         [each for n in range(10) for each in (fires(2 * n), ends(2 * n + 1))],
         "alerted" + " edited" * 19,
     ),
+    "it fires on for forty days": (
+        [*(fires(240 * n, time=at(0)) for n in range(240)), ends(57_600, time=at(57_600))],
+        "alerted" + " repeated" * 239 + " edited",
+    ),
     "a rule that tells no end": (
         [fires(60 * hour, **NO_END) for hour in (0, 3, 6, 9.9, 14)],
         "alerted repeated repeated repeated alerted",

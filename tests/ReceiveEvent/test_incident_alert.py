@@ -19,16 +19,17 @@ from ReceiveEvent.request import EventQuery, ReceivedEvents
 from ReceiveEvent.service import act_on_queued_events
 from SendAlert.fan_out import take_step
 from shared.alerts.incidents import Incident
+from shared.errors import UnknownAlertError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending import alert_lifecycle
 from shared.sending.alert_lifecycle import cancel_alert
 from shared.settings import Settings
-from shared.storage.tables import Table, key_of
 from shared.wiring import Services
 from tests.SendAlert.alerting import Alerting
 from tests.support.connector import is_send
+from TrackDelivery.retention import remove_old_rows
 
 QUERY = EventQuery(interest=["disks"])
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -145,19 +146,22 @@ class Receiving:
         take_step(envelope.alert, envelope.step, self.alerting.services)
         self.alerting.worker.run()
 
-    def forget_alert(self) -> None:
-        """Have the alert be removed, as retention does."""
-        app_id = self._settings.app_id
-        table = Table(self.alerting.services.storage, "alerts")
-        assert table.delete(key_of(app_id, self.incident.alert_id or ""), "alert")
-
     def begin_long_ago(self) -> None:
-        """Have the alert be as old as those that retention removes, as nobody has edited it."""
-        days = self._settings.delivery_retention_days
+        """Have the alert be as old as those that are removed, though nothing has removed it yet."""
+        now, days = datetime.now(UTC), self._settings.delivery_retention_days
         self.alerting.services.alerts.change(
             self.incident.alert_id or "",
-            lambda alert: replace(alert, started_at=datetime.now(UTC) - timedelta(days=days)),
+            lambda alert: replace(alert, started_at=now - timedelta(days=days), until=now),
         )
+
+    def forget_alert(self) -> None:
+        """Have the alert be removed, as its incident fires on for longer than it is kept."""
+        self.begin_long_ago()
+        days = self._settings.delivery_retention_days
+        now = datetime.now(UTC) + timedelta(days=days, hours=12)
+        remove_old_rows(self.alerting.services, now=now)
+        with pytest.raises(UnknownAlertError):
+            self.alerting.services.alerts.find(self.incident.alert_id or "")
 
     @property
     def incident(self) -> Incident:
@@ -262,7 +266,7 @@ def test_what_ends_on_its_way_is_told_to_nobody_else_and_fires_anew_for_all(rece
     assert receiving.seen == ended + ["Title-2"] * 7
 
 
-def test_the_end_of_what_is_kept_no_more_is_noted_and_makes_nothing(receiving):
+def test_of_what_fires_for_longer_than_its_alert_is_kept_nothing_more_is_told(receiving):
     receiving.receive(FIRST)
     receiving.finish()
     receiving.forget_alert()

@@ -2,17 +2,27 @@
 
 import hmac
 import json
-from collections import Counter
+import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 
+from shared.settings import SENDERS
 from tests.flows.alerts import act, path_of, progress, wait_for_end
-from tests.flows.running_app import new_tenant, new_user, running_app
-from tests.ReceiveEvent.recorded import PAYLOADS, RECORDED, headers_of
-from tests.support.connector import conversation_of, is_send
+from tests.flows.events import (
+    follow,
+    generic,
+    incident_of,
+    incidents,
+    last_said,
+    post,
+    post_body,
+    told,
+)
+from tests.flows.running_app import new_user, running_app
+from tests.ReceiveEvent.recorded import PAYLOADS, RECORDED
+from tests.support.connector import conversation_of
 
 SECRET = "invented-secret-of-a-webhook"
 ALERTMANAGER = "alertmanager/firing.json"
@@ -29,66 +39,6 @@ def topic() -> str:
 def reader(app, topic, user):
     """Somebody who follows the topic; returns their conversation."""
     return follow(app, topic, user)
-
-
-def follow(app, topic, user):
-    app.remember(
-        "msteams",
-        user,
-        tenantId=new_tenant(),
-        conversation={"id": f"a:{user}"},
-        preferences={"interests": [topic]},
-    )
-    return f"a:{user}"
-
-
-def post(app, name, topic, **query):
-    """Post a recorded payload as its sender does."""
-    return post_body(
-        app, name.partition("/")[0], (PAYLOADS / name).read_bytes(), topic, name, **query
-    )
-
-
-def post_body(app, sender, body, topic, name=None, **query):
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = headers_of(name or f"{sender}/firing.json")
-    asked = urlencode({"interest": topic, "topic": topic, **query})
-    return app.host.request("POST", f"/api/events/{sender}?{asked}", content, headers)
-
-
-def generic(status, **said):
-    return {"key": "k", "status": status, "title": "Disk full", "topic": "disks", **said}
-
-
-def told(app):
-    """How often a new message and how often an edit reached each conversation."""
-    return Counter(
-        ("new" if is_send(call) else call.method, conversation_of(call)) for call in app.calls
-    )
-
-
-def last_said(app, conversation):
-    """What the last call said in a conversation."""
-    said = [call.json for call in app.calls if conversation_of(call) == conversation]
-    return json.dumps(said[-1])
-
-
-def incidents(app, **query):
-    """All incidents, page by page."""
-    found, token = [], ""
-    while token is not None:
-        parameters = {**query, **({"continuationToken": token} if token else {})}
-        asked = "&".join(f"{name}={value}" for name, value in parameters.items())
-        answer = app.get(f"/api/incidents?{asked}")
-        assert answer.status == 200, answer.body
-        found += answer.json()["incidents"]
-        token = answer.json().get("continuationToken")
-    return found
-
-
-def incident_of(app, alert_topic):
-    [found] = [each for each in incidents(app) if each["topic"] == alert_topic]
-    return found
 
 
 def test_an_incident_is_told_once_and_its_end_turns_the_same_copy_over(app, topic, reader):
@@ -178,10 +128,13 @@ def test_one_odd_event_costs_no_other(app, topic, reader):
 
 
 def test_what_flaps_is_told_once(app, topic, reader):
-    for _ in range(3):
-        for status in ("firing", "resolved"):
-            post_body(app, "generic", generic(status), topic)
-            app.settle()
+    for number in range(10):
+        for half, status in enumerate(("firing", "resolved")):
+            said = generic(status, time=f"2026-03-01T12:00:{6 * number + 3 * half:02}Z")
+            post_body(app, "generic", said, topic)
+            if number == half == 0:
+                app.settle()
+    app.settle()
 
     assert told(app)["new", reader] == 1
     assert incident_of(app, topic)["state"] == "resolved"
@@ -281,17 +234,63 @@ def test_what_others_put_on_the_queue(app, topic, reader):
     assert poison["message"] == wrong
 
 
-def test_many_events_of_one_request_are_all_told(app, topic, reader):
-    alerts = [
-        {"status": "firing", "labels": {"alertname": f"a{n}"}, "startsAt": "2026-03-01T12:00:00Z"}
-        for n in range(60)
-    ]
+HOSTILE = (
+    "Deploy ${{ matrix.os }} failed",
+    "${name}",
+    "[Sign in](https://evil.example)",
+    "<at>x</at>",
+    "x" * 300_000,
+)
 
-    answer = post_body(app, "alertmanager", {"alerts": alerts}, topic)
+
+def test_what_a_sender_says_is_shown_as_it_is_written(app, topic, reader):
+    texting = f"a:{new_user()}"
+    app.remember(
+        "slack",
+        texting.removeprefix("a:"),
+        conversation={"id": texting},
+        preferences={"interests": [topic]},
+    )
+    for key, title in enumerate(HOSTILE):
+        said = generic("firing", key=key, title=title, text=title, details={title: title})
+        post_body(app, "generic", said, topic)
     app.settle()
 
-    assert (answer.status, len(answer.json()["events"])) == (202, 60)
-    assert told(app) == {("new", reader): 60}
+    said = {(conversation_of(call), call.json.get("summary")): call.json for call in app.calls}
+    texts = [each["text"] for (where, _), each in said.items() if where == texting]
+    for title in HOSTILE:
+        shown = title if len(title) <= 200 else f"{title[:199]}…"
+        card = said[reader, f"Open: {shown}"]["attachments"][0]["content"]
+        container, text, details = card["body"][:3]
+        assert container["items"][1]["inlines"][0]["text"] == shown
+        assert text["inlines"][0]["text"][:199] == shown[:199]
+        assert [run["text"] for run in details["inlines"]] == [f"{shown}: ", shown]
+        [plain] = [each for each in texts if each.startswith(f"Open: {shown}\n")]
+        assert f"\n{shown}: {shown}\n" in plain
+    assert {each["textFormat"] for (where, _), each in said.items() if where == texting} == {
+        "plain"
+    }
+
+
+@pytest.mark.parametrize("shape", ["[]", '{"a":}'])
+def test_what_is_nested_deeply_is_handled_or_refused(app, topic, shape):
+    deep = shape[:-1] * 1000 + "1" + shape[-1] * 1000
+    within = {
+        "generic": json.dumps(generic("firing", text=0, details=0)),
+        "alertmanager": (PAYLOADS / ALERTMANAGER).read_text(),
+        "cloudevents": (PAYLOADS / "cloudevents/structured.json").read_text(),
+    }
+    bodies = [(sender, deep) for sender in SENDERS]
+    for sender, body in within.items():
+        for name in json.loads(body):
+            holder = {**json.loads(body), name: "HERE"}
+            bodies.append((sender, json.dumps(holder).replace('"HERE"', deep)))
+
+    answers = [post_body(app, sender, body.encode(), topic) for sender, body in bodies]
+    app.settle()
+
+    assert {answer.status for answer in answers} <= {202, 400, 413}
+    assert app.storage.take_poison(EVENTS) == []
 
 
 def test_what_is_wrong_about_a_request(app, topic):
@@ -322,7 +321,7 @@ def test_what_is_wrong_about_a_request(app, topic):
 def test_only_who_signs_is_served(tmp_path, storage, connector, identity, topic):
     body = json.dumps(generic("firing")).encode()
     signature = f"sha256={hmac.digest(SECRET.encode(), body, 'sha256').hex()}"
-    secrets = f"generic=old,generic={SECRET},azure-monitor="
+    secrets = f"generic=old,generic={SECRET},grafana={SECRET},azure-monitor="
     with running_app(tmp_path / "app", storage, connector, identity, WebhookSecrets=secrets) as app:
         app.storage.empty(EVENTS)
 
@@ -332,19 +331,32 @@ def test_only_who_signs_is_served(tmp_path, storage, connector, identity, topic)
                 "POST", f"/api/events/{sender}?interest={topic}", body, names
             ).status
 
+        def replayed_after(seconds):
+            sent_at = str(int(time.time()) - seconds)
+            signed = hmac.digest(SECRET.encode(), f"{sent_at}:".encode() + fired, "sha256").hex()
+            return status_of(
+                "grafana",
+                fired,
+                X_Grafana_Alerting_Signature=signed,
+                X_Grafana_Alerting_Timestamp=sent_at,
+            )
+
+        fired = (PAYLOADS / "grafana/firing.json").read_bytes()
         refused = [
             status_of("generic", body),
             status_of("generic", body, X_Hub_Signature_256="sha256=00"),
             status_of("generic", body + b" ", X_Hub_Signature_256=signature),
             status_of("generic", b"{", X_Hub_Signature_256="odd"),
             status_of("github", body, X_Hub_Signature_256=signature),
+            replayed_after(301),
         ]
         nothing = [each for each in incidents(app) if each["topic"] == topic]
         taken = status_of("generic", body, X_Hub_Signature_256=signature)
         app.settle()
+        in_time = replayed_after(0)
         unsigned = status_of("azure-monitor", (PAYLOADS / "azure-monitor/firing.json").read_bytes())
         app.settle()
 
-    assert refused == [401, 401, 401, 401, 404]
+    assert refused == [401, 401, 401, 401, 404, 401]
     assert nothing == []
-    assert (taken, unsigned) == (202, 202)
+    assert (taken, in_time, unsigned) == (202, 202, 202)
