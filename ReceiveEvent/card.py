@@ -1,12 +1,8 @@
 """What people are shown of an incident: a card in each language, and a text where there are none.
 
 What the sender says is data of the alert: its placeholders are filled in, and what comes of that is
-read by nobody again. In the card it stands in runs of text, which have no Markdown. Adaptive Cards
-read dates and times in any text; only ours are left for them to read, so that everybody sees the
-time of their own clock.
-
-Sources: https://adaptivecards.io/explorer/TextRun.html and
-https://learn.microsoft.com/adaptive-cards/authoring-cards/text-features
+read by nobody again. In the card it is plain text. Only our own dates and times are left for the
+card to read, so that everybody sees the time of their own clock.
 """
 
 import re
@@ -18,11 +14,11 @@ from urllib.parse import urlsplit
 
 from ReceiveEvent.words import SENDER_NAMES, WORDS, Words
 from shared.alerts.incidents import Incident
+from shared.alerts.plain_text import lines_of, plain, text_runs
 from shared.wire_models import ADAPTIVE_CARD
 
 # All elements that it has are of 1.2. Web Chat shows an error for a card that is newer than itself.
 _VERSION = "1.2"
-_MOST_LINES = 40
 # Of the text for channels without cards: Teams counts it too, and a text message is short.
 _LONGEST_EXCERPT = 500
 _LONGEST_LINK_IN_TEXT = 500
@@ -30,8 +26,6 @@ _MOST_DETAILS_IN_TEXT = 3
 
 _LOCAL_TIME = "{{{{DATE({0:%Y-%m-%dT%H:%M:%SZ}, SHORT)}}}}, {{{{TIME({0:%Y-%m-%dT%H:%M:%SZ})}}}}"
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}")
-_FUNCTION = re.compile(r"\{(?=\{(?:DATE|TIME)\()", re.IGNORECASE)
-_WORD_JOINER = "\u2060"
 
 _STYLES: Mapping[str | None, str] = {
     "critical": "attention",
@@ -54,17 +48,15 @@ def content_of(incident: Incident, now: datetime, *, in_short: bool = False) -> 
             details=dict(list(incident.details.items())[:_MOST_DETAILS_IN_TEXT]),
             link=incident.link if len(incident.link or "") <= _LONGEST_LINK_IN_TEXT else None,
         )
-    lines = [line for each in incident.text.splitlines() if (line := each.strip())]
-    if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES - 1 :] = [" ".join(lines[_MOST_LINES - 1 :])]
+    lines = lines_of(incident.text)
     details = [{"name": name, "value": value} for name, value in incident.details.items()]
     host = _host_of(incident.link) if incident.link else None
     data = {
-        "title": _plain(incident.title),
-        "topic": _plain(incident.topic),
-        "lines": [_plain(line) for line in lines],
+        "title": plain(incident.title),
+        "topic": plain(incident.topic),
+        "lines": [plain(line) for line in lines],
         "excerpt": _cut(" ".join(lines)),
-        "details": [{name: _plain(text) for name, text in each.items()} for each in details],
+        "details": [{name: plain(text) for name, text in each.items()} for each in details],
         "host": host,
         "link": incident.link,
     }
@@ -121,25 +113,22 @@ def _body(
         "bleed": True,
         "items": [
             {"type": "TextBlock", "text": state, "weight": "Bolder", "wrap": True},
-            _runs({"text": "${data.title}", "size": "Large", "weight": "Bolder"}, spacing="None"),
+            text_runs(
+                {"text": "${data.title}", "size": "Large", "weight": "Bolder"}, spacing="None"
+            ),
         ],
     }
     for index in range(len(data["lines"])):
         spacing = "Small" if index else "Default"
-        yield _runs({"text": f"${{data.lines.{index}}}"}, spacing=spacing)
+        yield text_runs({"text": f"${{data.lines.{index}}}"}, spacing=spacing)
     for index in range(len(data["details"])):
         path = f"data.details.{index}"
         name = {"text": f"${{{path}.name}}: ", "isSubtle": True}
         spacing = "None" if index else "Default"
-        yield _runs(name, {"text": f"${{{path}.value}}"}, spacing=spacing)
+        yield text_runs(name, {"text": f"${{{path}.value}}"}, spacing=spacing)
     if times := _times(incident, words, _LOCAL_TIME):
         yield {"type": "TextBlock", "text": times, "isSubtle": True, "wrap": True}
-    yield _runs({"text": _origin(incident, words), "isSubtle": True}, spacing="Small")
-
-
-def _runs(*runs: dict[str, Any], spacing: str) -> dict[str, Any]:
-    inlines = [{"type": "TextRun", **run} for run in runs]
-    return {"type": "RichTextBlock", "spacing": spacing, "inlines": inlines}
+    yield text_runs({"text": _origin(incident, words), "isSubtle": True}, spacing="Small")
 
 
 def _actions(data: Mapping[str, Any], words: Words) -> Iterator[dict[str, Any]]:
@@ -186,11 +175,6 @@ def _host_of(link: str) -> str | None:
     except ValueError:
         return None
     return host if _HOST.fullmatch(host) else None
-
-
-def _plain(text: str) -> str:
-    """Return a text that looks the same, in which a card finds no date and no time."""
-    return _FUNCTION.sub("{" + _WORD_JOINER, text)
 
 
 def _cut(text: str) -> str:

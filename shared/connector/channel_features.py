@@ -6,6 +6,7 @@ answer reported.
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from shared.errors import (
     ConversationNotSupportedError,
@@ -16,21 +17,36 @@ from shared.errors import (
 TEAMS = "msteams"
 
 
+class Buttons(StrEnum):
+    """How a button stands in a message, so that a click on it comes back to the bot.
+
+    ``POST_BACK`` is that of a hero card, the others are actions of an Adaptive Card: ``EXECUTE`` is
+    answered with another card at once, ``SUBMIT`` comes as a message.
+    """
+
+    EXECUTE = "Action.Execute"
+    SUBMIT = "Action.Submit"
+    POST_BACK = "postBack"
+
+
 @dataclass(frozen=True)
 class Channel:
     """What a channel lets a bot do, what it shows, and how much it takes.
 
     ``shows_cards``: an Adaptive Card is more than a picture of it, in which nothing can be clicked.
-    ``targets_members``: in a group, an activity can be shown to one member alone. The largest
-    activity is in KB of UTF-16. Where there is a largest picture, in KB, inline pictures of up to
-    this size do not count. ``conversation_limits`` are how many activities a conversation takes in
-    so many seconds.
+    ``buttons``: what kind of them it has, if any; ``longest_post_back`` is how much one of a hero
+    card may say, in characters. ``targets_members``: in a group, an activity can be shown to one
+    member alone. The largest activity is in KB of UTF-16. Where there is a largest
+    picture, in KB, inline pictures of up to this size do not count. ``conversation_limits`` are how
+    many activities a conversation takes in so many seconds.
     """
 
     starts_conversations: bool = True
     starts_groups: bool = True
     targets_members: bool = False
     shows_cards: bool = True
+    buttons: Buttons | None = Buttons.POST_BACK
+    longest_post_back: int = 300
     largest_activity_kilobytes: int = 256
     largest_picture_kilobytes: int = 0
     conversation_limits: tuple[tuple[int, float], ...] = ()
@@ -38,10 +54,11 @@ class Channel:
 
 _ANY = Channel()
 _NO_CARDS = Channel(shows_cards=False)
-_NO_GROUPS = Channel(starts_groups=False)
-_NO_GROUPS_NO_CARDS = replace(_NO_GROUPS, shows_cards=False)
-_NOTHING = Channel(starts_conversations=False, starts_groups=False)
-_NOTHING_NO_CARDS = replace(_NOTHING, shows_cards=False)
+_NO_GROUPS_NO_CARDS = replace(_NO_CARDS, starts_groups=False)
+_WEB_CHAT = Channel(starts_conversations=False, starts_groups=False, buttons=Buttons.SUBMIT)
+_TEXT_ONLY = Channel(
+    starts_conversations=False, starts_groups=False, shows_cards=False, buttons=None
+)
 
 _KNOWN = {
     # "Format your bot messages": 100 KB, measured on UTF-16, without pictures in base64, which may
@@ -49,25 +66,29 @@ _KNOWN = {
     TEAMS: Channel(
         starts_groups=False,
         targets_members=True,
+        buttons=Buttons.EXECUTE,
         largest_activity_kilobytes=100,
         largest_picture_kilobytes=1024,
         conversation_limits=((7, 1.0), (60, 30.0)),
     ),
-    # There is nobody to open a window: these answer 405 to a new conversation.
-    "webchat": _NOTHING,
-    "directline": _NOTHING,
-    "directlinespeech": _NOTHING,
-    "groupme": _NOTHING_NO_CARDS,
-    "kik": _NOTHING_NO_CARDS,
-    "emulator": _NO_GROUPS,
+    # There is nobody to open a window: these answer 405 to a new conversation. The window, and that
+    # of the Emulator, has no Action.Execute:
+    # https://github.com/microsoft/BotFramework-WebChat/issues/3844.
+    "webchat": _WEB_CHAT,
+    "directline": _WEB_CHAT,
+    "directlinespeech": _WEB_CHAT,
+    "groupme": _TEXT_ONLY,
+    "kik": _TEXT_ONLY,
+    "emulator": Channel(starts_groups=False, buttons=Buttons.SUBMIT),
     # These answer 201 to a group and open a conversation with one person.
     "skype": _NO_GROUPS_NO_CARDS,
     "slack": _NO_GROUPS_NO_CARDS,
-    "sms": _NO_GROUPS_NO_CARDS,
-    "email": _NO_CARDS,
+    "sms": replace(_TEXT_ONLY, starts_conversations=True),
+    "email": replace(_NO_CARDS, buttons=None),
     "facebook": _NO_CARDS,
     "line": _NO_CARDS,
-    "telegram": _NO_CARDS,
+    # It refuses the whole message: https://github.com/microsoft/botframework-sdk/issues/4218.
+    "telegram": replace(_NO_CARDS, longest_post_back=64),
 }
 
 KNOWN_CHANNELS = tuple(_KNOWN)
