@@ -24,6 +24,7 @@ from shared.sending.recipient import (
     find_person,
     recipient_of,
 )
+from shared.sending.shown_answers import shown_to
 from shared.sending.suppression_check import require_wanted
 from shared.wire_models import Activity
 from shared.wiring import Services
@@ -95,14 +96,17 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
         # Whether they want it was checked when the snapshot was made, a moment ago.
         is_probe = not snapshot and require_wanted(recipient, alert.topic, services, message)
         conversation = recipient.conversation
-        activity = alert_activity(alert, recipient.account, services)
+        delivery_id = message.envelope.id
+        shown = shown_to(recipient, alert, delivery_id, services)
+        activity = alert_activity(alert, recipient, shown, services)
         require_deliverable(activity, recipient, services, is_targeted=activity.is_targeted)
         with connector_call(
             recipient.destination, services, addressed_message, is_probe=is_probe
         ) as call:
             current = services.alerts.under_way(alert_id)
             if current.version != alert.version:
-                activity = alert_activity(current, recipient.account, services)
+                shown = shown_to(recipient, current, delivery_id, services)
+                activity = alert_activity(current, recipient, shown, services)
             activity_id = call.connector.send_activity(
                 conversation.id, outgoing(activity, conversation)
             )

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared import json_text
 from shared.alerts.alert import Alert, Audience
+from shared.alerts.question import IN_ANY_LANGUAGE, AnswerMode, Option, Question
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import place_in_alert
 from shared.errors import FieldError, InvalidRequestError
@@ -29,11 +30,20 @@ from shared.wire_models import (
 )
 
 # A property of a row holds 32 K characters.
-_LARGEST_AUDIENCE_BYTES = 32 * 1024
+_LARGEST_PROPERTY_BYTES = 32 * 1024
 _MOST_CHANNELS = 100
 _TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
 # The id of a delivery adds the page and the member to it.
 AlertId = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+def _not_blank(title: str) -> str:
+    if not title.strip():
+        raise ValueError("must say something")
+    return title
+
+
+Title = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]
 
 
 class AudienceBody(WireModel):
@@ -50,6 +60,41 @@ class AudienceBody(WireModel):
     def to_audience(self) -> Audience:
         """Return the audience."""
         return Audience(tuple(self.interests or ()), self.channel_id, self.locale, self.tenant_id)
+
+
+class OptionBody(WireModel):
+    """One of the answers that an alert offers; what its button says, in one language or several."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+    title: Title | None = None
+    titles: Annotated[dict[Locale, Title], Field(min_length=1)] | None = None
+
+
+class AnswersBody(WireModel):
+    """The answers that an alert offers, and whose count."""
+
+    options: Annotated[list[OptionBody], Field(min_length=1, max_length=6)]
+    mode: Annotated[AnswerMode, Field(strict=False)] = AnswerMode.FIRST
+
+    def to_question(self) -> Question:
+        """Return the question; raise InvalidRequestError naming each option at fault."""
+        problems: list[FieldError] = []
+        ids = [each.id for each in self.options]
+        for index, option in enumerate(self.options):
+            field = f"answers.options[{index}]"
+            if (option.title is None) == (option.titles is None):
+                problems.append(
+                    FieldError(f"{field}.title", "give either this or titles, not both")
+                )
+            if option.id in ids[:index]:
+                problems.append(FieldError(f"{field}.id", "is the id of another option"))
+        if problems:
+            raise InvalidRequestError(*problems)
+        options = [
+            Option(each.id, each.titles or {IN_ANY_LANGUAGE: each.title or ""})
+            for each in self.options
+        ]
+        return Question(tuple(options), self.mode)
 
 
 class ContentBody(WireModel):
@@ -80,6 +125,7 @@ class AlertRequest(ContentBody):
     id: AlertId | None = None
     recipients: Annotated[list[Recipient], Field(min_length=1)] | None = None
     audience: AudienceBody | None = None
+    answers: AnswersBody | None = None
     topic: Name | None = None
     topic_name: Name | None = None
     send_at: Timestamp | None = None
@@ -122,6 +168,7 @@ class AlertRequest(ContentBody):
             send_at=self.send_at,
             expires_at=self.expires_at,
             traceparent=traceparent,
+            question=self.answers.to_question() if self.answers else None,
         )
 
     def _require_room(self) -> None:
@@ -130,7 +177,10 @@ class AlertRequest(ContentBody):
             raise InvalidRequestError(FieldError("id", "is as those of an alert's deliveries"))
         if self.audience is not None:
             audience = self.audience.to_json()
-            json_text.require_size(audience, _LARGEST_AUDIENCE_BYTES, field="audience")
+            json_text.require_size(audience, _LARGEST_PROPERTY_BYTES, field="audience")
+        if self.answers is not None:
+            question = self.answers.to_question().to_json()
+            json_text.require_size(question, _LARGEST_PROPERTY_BYTES, field="answers")
         if len(self.channel_ids) > _MOST_CHANNELS:
             raise InvalidRequestError(
                 FieldError("recipients", f"must be on {_MOST_CHANNELS} channels at most")

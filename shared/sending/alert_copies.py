@@ -16,6 +16,7 @@ from shared.messages.queued_message import Sent, UnsentError
 from shared.sending.outdated_copies import is_outdated
 from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import FoundRecipient, recipient_of
+from shared.sending.shown_answers import shown_to
 from shared.wire_models import Activity
 from shared.wiring import Services
 
@@ -24,17 +25,19 @@ from shared.wiring import Services
 class AlertCopy:
     """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
-    ``sent`` is what the change of it ended with.
+    ``delivery_id`` is that of the send; ``sent`` is what the change of it ended with.
     """
 
     recipient: FoundRecipient
+    delivery_id: str
     activity_id: str
     alert: Alert
     sent: Sent | None = None
 
     def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
-        return alert_activity(self.alert, self.recipient.account, services)
+        shown = shown_to(self.recipient, self.alert, self.delivery_id, services)
+        return alert_activity(self.alert, self.recipient, shown, services)
 
 
 @contextmanager
@@ -91,4 +94,4 @@ def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> Al
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
     # The copy is in the conversation that it was sent into, even if the person has another one now.
     recipient = recipient_of(stored.account, services, conversation_id=to.conversation_id)
-    return AlertCopy(recipient, delivery.activity_id, alert)
+    return AlertCopy(recipient, delivery.id, delivery.activity_id, alert)

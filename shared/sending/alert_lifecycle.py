@@ -1,20 +1,29 @@
 """Accepting, editing and stopping an alert."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.alerts.alert import Alert
+from shared.alerts.buttons import largest_with_buttons, require_room_for_buttons
 from shared.alerts.content import Content
 from shared.connector.channel_features import KNOWN_CHANNELS, channel
 from shared.deliveries.rows import member_of
-from shared.errors import AlertExistsError, AlertOverError, FieldError, InvalidRequestError
+from shared.errors import (
+    AlertExistsError,
+    AlertOverError,
+    FieldError,
+    InvalidRequestError,
+    RequestTooLargeError,
+)
 from shared.messages.envelope import Step
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
 from shared.sending.outdated_copies import KNOWN_AFTER_SECONDS
 from shared.sending.outgoing_activity import require_size
+from shared.settings import Settings
+from shared.wire_models import Activity
 from shared.wiring import Services
 
 QUIET_AFTER = timedelta(seconds=5)
@@ -197,19 +206,42 @@ def require_sendable(alert: Alert, content: Mapping[str, Any], services: Service
     """Raise InvalidRequestError unless each activity fits every channel that it may go to."""
     settings = services.settings
     channels = alert.channel_ids or (*KNOWN_CHANNELS, *settings.largest_activity_kilobytes)
-    # One channel for each limit there is, in bytes of the whole and in KB of a picture.
+    # One channel for each limit there is, in bytes of the whole and in KB of a picture, and for
+    # each kind of buttons.
     limits = {
-        (settings.largest_activity_bytes(each), channel(each).largest_picture_kilobytes): each
+        (
+            settings.largest_activity_bytes(each),
+            channel(each).largest_picture_kilobytes,
+            channel(each).buttons,
+        ): each
         for each in channels
     }
-    most_bytes = max(whole + 3 * 1024 * picture for whole, picture in limits)
+    most_bytes = max(whole + 3 * 1024 * picture for whole, picture, _ in limits)
     activities = Content.from_json(content).each_activity(topic=alert.topic, most_bytes=most_bytes)
     for field, activity in activities.items():
         if activity.is_targeted:
             problem = "is for groups; an alert goes to each person alone"
             raise InvalidRequestError(FieldError(f"{field}.recipient.isTargeted", problem))
+        if alert.question is not None:
+            require_room_for_buttons(activity, field=field)
         for channel_id in limits.values():
             require_size(activity, channel_id, settings, field=field)
+            if alert.question is not None:
+                drawn = largest_with_buttons(activity, alert.question, alert.id, channel_id)
+                _require_size_of_each(drawn, channel_id, settings, field=field)
+
+
+def _require_size_of_each(
+    drawn: Iterable[Activity], channel_id: str, settings: Settings, *, field: str
+) -> None:
+    """Raise RequestTooLargeError naming an activity's field if one is too large with buttons."""
+    try:
+        for each in drawn:
+            require_size(each, channel_id, settings)
+    except RequestTooLargeError:
+        raise RequestTooLargeError(
+            FieldError(field, "is too large with the buttons for its answers")
+        ) from None
 
 
 def require_records(alert: Alert, now: datetime, services: Services) -> None:

@@ -5,9 +5,9 @@ from functools import cache
 from typing import Any
 
 from shared import json_text
-from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
+from shared.alerts.buttons import Shown, with_buttons
 from shared.connector.channel_features import channel
 from shared.sending.recipient import FoundRecipient
 from shared.settings import Settings
@@ -28,16 +28,27 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
     return sent
 
 
-def alert_activity(alert: Alert, account: Account | None, services: Services) -> Activity:
-    """Return what an alert says to a person, in their language, and as their channel shows it."""
+def alert_activity(
+    alert: Alert, recipient: FoundRecipient, shown: Shown, services: Services
+) -> Activity:
+    """Return what an alert says to a person, in their language, and as their channel shows it.
+
+    ``shown`` is what it shows of the answers, where the alert asks something.
+    """
+    account, default_locale = recipient.account, services.settings.default_locale
+    locale = account.locale if account else None
     activity = services.alerts.content(alert).activity(
         topic=alert.topic,
         name=account.name if account else None,
-        locale=account.locale if account else None,
-        default_locale=services.settings.default_locale,
+        locale=locale,
+        default_locale=default_locale,
     )
-    shows_cards = account is None or channel(account.channel_id).shows_cards
-    return activity if shows_cards else as_text(activity)
+    if not channel(recipient.channel_id).shows_cards:
+        activity = as_text(activity)
+    if alert.question is None:
+        return activity
+    locales = [locale, default_locale] if locale else [default_locale]
+    return with_buttons(activity, alert.question, shown, recipient.channel_id, locales)
 
 
 def as_text(activity: Activity) -> Activity:

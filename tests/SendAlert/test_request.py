@@ -2,6 +2,7 @@ import pytest
 
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
 from shared.alerts.alert import Audience
+from shared.alerts.question import AnswerMode, Option, Question
 from shared.deliveries.delivery import Status
 from shared.errors import InvalidRequestError
 
@@ -119,6 +120,7 @@ def test_an_alert_that_has_expired_is_refused():
         ({"activity": {"text": "Other"}}, False),
         ({"audience": {"interests": ["news"]}}, False),
         ({"sendAt": SOON}, False),
+        ({"answers": {"options": [{"id": "a", "title": "A"}]}}, False),
     ],
 )
 def test_the_same_request_is_known_by_all_but_its_id(change, is_same):
@@ -126,6 +128,68 @@ def test_the_same_request_is_known_by_all_but_its_id(change, is_same):
     other = AlertRequest.from_json({**NEWS, **TO_ALL, "id": "order-7", **change})
 
     assert (one.fingerprint == other.fingerprint) is is_same
+
+
+# Answers
+
+
+def options(*given):
+    return {
+        **NEWS,
+        **TO_ALL,
+        "answers": {"options": [{"id": "a", "title": "A"} | each for each in given]},
+    }
+
+
+def test_an_alert_asks_what_its_request_asks():
+    several = {"title": None, "titles": {"en": "Yes", "de-AT": "Ja"}}
+    body = options({"id": "y" * 32, **several}, {"id": "_-", "title": "N" * 80})
+
+    def question(mode):
+        return (
+            AlertRequest.from_json(body | {"answers": body["answers"] | mode})
+            .to_alert("a")
+            .question
+        )
+
+    asked = (Option("y" * 32, {"en": "Yes", "de-AT": "Ja"}), Option("_-", {"": "N" * 80}))
+    assert question({"mode": "each"}) == Question(asked, AnswerMode.EACH)
+    assert question({"mode": "first"}) == question({}) == Question(asked, AnswerMode.FIRST)
+    assert AlertRequest.from_json({**NEWS, **TO_ALL}).to_alert("a").question is None
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({**NEWS, **TO_ALL, "answers": []}, ["answers"]),
+        ({**NEWS, **TO_ALL, "answers": {}}, ["answers.options"]),
+        (options(), ["answers.options"]),
+        (options(*({"id": str(each)} for each in range(7))), ["answers.options"]),
+        (options({"id": ""}, {"id": "a b"}), ["answers.options[0].id", "answers.options[1].id"]),
+        (
+            options({"id": "x" * 33}, {"id": "ä"}),
+            ["answers.options[0].id", "answers.options[1].id"],
+        ),
+        (options({"id": "x\n"}, {"id": 1}), ["answers.options[0].id", "answers.options[1].id"]),
+        (options({}, {}), ["answers.options[1].id"]),
+        (options({"title": ""}), ["answers.options[0].title"]),
+        (options({"title": " \n"}), ["answers.options[0].title"]),
+        (options({"title": "x" * 81}), ["answers.options[0].title"]),
+        (options({"title": None}), ["answers.options[0].title"]),
+        (options({"titles": {"en": "A"}}), ["answers.options[0].title"]),
+        (options({"title": None, "titles": {}}), ["answers.options[0].titles"]),
+        (options({"title": None, "titles": {"en": ""}}), ["answers.options[0].titles.en"]),
+        (options({"value": 1}), ["answers.options[0].value"]),
+        (
+            options({"title": None, "titles": {f"x-{each}": "y" * 80 for each in range(300)}}),
+            ["answers.options"],
+        ),
+        ({**NEWS, **TO_ALL, "answers": options({})["answers"] | {"mode": "all"}}, ["answers.mode"]),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_each_field_at_fault_of_answers_is_named(body, fields):
+    assert fields_of(AlertRequest.from_json, body) == fields
 
 
 # Edits
@@ -147,6 +211,7 @@ def test_an_edit_is_an_activity_or_has_one():
         ({**NEWS, **BOTH}, ["activity"]),
         ({"activities": {}}, ["activity"]),
         ({**NEWS, **TO_ALL}, ["audience"]),
+        ({**NEWS, "answers": {}}, ["answers"]),
     ],
 )
 def test_each_field_at_fault_of_an_edit_is_named(body, fields):

@@ -8,6 +8,7 @@ import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.alerts.alert import Alert
+from shared.alerts.question import Answer, AnswerMode, Option, Question
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import (
@@ -136,6 +137,38 @@ def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
     noted = services.deliveries.find(delivery.id)
     assert (noted.alert_version, noted.recalled, noted.status) == (2, False, Status.SENT)
     assert noted.destination.user_id == person.user_id
+
+
+@pytest.mark.parametrize(
+    ("colleague", "said"),
+    [
+        ({"name": "Kim", "tenant_id": "tenant"}, "Übernommen von Kim"),
+        ({"tenant_id": "tenant"}, "Übernommen"),
+        ({"name": "Kim", "tenant_id": "another"}, "Übernommen"),
+        ({"name": "Kim"}, "Übernommen"),
+        (None, "Übernommen"),
+    ],
+)
+def test_a_copy_says_who_answered_first_where_they_are_known_to_each_other(
+    services, alert, deliver, change, colleague, said
+):
+    if colleague is not None:
+        kim = Account("msteams", unique("29:kim"), **colleague)
+        kim = services.accounts.change_or_make("msteams", kim.user_id, lambda _: kim).account
+        to = Destination("msteams", "", None, "a:2", kim.user_id, kim.key)
+        answered = deliver(id=id_in_alert(alert.id, 0, kim.key.id), destination=to)
+    else:
+        answered = deliver(id=id_in_alert(alert.id, 0, "r1"), destination=None)
+    question = Question((Option("take", {"": "I take it"}),), AnswerMode.FIRST)
+    first = Answer("take", NOW, answered.id)
+    new_version(services, alert, question=question, first_answer=first)
+
+    with change(deliver(), 3) as copy:
+        [card] = copy.activity(services).attachments
+
+    shown = card["content"]["body"]
+    assert [each["type"] for each in shown] == ["TextBlock", "RichTextBlock"]
+    assert [each["text"] for each in shown[1]["inlines"]] == [said]
 
 
 def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, refused):

@@ -26,6 +26,9 @@ from tests.support.lossy_storage import LossyStorage
 
 NEW_TEXT = {"activity": {"text": "Edited"}}
 LARGE = {"activity": {"text": "x" * 60_000}}
+ANSWERS = {"options": [{"id": "take", "title": "I take it"}]}
+# It fits, but not with a button.
+NEARLY_LARGE = {"activity": {"text": "x" * (100 * 512 - 300)}}
 
 
 @pytest.fixture
@@ -102,6 +105,11 @@ def test_accepting_an_alert_reads_nothing_of_its_audience(alerting, storage_call
         ({"activity": {"text": "${topic}"}}, ["activity.text"]),
         ({"activities": {"en": {"text": "x"}, "de": {"text": "${b}"}}}, ["activities.de.text"]),
         ({"activities": {"en": {"text": "x"}, "de": LARGE["activity"]}}, ["activities.de.text"]),
+        (
+            {"activities": {"en": {"text": "x"}, "de": {"speak": "x"}}, "answers": ANSWERS},
+            ["activities.de.text"],
+        ),
+        ({**NEARLY_LARGE, "answers": ANSWERS}, ["activity"]),
     ],
 )
 def test_an_alert_that_cannot_be_sent_is_refused_and_not_kept(
@@ -114,6 +122,17 @@ def test_an_alert_that_cannot_be_sent_is_refused_and_not_kept(
 
     assert [each.field for each in caught.value.field_errors] == fields
     assert storage_calls() == []
+
+
+def test_an_edit_keeps_the_question_and_needs_room_for_its_buttons(alerting):
+    alerting.accept(**NEARLY_LARGE)
+    alert = alerting.accept(answers=ANSWERS)
+
+    edited = edit_alert(alert.id, NEW_TEXT, alerting.services)
+
+    assert edited.question == alert.question is not None
+    with pytest.raises(RequestTooLargeError):
+        edit_alert(alert.id, NEARLY_LARGE, alerting.services)
 
 
 @pytest.mark.parametrize(
