@@ -47,6 +47,7 @@ def remove_old_rows(
     kept_for = timedelta(days=services.settings.delivery_retention_days)
     times = {
         "alerts": now - kept_for,
+        "answers": now - kept_for,
         "deliveries": now - kept_for,
         "failures": now - kept_for,
         # A repeat is noted on its row once a day.

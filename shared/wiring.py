@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shared.accounts.conversations import ConversationStore
 from shared.accounts.opt_outs import OptOuts
 from shared.accounts.store import AccountStore
+from shared.alerts.answers import AnswerStore
 from shared.alerts.audience_pages import AudiencePages
 from shared.alerts.incidents import IncidentStore
 from shared.alerts.store import AlertStore
@@ -49,6 +50,7 @@ class Services:
     failures: Failures
     alerts: AlertStore
     audience_pages: AudiencePages
+    answers: AnswerStore
     incidents: IncidentStore
     pacer: Pacer
     conversation_limits: ConversationLimits
@@ -72,28 +74,27 @@ class Services:
             connections=settings.threads,
             use_proxy=settings.use_proxy,
         )
+        accounts = AccountStore(storage, app_id, opt_outs, keys, conversations)
+        deliveries = DeliveryStore(
+            storage, app_id, keys, failures, give_up_ambiguous=settings.give_up_ambiguous
+        )
         return cls(
             settings=settings,
             storage=storage,
             connector=connector,
-            accounts=AccountStore(storage, app_id, opt_outs, keys, conversations),
+            accounts=accounts,
             opt_outs=opt_outs,
             callers=_callers(settings),
             conversations=conversations,
             leases=Leases(storage),
             queues=AppQueues(storage, app_id, large_values),
-            deliveries=DeliveryStore(
-                storage,
-                app_id,
-                keys,
-                failures,
-                give_up_ambiguous=settings.give_up_ambiguous,
-            ),
+            deliveries=deliveries,
             failures=failures,
             alerts=AlertStore(
                 storage, app_id, large_values, kept_days=settings.delivery_retention_days
             ),
             audience_pages=AudiencePages(storage, app_id),
+            answers=AnswerStore(storage, app_id, keys, deliveries, accounts),
             incidents=IncidentStore(storage, app_id),
             pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
             conversation_limits=ConversationLimits(),

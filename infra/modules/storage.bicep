@@ -25,6 +25,7 @@ var queues = [
 var tables = [
   'accounts'
   'alerts'
+  'answers'
   'bodies'
   'conversations'
   'deliveries'

@@ -54,17 +54,28 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person has answered; ``delivery_id`` says who that is, as long as they are known."""
+    """What a person has answered.
+
+    ``delivery_id`` and ``key_id``, that of the key which the delivery is sealed with, tell who that
+    is, as long as they are not erased.
+    """
 
     option: str
     at: datetime
     delivery_id: str
+    key_id: str
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is kept."""
-        return {"option": self.option, "at": self.at.isoformat(), "deliveryId": self.delivery_id}
+        return {
+            "option": self.option,
+            "at": self.at.isoformat(),
+            "deliveryId": self.delivery_id,
+            "keyId": self.key_id,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Answer":
         """Return what ``to_json`` gave."""
-        return cls(value["option"], read_time(value["at"]), value["deliveryId"])
+        at = read_time(value["at"])
+        return cls(value["option"], at, value["deliveryId"], value["keyId"])

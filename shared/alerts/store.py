@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.alerts.alert import Alert, Audience
 from shared.alerts.content import Content
 from shared.alerts.question import Answer, Question
 from shared.errors import CancelledError, UnknownAlertError
+from shared.remembered import Remembered
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.row_properties import to_fields, to_properties
@@ -31,6 +32,14 @@ REMEMBERED_FOR = timedelta(seconds=1)
 _ALERTS_REMEMBERED = 100
 # At least the latest content is remembered, whatever its size.
 _CHARACTERS_REMEMBERED = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class StoredAlert:
+    """An alert as it is kept, and the version of its row."""
+
+    alert: Alert
+    row_version: str
 
 
 class AlertStore:
@@ -49,9 +58,8 @@ class AlertStore:
         self._app_id = app_id
         self._large_values = large_values
         self._kept_for = timedelta(days=kept_days)
-        self._clock = clock
+        self._remembered = Remembered[Alert](REMEMBERED_FOR, most=_ALERTS_REMEMBERED, clock=clock)
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[str, tuple[float, Alert]] = OrderedDict()
         self._contents: OrderedDict[str, tuple[int, Content]] = OrderedDict()
 
     def create(self, alert: Alert) -> bool:
@@ -60,24 +68,23 @@ class AlertStore:
 
     def find(self, alert_id: str) -> Alert:
         """Return an alert; raise UnknownAlertError when there is none."""
-        return _from_row(self._row(alert_id))
+        return self.read(alert_id).alert
+
+    def read(self, alert_id: str) -> StoredAlert:
+        """Return an alert, to be changed; raise UnknownAlertError when there is none."""
+        row = self._table.get(key_of(self._app_id, alert_id), _ROW_KEY)
+        if row is None:
+            raise UnknownAlertError("There is no alert of this id, or no more")
+        return StoredAlert(_from_row(row), version_of(row))
 
     def current(self, alert_id: str, *, version: int = 0) -> Alert:
         """Return an alert as it was a second ago at most, in the given version or a later one.
 
         Most calls take no round trip.
         """
-        since = self._clock() - REMEMBERED_FOR.total_seconds()
-        with self._lock:
-            read_at, alert = self._remembered.get(alert_id, (0.0, None))
-            if alert is None or read_at <= since or alert.version < version:
-                read_at = self._clock()
-                alert = self.find(alert_id)
-                self._remembered[alert_id] = (read_at, alert)
-                self._remembered.move_to_end(alert_id)
-                if len(self._remembered) > _ALERTS_REMEMBERED:
-                    self._remembered.popitem(last=False)
-            return alert
+        return self._remembered.get(
+            alert_id, lambda: self.find(alert_id), is_good=lambda alert: alert.version >= version
+        )
 
     def under_way(self, alert_id: str) -> Alert:
         """Return an alert as ``current`` does; raise CancelledError when it was stopped."""
@@ -86,20 +93,27 @@ class AlertStore:
             raise CancelledError("The alert was cancelled, or recalled, before this was sent")
         return alert
 
-    def change(self, alert_id: str, change: Callable[[Alert], Alert]) -> Alert:
+    def change(
+        self,
+        alert_id: str,
+        change: Callable[[Alert], Alert],
+        *,
+        stored: StoredAlert | None = None,
+    ) -> Alert:
         """Write what ``change`` makes of an alert, and return it.
 
         ``change`` is called again when somebody else was faster; an equal alert is not written.
+        With ``stored``, as it was read a moment ago, it is not read at first.
         """
 
         def write() -> Alert | None:
-            row = self._row(alert_id)
-            alert = _from_row(row)
-            changed = change(alert)
-            if changed == alert:
-                return alert
+            nonlocal stored
+            read, stored = stored or self.read(alert_id), None
+            changed = change(read.alert)
+            if changed == read.alert:
+                return changed
             changed = replace(changed, updated_at=datetime.now(UTC))
-            is_written = self._table.replace(self._to_row(changed), version_of(row)) is not None
+            is_written = self._table.replace(self._to_row(changed), read.row_version) is not None
             return changed if is_written else None
 
         return retry_until_written(write)
@@ -166,12 +180,6 @@ class AlertStore:
         if text is None:
             raise UnknownAlertError("What the alert says is not kept any more")
         return text
-
-    def _row(self, alert_id: str) -> Row:
-        row = self._table.get(key_of(self._app_id, alert_id), _ROW_KEY)
-        if row is None:
-            raise UnknownAlertError("There is no alert of this id, or no more")
-        return row
 
     def _to_row(self, alert: Alert) -> dict[str, Any]:
         return {

@@ -9,7 +9,7 @@ from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.row_properties import to_properties
 
-_NOT_ANSWERED = ("destination", "posting", "owner", "until", "failed_on")
+_NOT_ANSWERED = ("destination", "posting", "owner", "until", "failed_on", "answers")
 
 
 class Status(StrEnum):
@@ -67,8 +67,9 @@ class Delivery:
 
     ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
     ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
-    ``until`` that time. Of an alert, ``alert_version`` is the version that the person sees; where
-    it was ``recalled``, they see nothing. What ``is_targeted`` is seen by one member of its group.
+    ``until`` that time. Of an alert, ``alert_version`` is the version that the person sees, with
+    ``answers``, as many as they had given by then; where it was ``recalled``, they see nothing.
+    What ``is_targeted`` is seen by one member of its group.
     """
 
     id: str
@@ -90,6 +91,7 @@ class Delivery:
     alert_id: str | None = None
     alert_version: int | None = None
     recalled: bool = False
+    answers: int | None = None
     is_targeted: bool = False
 
     def to_json(self) -> dict[str, Any]:

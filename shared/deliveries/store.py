@@ -22,7 +22,7 @@ from typing import Any
 from shared.clock import Clock, utc_now
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failures, day_of
-from shared.deliveries.rows import from_row, keys_of, partition_of_page, to_properties
+from shared.deliveries.rows import FindKey, from_row, keys_of, partition_of_page, to_properties
 from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
@@ -72,10 +72,14 @@ class DeliveryStore:
         self._clock = clock
         self._sleep = sleep
 
-    def get(self, delivery_id: str) -> Delivery | None:
-        """Return a delivery; None when there is none."""
+    def get(self, delivery_id: str, *, find_key: FindKey | None = None) -> Delivery | None:
+        """Return a delivery; None when there is none.
+
+        Who it is to stands in it where the person's key is found: by ``find_key``, where it is
+        given, so that no other look-up is needed.
+        """
         row = self._row(delivery_id)
-        return from_row(row, self._keys.find) if row is not None else None
+        return from_row(row, find_key or self._keys.find) if row is not None else None
 
     def find(self, delivery_id: str) -> Delivery:
         """Return a delivery; raise UnknownDeliveryError when there is none."""
@@ -228,11 +232,18 @@ class DeliveryStore:
         ]
 
     def note_change(
-        self, delivery_id: str, alert_version: int, activity_id: str, *, recalled: bool
+        self,
+        delivery_id: str,
+        alert_version: int,
+        activity_id: str,
+        *,
+        recalled: bool,
+        answers: int = 0,
     ) -> None:
         """Record which version of an alert a person sees now, or that it was recalled.
 
-        ``activity_id`` is the id that it now has.
+        ``activity_id`` is the id that it now has, ``answers`` how many of the person's own answers
+        it shows.
         """
 
         def note(row: Row | None) -> Row | None:
@@ -241,6 +252,7 @@ class DeliveryStore:
                 "activityId": activity_id,
                 "alertVersion": alert_version,
                 "recalled": recalled,
+                "answers": answers,
             }
 
         self._table.change(self._keys_of(delivery_id), note)

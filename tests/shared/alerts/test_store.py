@@ -44,7 +44,7 @@ WHOLE = Alert(
     closed_pages=2,
     reopenings=1,
     question=Question((Option("take", {"": "I take it", "de": "Ich"}),), AnswerMode.FIRST),
-    first_answer=Answer("take", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "a:0:r1"),
+    first_answer=Answer("take", datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "a:0:r1", "key-1"),
     chain="chain-1",
     change_page=3,
     change_version=2,
@@ -239,25 +239,6 @@ def test_a_stopped_alert_is_not_under_way(alerts, clock, stop):
 
     with pytest.raises(CancelledError):
         alerts.under_way("order-7")
-
-
-def test_only_the_latest_alerts_are_remembered(alerts, storage_calls, monkeypatch):
-    monkeypatch.setattr("shared.alerts.store._ALERTS_REMEMBERED", 2)
-    for number in range(3):
-        alerts.create(an_alert(f"order-{number}"))
-    for number in (0, 1):
-        alerts.current(f"order-{number}")
-    storage_calls()
-
-    def reads(alert_id, **version):
-        alerts.current(alert_id, **version)
-        return len(storage_calls())
-
-    # A newer version is asked for, so the first one was read later than the second.
-    assert reads("order-0", version=2) == 1
-    assert reads("order-2") == 1
-    assert reads("order-0") == 0
-    assert reads("order-1") == 1
 
 
 # Contents and recipients
