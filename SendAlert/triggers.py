@@ -23,6 +23,7 @@ from shared.idempotency import Answer, id_for_key
 from shared.messages.queue_names import SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
+from shared.sending.answering import follow_answer
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, page_response, path_id, read_json
 from shared.triggers.queue import queue_function
@@ -53,10 +54,12 @@ def _send(request: func.HttpRequest) -> Answer:
 @send_alert_blueprint.queue_trigger("message", SEND_ALERT, STORAGE, data_type=func.DataType.BINARY)
 @queue_function(SEND_ALERT)
 def send_alert_from_queue(message: QueuedMessage) -> None:
-    """Accept an alert, or take the next step of one that was accepted."""
+    """Accept an alert, take the next step of one that was accepted, or follow an answer to one."""
     envelope = message.envelope
     if envelope.step is not None and envelope.alert is not None:
         take_step(envelope.alert, envelope.step, services())
+    elif envelope.answer is not None and envelope.alert is not None:
+        follow_answer(envelope.alert, envelope.answer, services())
     else:
         accept_queued_alert(message, services())
 

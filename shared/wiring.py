@@ -39,6 +39,7 @@ class Services:
 
     settings: Settings
     storage: Storage
+    keys: PersonalKeys
     connector: ConnectorClient
     accounts: AccountStore
     opt_outs: OptOuts
@@ -81,6 +82,7 @@ class Services:
         return cls(
             settings=settings,
             storage=storage,
+            keys=keys,
             connector=connector,
             accounts=accounts,
             opt_outs=opt_outs,

@@ -36,10 +36,14 @@ class AccountRows:
 
     def find(self, channel_id: str, user_id: str) -> tuple[Row | None, Row | None]:
         """Return the row of a person's account, and the pointer that led there, if one did."""
-        row = self._get(channel_id, user_id)
+        row = self.at(channel_id, user_id)
         if row is None or _POINTS_TO not in row:
             return row, None
-        return self._get(channel_id, row[_POINTS_TO]), row
+        return self.at(channel_id, row[_POINTS_TO]), row
+
+    def at(self, channel_id: str, user_id: str) -> Row | None:
+        """Return the row of an id: that of an account, or a pointer."""
+        return self.table.get(self._key(channel_id, user_id), _ROW_KEY)
 
     def write(self, account: Account, version: str | None) -> str | None:
         """Write an account, over a version of it or anew; return its version.
@@ -72,16 +76,13 @@ class AccountRows:
 
     def delete_pointer(self, account: Account, user_id: str) -> None:
         """Delete the row of an id, if it points to the account."""
-        row = self._get(account.channel_id, user_id)
+        row = self.at(account.channel_id, user_id)
         if row is not None and row.get(_POINTS_TO) == account.home_id:
             self.delete(row)
 
     def delete(self, row: Row) -> None:
         """Delete a row, if nobody has changed it."""
         self.table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
-
-    def _get(self, channel_id: str, user_id: str) -> Row | None:
-        return self.table.get(self._key(channel_id, user_id), _ROW_KEY)
 
     def _keys(self, channel_id: str, user_id: str) -> dict[str, Any]:
         return {"PartitionKey": self._key(channel_id, user_id), "RowKey": _ROW_KEY}

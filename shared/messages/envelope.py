@@ -76,12 +76,25 @@ class Step(OpenModel):
 
 
 class AlertChange(OpenModel):
-    """Which delivery of an alert is edited or recalled, and to which version of the alert."""
+    """Which delivery of an alert is edited or recalled, and to which version of the alert.
+
+    ``answers`` is how many answers of the person's own it is to show at least.
+    """
 
     model_config = ConfigDict(validate_by_name=True)
 
     delivery_id: Identifier
     version: NonNegativeInt
+    answers: NonNegativeInt = 0
+
+
+class AlertAnswer(OpenModel):
+    """An answer to an alert, as it is kept, on a card that showed ``drawn`` answers of theirs."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    given: dict[str, Any]
+    drawn: NonNegativeInt
 
 
 class Envelope(OpenModel):
@@ -93,8 +106,8 @@ class Envelope(OpenModel):
     the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
     it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
     most once.
-    ``alert`` is the id of the alert that the message is a part of; ``snapshot``, ``step`` and
-    ``change`` are what else there is to know of it, depending on the queue.
+    ``alert`` is the id of the alert that the message is a part of; ``snapshot``, ``step``,
+    ``answer`` and ``change`` are what else there is to know of it, depending on the queue.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those
     who want no alerts; ``is_probe`` the message that shows whether a person out of reach can be
     reached again; ``ambiguous`` one that may have been sent before. The bot's token was refused
@@ -116,6 +129,7 @@ class Envelope(OpenModel):
     alert: Identifier | None = None
     snapshot: Annotated[AccountSnapshot | None, Field(alias="reference")] = None
     step: Step | None = None
+    answer: AlertAnswer | None = None
     change: AlertChange | None = None
     is_reply: bool = False
     is_probe: bool = False
@@ -216,4 +230,6 @@ def _own_envelope(
     if not bare or key.is_needed(put_at):
         raise InvalidRequestError(FieldError(ENVELOPE, "is ours, as we wrote it; leave it out"))
     # It may be of the version before, or of anybody, so it goes round no stop.
-    return parse(Envelope, {**bare, "isReply": False, "reference": None}, within=ENVELOPE)
+    return parse(
+        Envelope, {**bare, "isReply": False, "reference": None, "answer": None}, within=ENVELOPE
+    )

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.alerts.alert import Alert
+from shared.alerts.answers import Given
+from shared.alerts.question import AnswerMode
 from shared.errors import (
     AlreadyDoneError,
     AppError,
@@ -25,18 +27,20 @@ from shared.wiring import Services
 class AlertCopy:
     """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
-    ``delivery_id`` is that of the send; ``sent`` is what the change of it ended with.
+    ``delivery_id`` is that of the send; ``given`` is what the person has answered, where each one
+    answers; ``sent`` is what the change of it ended with.
     """
 
     recipient: FoundRecipient
     delivery_id: str
     activity_id: str
     alert: Alert
+    given: Given
     sent: Sent | None = None
 
     def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
-        shown = shown_to(self.recipient, self.alert, self.delivery_id, services)
+        shown = shown_to(self.recipient, self.alert, self.delivery_id, services, self.given)
         return alert_activity(self.alert, self.recipient, shown, services)
 
 
@@ -74,7 +78,11 @@ def _note_change(delivery_id: str, copy: AlertCopy, services: Services, *, recal
         raise RuntimeError("the change of a copy must say what it ended with")
     try:
         services.deliveries.note_change(
-            delivery_id, copy.alert.version, sent.activity_id, recalled=recalls
+            delivery_id,
+            copy.alert.version,
+            sent.activity_id,
+            recalled=recalls,
+            answers=copy.given.count,
         )
     except AppError as error:
         # The call was made, and is settled under its claim.
@@ -86,7 +94,7 @@ def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> Al
     delivery = services.deliveries.find(change.delivery_id)
     if not delivery.status.is_final:
         raise DeliveryUnderWayError("This copy is being sent right now")
-    if not is_outdated(delivery, alert) or delivery.activity_id is None:
+    if not is_outdated(delivery, alert, answers=change.answers) or delivery.activity_id is None:
         raise AlreadyDoneError("The person sees the alert as it is now, or no copy of it")
     to = delivery.destination
     stored = services.accounts.get(to.channel_id, to.user_id) if to and to.user_id else None
@@ -94,4 +102,6 @@ def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> Al
         raise ForgottenRecipientError("The recipient was forgotten after this was sent")
     # The copy is in the conversation that it was sent into, even if the person has another one now.
     recipient = recipient_of(stored.account, services, conversation_id=to.conversation_id)
-    return AlertCopy(recipient, delivery.id, delivery.activity_id, alert)
+    asks_each = alert.question is not None and alert.question.mode is AnswerMode.EACH
+    given = services.answers.find(delivery.id) if asks_each else Given()
+    return AlertCopy(recipient, delivery.id, delivery.activity_id, alert, given)

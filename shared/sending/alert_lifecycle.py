@@ -117,7 +117,7 @@ def edit_alert(
         require_records(current, now, services)
         stopped_at = current.cancelled_at or now if stops else current.cancelled_at
         return replace(
-            _next_version(current),
+            next_version(current),
             content_key=content_key,
             edit_id=edit_id,
             cancelled_at=stopped_at,
@@ -130,11 +130,12 @@ def edit_alert(
         raise
     if alert.content_key != content_key:
         services.alerts.drop(content_key)
-    _enqueue_change(alert, services)
+    enqueue_change(alert, services)
     return alert
 
 
-def _enqueue_change(alert: Alert, services: Services) -> None:
+def enqueue_change(alert: Alert, services: Services) -> None:
+    """Have the copies that were sent brought to the alert as it is, as soon as all know of it."""
     step = Step(kind="change", version=alert.version)
     enqueue_step(alert, step, services, delay_seconds=KNOWN_AFTER_SECONDS)
 
@@ -168,13 +169,13 @@ def recall_alert(alert_id: str, services: Services) -> Alert:
         if current.recalled_at is not None:
             return current
         require_records(current, now, services)
-        return _stopped(replace(_next_version(current), recalled_at=now), now)
+        return _stopped(replace(next_version(current), recalled_at=now), now)
 
     alert = services.alerts.change(alert_id, recalled)
     if alert.ended_at is not None:
         after_end(alert, services)
     else:
-        _enqueue_change(alert, services)
+        enqueue_change(alert, services)
     return alert
 
 
@@ -251,7 +252,7 @@ def require_records(alert: Alert, now: datetime, services: Services) -> None:
         raise AlertOverError("The records of this alert are too old: they are being removed")
 
 
-def _next_version(alert: Alert) -> Alert:
+def next_version(alert: Alert) -> Alert:
     """Return the alert in its next version, in which how its members have ended is counted anew."""
     return replace(alert, version=alert.version + 1, ended_at=None, closed_pages=0, counts={})
 

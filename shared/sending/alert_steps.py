@@ -7,22 +7,33 @@ from datetime import UTC, datetime
 
 from shared.alerts.alert import Alert
 from shared.deliveries.rows import place_in_alert
-from shared.messages.envelope import Envelope, Step
+from shared.messages.envelope import AlertAnswer, Envelope, Step
 from shared.messages.queue_names import SEND_ALERT
 from shared.wiring import Services
 
 
 def enqueue_step(alert: Alert, step: Step, services: Services, *, delay_seconds: float = 0) -> None:
     """Enqueue a step of an alert, to be taken after the delay."""
-    envelope = Envelope(
+    envelope = _envelope(alert).model_copy(update={"step": step})
+    services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
+
+
+def enqueue_answer(
+    alert: Alert, answer: AlertAnswer, services: Services, *, delay_seconds: float
+) -> None:
+    """Enqueue an answer to an alert, to be followed after the delay."""
+    envelope = _envelope(alert).model_copy(update={"answer": answer})
+    services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
+
+
+def _envelope(alert: Alert) -> Envelope:
+    return Envelope(
         id=alert.id,
         accepted_at=datetime.now(UTC),
         posting=uuid.uuid4().hex,
         alert=alert.id,
-        step=step,
         traceparent=alert.traceparent,
     )
-    services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
 
 
 def reopen_page(alert_id: str, number: int, services: Services) -> bool:

@@ -21,16 +21,17 @@ KNOWN_AFTER_SECONDS: Final = 2 * REMEMBERED_FOR.total_seconds()
 """So long after an alert was changed, every send that ends finds out by itself."""
 
 
-def is_outdated(delivery: Delivery, alert: Alert) -> bool:
+def is_outdated(delivery: Delivery, alert: Alert, *, answers: int = 0) -> bool:
     """Tell whether the copy that a person has of an alert is out of date, and can be changed.
 
-    A copy cannot be changed when the channel gave no id for it.
+    It is to show so many answers of their own at least. A copy cannot be changed when the channel
+    gave no id for it.
     """
     return (
         delivery.status is Status.SENT
         and delivery.activity_id is not None
         and not delivery.recalled
-        and (delivery.alert_version or 0) < alert.version
+        and ((delivery.alert_version or 0) < alert.version or (delivery.answers or 0) < answers)
     )
 
 
@@ -41,14 +42,25 @@ def change_id(delivery: Delivery, version: int) -> str:
 
 def change_of(delivery: Delivery, alert: Alert) -> tuple[str, Envelope]:
     """Return the message that brings a copy to the alert as it is, and the queue that it is for."""
-    own_id = change_id(delivery, alert.version)
     queue = UPDATE_ACTIVITY if alert.recalled_at is None else DELETE_ACTIVITY
-    return queue, Envelope(
+    change = AlertChange(delivery_id=delivery.id, version=alert.version)
+    return queue, _message(change_id(delivery, alert.version), change, alert)
+
+
+def change_answered_copy(delivery_id: str, answers: int, alert: Alert, services: Services) -> None:
+    """Have the copy of somebody edited who has answered so many times, so that it shows that."""
+    change = AlertChange(delivery_id=delivery_id, version=alert.version, answers=answers)
+    message = _message(f"{delivery_id}!answer-{answers}", change, alert)
+    services.queues.send(UPDATE_ACTIVITY, {}, message)
+
+
+def _message(own_id: str, change: AlertChange, alert: Alert) -> Envelope:
+    return Envelope(
         id=own_id,
         accepted_at=datetime.now(UTC),
         posting=own_id,
         alert=alert.id,
-        change=AlertChange(delivery_id=delivery.id, version=alert.version),
+        change=change,
         traceparent=alert.traceparent,
     )
 

@@ -2,34 +2,33 @@
 
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert
+from shared.alerts.answers import Given
 from shared.alerts.buttons import Shown
-from shared.alerts.question import Answer
 from shared.sending.recipient import FoundRecipient
 from shared.wiring import Services
 
 
 def shown_to(
-    recipient: FoundRecipient, alert: Alert, delivery_id: str, services: Services
+    recipient: FoundRecipient,
+    alert: Alert,
+    delivery_id: str,
+    services: Services,
+    given: Given | None = None,
 ) -> Shown:
-    """Return what the copy of a delivery shows to its recipient."""
+    """Return what the copy of a delivery shows to its recipient.
+
+    ``given`` is what they have answered themselves; None where that is nothing yet.
+    """
     first = alert.first_answer
     if first is None:
-        return Shown(delivery_id)
-    person = who_answered(first, services)
+        own = given.answer.option if given and given.answer else None
+        return Shown(delivery_id, drawn=given.count if given else 0, answer=own)
+    is_own = first.delivery_id == delivery_id
+    person = recipient.account if is_own else services.answers.person(first)
     is_known = person is not None and _is_among(person, recipient)
     return Shown(
         delivery_id, answer=first.option, name=person.name if person and is_known else None
     )
-
-
-def who_answered(answer: Answer, services: Services) -> Account | None:
-    """Return who gave an answer; None once they are not known any more."""
-    delivery = services.deliveries.get(answer.delivery_id)
-    to = delivery.destination if delivery is not None else None
-    if to is None or to.user_id is None:
-        return None
-    stored = services.accounts.get(to.channel_id, to.user_id)
-    return stored.account if stored is not None else None
 
 
 def _is_among(person: Account, recipient: FoundRecipient) -> bool:
