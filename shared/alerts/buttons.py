@@ -103,8 +103,8 @@ def with_buttons(
     if known.buttons is not Buttons.POST_BACK:
         answered = _answered(question, shown.answer, name, locales)
         return _as_adaptive_card(activity, answered, clicks, known.buttons)
-    values = [(title, click.to_post_back()) for title, click in clicks]
-    if any(len(value) > known.longest_post_back for _, value in values):
+    values = [(title, click.to_post_back(known.longest_post_back)) for title, click in clicks]
+    if any(value is None for _, value in values):
         return activity
     # What is markup there is for each channel to say.
     answered = _answered(question, shown.answer, _on_one_line(_MARKUP.sub("", name)), locales)
@@ -225,7 +225,7 @@ def _at_least(least: tuple[int, int], version: object) -> str:
 
 
 def _as_hero_cards(
-    activity: Activity, answered: str | None, values: Sequence[tuple[str, str]]
+    activity: Activity, answered: str | None, values: Sequence[tuple[str, str | None]]
 ) -> Activity:
     texts = [each for each in (activity.text, answered) if each]
     buttons = [{"type": "postBack", "title": title, "value": value} for title, value in values]

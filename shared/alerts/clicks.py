@@ -29,21 +29,25 @@ class Click:
         """Return it as it stands in the data of an action."""
         return {_CLICK: {_DELIVERY: self.delivery_id, _OPTION: self.option, _DRAWN: self.drawn}}
 
-    def to_post_back(self) -> str:
-        """Return it as the value of a hero card's button, as short as Telegram wants it.
+    def to_post_back(self, longest: int) -> str | None:
+        """Return it as the value of a hero card's button; None where it has no room there.
 
-        A person's own key is left out of the delivery's id: that is known of who clicks.
+        Where it is too long, it leaves out the last part of the delivery's id: that is the id of
+        the person's key, which is known of who clicks.
         """
-        member = member_of(self.delivery_id)
-        delivery_id = self.delivery_id.removesuffix("" if member.startswith("r") else member)
-        return f"?{self.option}:{self.drawn}:{delivery_id}"
+        start = f"?{self.option}:{self.drawn}:"
+        values = [start + self.delivery_id]
+        key_id = member_of(self.delivery_id)
+        if not key_id.startswith("r"):
+            values.append(values[0].removesuffix(key_id))
+        return next((each for each in values if len(each) <= longest), None)
 
 
 def clicked(value: object, *, key_id: str = "") -> Click | None:
     """Return the click that the data of a button tells of; None where the button is not ours.
 
     ``value`` is the data as an object, the JSON of one, or the value of a hero card's button.
-    ``key_id`` is the id of the key of the account that clicked, which is left out of the latter.
+    ``key_id`` is the id of the key of the account that clicked, which the latter may leave out.
     """
     if isinstance(value, str):
         post_back = _POST_BACK.fullmatch(value.strip())

@@ -16,7 +16,7 @@ CLICK = Click("a-1:0:r0", "take", 2)
         {"comment": "on my way", **CLICK.to_json(), "msteams": {"feedback": {"hide": True}}},
         json.dumps(CLICK.to_json()),
         {"_answer": {"delivery": "a-1:0:r0", "option": "take", "drawn": "2"}},
-        CLICK.to_post_back(),
+        CLICK.to_post_back(64),
         " ?take:2:a-1:0:r0\n",
     ],
 )
@@ -24,12 +24,15 @@ def test_a_click_is_read_as_channels_bring_it(value):
     assert clicked(value, key_id="0" * 32) == CLICK
 
 
-def test_the_value_of_a_hero_cards_button_leaves_out_who_clicks():
+def test_the_value_of_a_hero_cards_button_leaves_out_who_clicks_where_it_is_too_long():
     key_id = "0123456789abcdef" * 2
     click = Click(f"a:0:x:12:{key_id}", "take", 0)
 
-    assert click.to_post_back() == "?take:0:a:0:x:12:"
-    assert clicked(click.to_post_back(), key_id=key_id) == click
+    values = [click.to_post_back(longest) for longest in (49, 48, 17, 16)]
+
+    assert values == [f"?take:0:a:0:x:12:{key_id}", *["?take:0:a:0:x:12:"] * 2, None]
+    assert [clicked(value, key_id=key_id) for value in values] == [click] * 3 + [None]
+    assert CLICK.to_post_back(len("?take:2:a-1:0:")) is None
 
 
 @pytest.mark.parametrize(
