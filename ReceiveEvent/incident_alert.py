@@ -12,14 +12,21 @@ from typing import Any
 
 from ReceiveEvent.card import content_of
 from ReceiveEvent.request import EventQuery
+from ReceiveEvent.words import WORDS
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.incidents import Incident
+from shared.alerts.question import AnswerMode, Option, Question
 from shared.errors import AlertOverError, RequestTooLargeError, UnknownAlertError
 from shared.sending.alert_lifecycle import create_alert, edit_alert, has_unsent
 from shared.storage.tables import key_of
 from shared.wiring import Services
 
 _logger = logging.getLogger(__name__)
+
+TAKE = Question(
+    (Option("take", {locale: words.take for locale, words in WORDS.items()}),), AnswerMode.FIRST
+)
+"""What is asked of an incident: who takes it."""
 
 _REVISION = "revision "
 
@@ -83,6 +90,10 @@ def _say(
     is_over = incident.state == "resolved"
     alert_id = incident.alert_id or ""
 
+    def asked(current: Alert) -> Question | None:
+        # Who has taken it stays there for all to see.
+        return current.question if current.first_answer else _question(incident)
+
     def is_ahead(current: Alert) -> bool:
         return _revision(current) > incident.revision or is_for_its_own(incident, current)
 
@@ -100,6 +111,7 @@ def _say(
             edit_id=f"{_REVISION}{incident.revision}",
             stops=is_over and has_unsent(alert, services),
             unless=is_ahead,
+            asks=asked,
         )
     except UnknownAlertError:
         _logger.info("An alert is gone of which an event tells more")
@@ -127,7 +139,13 @@ def _new_alert(incident: Incident, now: datetime, traceparent: str | None) -> Al
         traceparent=traceparent,
         edit_id=f"{_REVISION}{incident.revision}",
         cancelled_at=now if incident.state == "resolved" else None,
+        question=_question(incident),
     )
+
+
+def _question(incident: Incident) -> Question | None:
+    """Return what people are asked as long as nobody has answered; what is over is not taken."""
+    return TAKE if incident.takes_answers and incident.state == "firing" else None
 
 
 def _revision(alert: Alert) -> int:

@@ -5,7 +5,9 @@ from typing import Any
 
 from ReceiveEvent.decision import Decision
 from ReceiveEvent.event import Event, IgnoredEvent
+from ReceiveEvent.service import Taken
 from shared import json_text
+from shared.accounts.account import Account
 from shared.alerts.incidents import Incident
 
 
@@ -30,12 +32,13 @@ def decided_body(
     }
 
 
-def incident_body(incident: Incident) -> dict[str, Any]:
-    """Return an incident as it is listed."""
+def incident_body(incident: Incident, taken: Taken | None) -> dict[str, Any]:
+    """Return an incident as it is listed, with who takes care of it."""
     times = {
         "startsAt": incident.starts_at,
         "endsAt": incident.ends_at,
         "lastEventAt": incident.last_event_at,
+        "takenAt": taken.at if taken else None,
     }
     body: dict[str, Any] = {
         "sender": incident.sender,
@@ -45,9 +48,15 @@ def incident_body(incident: Incident) -> dict[str, Any]:
         "severity": incident.severity,
         "topic": incident.topic,
         "alertId": incident.alert_id,
+        "takenBy": _person(taken.person) if taken and taken.person else None,
         **{name: time.isoformat() if time else None for name, time in times.items()},
     }
     return json_text.without_none(body)
+
+
+def _person(person: Account) -> dict[str, Any]:
+    ids = {"channelId": person.channel_id, "userId": person.user_id, "name": person.name}
+    return json_text.without_none(ids)
 
 
 def _event_body(event: Event | IgnoredEvent) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import logging
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ReceiveEvent.decision import Decision, decide
 from ReceiveEvent.event import Event, IgnoredEvent
 from ReceiveEvent.incident_alert import is_for_its_own, tell
 from ReceiveEvent.request import IncidentQuery, ReceivedEvents, read_message
+from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.alerts.incidents import Incident
 from shared.errors import AppError, OnQueue, UnknownAlertError
@@ -22,6 +24,15 @@ from shared.wiring import Services
 _logger = logging.getLogger(__name__)
 
 _EVENTS_IN_A_MESSAGE = 50
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Taken:
+    """That somebody takes care of an incident, and who; None once they are not known any more."""
+
+    at: datetime
+    person: Account | None
 
 
 def accept_events(received: ReceivedEvents, services: Services) -> None:
@@ -77,9 +88,26 @@ def decisions_on(
         yield event, _as_the_alert_is(decision, services)
 
 
-def list_incidents(query: IncidentQuery, services: Services) -> tuple[list[Incident], str | None]:
-    """Return a page of the incidents, and the token of the next page."""
-    return services.incidents.page(query.page_size, query.continuation_token, state=query.state)
+def list_incidents(
+    query: IncidentQuery, services: Services
+) -> tuple[list[tuple[Incident, Taken | None]], str | None]:
+    """Return a page of the incidents, with who takes care of each, and the token of the next."""
+    incidents, token = services.incidents.page(
+        query.page_size, query.continuation_token, state=query.state
+    )
+    with ThreadPoolExecutor(_THREADS) as threads:
+        taken = list(threads.map(lambda each: _taken(each, services), incidents))
+    return list(zip(incidents, taken, strict=True)), token
+
+
+def _taken(incident: Incident, services: Services) -> Taken | None:
+    if not incident.takes_answers or incident.alert_id is None:
+        return None
+    try:
+        first = services.alerts.find(incident.alert_id).first_answer
+    except UnknownAlertError:
+        return None
+    return Taken(first.at, services.answers.person(first)) if first is not None else None
 
 
 def _act_on(

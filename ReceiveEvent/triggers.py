@@ -80,7 +80,7 @@ def receive_event_from_queue(message: QueuedMessage) -> None:
 def list_incidents_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the incidents; the next one with the token, until there is none."""
     incidents, token = list_incidents(IncidentQuery.from_params(request.params), services())
-    return page_response("incidents", [incident_body(each) for each in incidents], token)
+    return page_response("incidents", [incident_body(*each) for each in incidents], token)
 
 
 def _format_of(sender: str) -> Format:

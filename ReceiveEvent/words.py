@@ -30,6 +30,7 @@ class Words:
     since: str
     topic: str
     open_link: str
+    take: str
     less_than_a_minute: str
     units: Mapping[str, tuple[str, str]]
 
@@ -49,6 +50,7 @@ WORDS: Mapping[str, Words] = {
         since="Since {time}",
         topic="Topic",
         open_link="Open {host}",
+        take="I take it",
         less_than_a_minute="less than a minute",
         units={
             "day": ("day", "days"),
@@ -70,6 +72,7 @@ WORDS: Mapping[str, Words] = {
         since="Seit {time}",
         topic="Thema",
         open_link="{host} öffnen",
+        take="Ich übernehme",
         less_than_a_minute="weniger als einer Minute",
         units={
             "day": ("Tag", "Tagen"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from shared import json_text
 from shared.alerts.alert import Alert, Audience
@@ -35,15 +35,7 @@ _MOST_CHANNELS = 100
 _TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
 # The id of a delivery adds the page and the member to it.
 AlertId = Annotated[str, Field(min_length=1, max_length=512)]
-
-
-def _not_blank(title: str) -> str:
-    if not title.strip():
-        raise ValueError("must say something")
-    return title
-
-
-Title = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]
+Title = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
 
 
 class AudienceBody(WireModel):

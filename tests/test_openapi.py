@@ -252,6 +252,7 @@ def test_an_account_has_the_fields_types_and_limits_of_its_model():
 PERSON = {"channelId": "msteams", "userId": "29:1-alex"}
 MEMBER = {"id": "29:1-alex"}
 SAYS = {"text": "News"}
+ASKS = {"audience": {}, "activity": SAYS}
 
 
 def without_id(read: Callable[[Json], object]) -> Callable[[Json], object]:
@@ -294,6 +295,13 @@ READERS: dict[str, Callable[[Json], object]] = {
         ("AlertRequest", False, {"audience": {}, "recipients": [PERSON], "activity": SAYS}),
         ("AlertRequest", False, {"activity": SAYS}),
         ("AlertRequest", False, {"audience": {}, "activity": SAYS, "activities": {"en": SAYS}}),
+        (
+            "AlertRequest",
+            True,
+            ASKS | {"answers": {"options": [{"id": "a", "titles": {"en": "A"}}]}},
+        ),
+        ("AlertRequest", False, ASKS | {"answers": {"options": [{"id": "a"}]}}),
+        ("AlertRequest", False, ASKS | {"answers": {"options": [{"id": "a", "title": " "}]}}),
         ("AlertEdit", True, SAYS),
         ("AlertEdit", True, {"activity": SAYS, "data": {}}),
         ("AlertEdit", False, {"activity": SAYS, "text": "News"}),

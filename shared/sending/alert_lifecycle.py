@@ -9,6 +9,7 @@ from typing import Any
 from shared.alerts.alert import Alert
 from shared.alerts.buttons import largest_with_buttons, require_room_for_buttons
 from shared.alerts.content import Content
+from shared.alerts.question import Question
 from shared.connector.channel_features import KNOWN_CHANNELS, channel
 from shared.deliveries.rows import member_of
 from shared.errors import (
@@ -84,6 +85,10 @@ def _never(_alert: Alert) -> bool:
     return False
 
 
+def _as_before(alert: Alert) -> Question | None:
+    return alert.question
+
+
 def edit_alert(
     alert_id: str,
     content: dict[str, Any],
@@ -92,18 +97,20 @@ def edit_alert(
     edit_id: str | None = None,
     stops: bool = False,
     unless: Callable[[Alert], bool] = _never,
+    asks: Callable[[Alert], Question | None] = _as_before,
 ) -> Alert:
     """Make a new version of an alert, for the copies that were sent and for those still to come.
 
     ``content`` is the JSON of what it says now; without ``data`` the alert's own stays. An edit of
     the same ``edit_id`` as the last one makes no other version. With ``stops`` there are none to
-    come: nothing more is sent of it. ``unless`` tells of the alert as it is whether it stays so.
-    Raises InvalidRequestError as ``create_alert`` does, and AlertOverError when it was recalled.
+    come: nothing more is sent of it. ``unless`` tells of the alert as it is whether it stays so,
+    ``asks`` what it asks from then on. Raises InvalidRequestError as ``create_alert`` does, and
+    AlertOverError when it was recalled.
     """
     alert = services.alerts.find(alert_id)
     if "data" not in content:
         content = {**content, "data": dict(services.alerts.content(alert).data)}
-    require_sendable(alert, content, services)
+    require_sendable(replace(alert, question=asks(alert)), content, services)
     content_key = services.alerts.keep(content, alert.send_at)
     now = datetime.now(UTC)
 
@@ -121,6 +128,7 @@ def edit_alert(
             content_key=content_key,
             edit_id=edit_id,
             cancelled_at=stopped_at,
+            question=asks(current),
         )
 
     try:

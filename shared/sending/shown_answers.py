@@ -25,10 +25,8 @@ def shown_to(
         return Shown(delivery_id, drawn=given.count if given else 0, answer=own)
     is_own = first.delivery_id == delivery_id
     person = recipient.account if is_own else services.answers.person(first)
-    is_known = person is not None and _is_among(person, recipient)
-    return Shown(
-        delivery_id, answer=first.option, name=person.name if person and is_known else None
-    )
+    name = person.name if person is not None and _is_among(person, recipient) else None
+    return Shown(delivery_id, answer=first.option, name=name)
 
 
 def _is_among(person: Account, recipient: FoundRecipient) -> bool:

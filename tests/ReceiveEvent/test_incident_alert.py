@@ -15,10 +15,14 @@ from uuid import uuid4
 import pytest
 
 from ReceiveEvent.event import Event
-from ReceiveEvent.request import EventQuery, ReceivedEvents
-from ReceiveEvent.service import act_on_queued_events
+from ReceiveEvent.request import EventQuery, IncidentQuery, ReceivedEvents
+from ReceiveEvent.responses import incident_body
+from ReceiveEvent.service import act_on_queued_events, list_incidents
 from SendAlert.fan_out import take_step
+from shared.accounts.account import Account
 from shared.alerts.incidents import Incident
+from shared.alerts.question import Answer
+from shared.deliveries.rows import id_in_alert
 from shared.errors import UnknownAlertError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
@@ -32,6 +36,7 @@ from tests.support.connector import is_send
 from TrackDelivery.retention import remove_old_rows
 
 QUERY = EventQuery(interest=["disks"])
+TAKE = EventQuery(interest=["lifts"], answers="take")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST = {"title": "Title-1", "occurrence": "1", "starts_at": NOON}
 CHANGED = {**FIRST, "title": "Title-C"}
@@ -84,6 +89,7 @@ class Receiving:
         self.alerting = alerting
         self._settings = Settings.from_environment(app_settings)
         self._connector = connector
+        self.query = QUERY
         self.key = uuid4().hex
         self.begin()
 
@@ -122,7 +128,7 @@ class Receiving:
 
     def _receive(self, event: dict[str, Any], services: Services) -> None:
         said = {"key": self.key, "state": "firing", "topic": "disks", **event}
-        received = ReceivedEvents("generic", QUERY, [Event(**said)])
+        received = ReceivedEvents("generic", self.query, [Event(**said)])
         act_on_queued_events(_message(received), services)
 
     def finish(self) -> None:
@@ -163,9 +169,28 @@ class Receiving:
         with pytest.raises(UnknownAlertError):
             self.alerting.services.alerts.find(self.incident.alert_id or "")
 
+    def is_taken_by(self, person: Account) -> None:
+        """Have somebody of the first page answer that they take it."""
+        alert_id, key = self.incident.alert_id or "", person.key
+        assert key is not None
+        answer = Answer("take", datetime.now(UTC), id_in_alert(alert_id, 0, key.id), key.id)
+        self.alerting.services.alerts.change(
+            alert_id, lambda alert: replace(alert, first_answer=answer)
+        )
+
+    @property
+    def offers(self) -> str:
+        """What the reader's copy says last: the title of its button, or who has taken it."""
+        [attachment] = self._connector.requests[-1].json["attachments"]
+        last = attachment["content"]["body"][-1]
+        if last["type"] == "ActionSet":
+            return " ".join(each["title"] for each in last["actions"])
+        text: str = last["inlines"][0]["text"]
+        return text
+
     @property
     def incident(self) -> Incident:
-        found = self.alerting.services.incidents.find("generic", QUERY.who_is_told, self.key)
+        found = self.alerting.services.incidents.find("generic", self.query.who_is_told, self.key)
         assert found is not None
         return found
 
@@ -351,6 +376,25 @@ def test_however_events_overtake_each_other_all_that_began_is_shown_as_over(
             topic=alert.topic, name=None, locale=None, default_locale="en"
         )
         assert "resolved" in json.dumps(shown.to_json()).lower()
+
+
+def test_an_incident_can_be_taken_while_it_fires_and_stays_taken(receiving, services):
+    receiving.query = TAKE
+    [reader] = receiving.alerting.know(1, name="Kim", preferences={"interests": ["lifts"]})
+    offered = []
+    for event in (FIRST, FIRST_ENDS, SECOND, {**SECOND, "title": "Title-T"}, SECOND_ENDS):
+        if event.get("title") == "Title-T":
+            receiving.is_taken_by(reader)
+        receiving.receive(event)
+        receiving.finish()
+        offered.append(receiving.offers)
+
+    assert offered == ["I take it", "Topic: disks", "I take it", *["Taken by Kim"] * 2]
+    listed, _ = list_incidents(IncidentQuery(), services)
+    [found] = [each for each in listed if each[0].key == receiving.key]
+    body = incident_body(*found)
+    kim = {"channelId": "msteams", "userId": reader.user_id, "name": "Kim"}
+    assert (body["state"], body["takenBy"]) == ("resolved", kim)
 
 
 def test_what_is_too_large_for_a_channel_is_told_in_short(receiving, app_settings, connector):

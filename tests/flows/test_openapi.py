@@ -26,6 +26,7 @@ CASES = 10
 BEYOND_SCHEMAS = re.compile(
     "is not one that this list gave|must equal the one in the path|has no value|Field required"
     "|must be after sendAt|is over already|is for groups|must be true, for the member"
+    "|where there are answers|is the id of another option"
 )
 
 
