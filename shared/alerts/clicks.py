@@ -18,7 +18,9 @@ _POST_BACK = re.compile(r"\?([\w-]{1,32}):(\d{1,9}):(.+)", re.ASCII | re.DOTALL)
 class Click:
     """What the button that somebody clicked says: any client can make up one of these.
 
-    ``drawn`` is how often the person of the delivery had answered when the card was drawn.
+    ``drawn`` is how often the person of the delivery had answered when the card was drawn. The
+    ``delivery_id`` ends in a colon where the id of the person's key is left out: it is that of
+    whoever clicked.
     """
 
     delivery_id: str
@@ -32,8 +34,7 @@ class Click:
     def to_post_back(self, longest: int) -> str | None:
         """Return it as the value of a hero card's button; None where it has no room there.
 
-        Where it is too long, it leaves out the last part of the delivery's id: that is the id of
-        the person's key, which is known of who clicks.
+        Where it is too long, the id of the person's key is left out.
         """
         start = f"?{self.option}:{self.drawn}:"
         values = [start + self.delivery_id]
@@ -43,18 +44,16 @@ class Click:
         return next((each for each in values if len(each) <= longest), None)
 
 
-def clicked(value: object, *, key_id: str = "") -> Click | None:
+def clicked(value: object) -> Click | None:
     """Return the click that the data of a button tells of; None where the button is not ours.
 
     ``value`` is the data as an object, the JSON of one, or the value of a hero card's button.
-    ``key_id`` is the id of the key of the account that clicked, which the latter may leave out.
     """
     if isinstance(value, str):
         post_back = _POST_BACK.fullmatch(value.strip())
         if post_back is not None:
             option, drawn, delivery_id = post_back.groups()
-            is_open = delivery_id.endswith(":")
-            return Click(delivery_id + key_id if is_open else delivery_id, option, int(drawn))
+            return Click(delivery_id, option, int(drawn))
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):

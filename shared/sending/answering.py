@@ -165,7 +165,7 @@ def _is_of(account: Account, tenant_id: str | None) -> bool:
 
 def _require_open(alert: Alert, answer: Answer, services: Services) -> None:
     """Raise AlertOverError where an alert takes no answers any more."""
-    if alert.stopped_at is not None or alert.is_expired(answer.at):
+    if alert.question is None or alert.stopped_at is not None or alert.is_expired(answer.at):
         raise AlertOverError("The alert is over, so nothing is answered any more")
     require_records(alert, answer.at, services)
 

@@ -91,8 +91,8 @@ def change(services, alert):
     """Edits or recalls the copy of a delivery, for the second version unless told."""
 
     @contextmanager
-    def begin(delivery, version=2, *, recalls=False):
-        asked = AlertChange(delivery_id=delivery.id, version=version)
+    def begin(delivery, version=2, *, answers=0, recalls=False):
+        asked = AlertChange(delivery_id=delivery.id, version=version, answers=answers)
         with held_copy(alert.id, asked, services, recalls=recalls) as copy:
             copy.sent = Sent("activity-1", MESSAGE)
             yield copy
@@ -152,13 +152,16 @@ def test_a_copy_is_handed_out_and_then_recorded_in_its_new_version(
 def test_a_copy_says_who_answered_first_where_they_are_known_to_each_other(
     services, alert, deliver, change, colleague, said
 ):
-    key_id, user_id = "a" * 32, None
     if colleague is not None:
         kim = Account("msteams", unique("29:kim"), **colleague)
         kim = services.accounts.change_or_make("msteams", kim.user_id, lambda _: kim).account
-        key_id, user_id = kim.key.id, kim.user_id
-    to = Destination("msteams", "", None, "a:2", user_id, kim.key if colleague else None)
-    answered = deliver(id=id_in_alert(alert.id, 0, key_id), destination=to)
+        to = Destination("msteams", "", None, "a:2", kim.user_id, kim.key)
+        answered, key_id = (
+            deliver(id=id_in_alert(alert.id, 0, kim.key.id), destination=to),
+            kim.key.id,
+        )
+    else:
+        answered, key_id = deliver(id=id_in_alert(alert.id, 0, "r1"), destination=None), "gone"
     question = Question((Option("take", {"": "I take it"}),), AnswerMode.FIRST)
     first = Answer("take", NOW, answered.id, key_id)
     new_version(services, alert, question=question, first_answer=first)
@@ -169,6 +172,31 @@ def test_a_copy_says_who_answered_first_where_they_are_known_to_each_other(
     shown = card["content"]["body"]
     assert [each["type"] for each in shown] == ["TextBlock", "RichTextBlock"]
     assert [each["text"] for each in shown[1]["inlines"]] == [said]
+
+
+def test_each_copy_shows_what_its_person_has_answered_and_is_edited_for_that_once(
+    services, alert, deliver, person, change, refused
+):
+    question = Question((Option("take", {"": "I take it"}),), AnswerMode.EACH)
+    services.alerts.change(alert.id, lambda each: replace(each, question=question, version=1))
+    delivery = deliver()
+    answer = Answer("take", NOW, delivery.id, person.key.id)
+    refused(AlreadyDoneError, delivery, 1)
+    for number in (0, 1):
+        services.answers.record(replace(answer, at=NOW + timedelta(number)), after=number)
+
+    with change(delivery, 1, answers=1) as copy:
+        [card] = copy.activity(services).attachments
+
+    [_text, shown] = card["content"]["body"][:2]
+    assert [each["text"] for each in shown["inlines"]] == ["Ihre Antwort: I take it"]
+    assert services.deliveries.find(delivery.id).answers == 2
+    refused(AlreadyDoneError, delivery, 1, answers=2)
+    # A later edit of the alert itself shows it too.
+    new_version(services, alert)
+    with change(delivery, 2) as copy:
+        [later] = copy.activity(services).attachments
+    assert later == card
 
 
 def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, refused):

@@ -253,6 +253,9 @@ OVER = {
     "expired": lambda services, alert, _: services.alerts.change(
         alert.id, lambda each: replace(each, expires_at=NOW - timedelta(minutes=1))
     ),
+    "asking nothing any more": lambda services, alert, _: services.alerts.change(
+        alert.id, lambda each: replace(each, question=None)
+    ),
     "so old that its records are being removed": lambda services, alert, _: services.alerts.change(
         alert.id, lambda each: replace(each, started_at=NOW - timedelta(days=31))
     ),
