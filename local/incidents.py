@@ -50,4 +50,8 @@ def _tell(known: Mapping[str, str], client: AlertsClient) -> dict[str, str]:
 
 def _words(incident: Mapping[str, Any]) -> str:
     names = ("startsAt", "severity", "topic", "title")
-    return printable("  ".join(str(incident[name]) for name in names if incident.get(name)))
+    words = [str(incident[name]) for name in names if incident.get(name)]
+    if "takenAt" in incident:
+        by = incident.get("takenBy", {})
+        words.append(f"taken by {by.get('name') or by.get('userId') or 'somebody'}")
+    return printable("  ".join(words))

@@ -16,6 +16,8 @@ DISK = {
     "title": "Disk is full\x1b[2J",
 }
 LOAD = {"alertId": "incident-2", "key": "load", "topic": "web", "title": "High load"}
+NOW = "2026-11-27T05:30:00+00:00"
+TAKEN = {"takenAt": NOW, "takenBy": {"channelId": "msteams", "userId": "29:kim", "name": "Kim"}}
 
 
 @pytest.mark.parametrize(
@@ -30,13 +32,17 @@ LOAD = {"alertId": "incident-2", "key": "load", "topic": "web", "title": "High l
                 "firing    web  High load",
                 "resolved  2026-11-27T05:23:04+00:00  warning  billing  Disk is full [2J",
                 "firing    web  Very high load",
+                "firing    web  Very high load  taken by Kim",
+                "firing    web  Very high load  taken by somebody",
             ],
         ),
     ],
 )
 def test_what_fires_is_listed_and_each_change_is_told(monkeypatch, capsys, options, status, told):
     with AlertsApi() as api:
-        api.firing = [[DISK], [DISK, LOAD], [LOAD], [{**LOAD, "title": "Very high load"}], []]
+        very_high = {**LOAD, "title": "Very high load"}
+        taken, erased = {**very_high, **TAKEN}, {**very_high, "takenAt": NOW}
+        api.firing = [[DISK], [DISK, LOAD], [LOAD], [very_high], [taken], [erased], []]
         for name, value in api.environment.items():
             monkeypatch.setenv(name, value)
 
