@@ -349,7 +349,8 @@ def examples() -> Iterator[tuple[str, Json, object]]:
             for content in of.get("content", {}).values():
                 for example, told in content.get("examples", {}).items():
                     yield f"{name} {example}", content["schema"], resolved(told)["value"]
-    for queue, it in {**DOCUMENT["x-queues"], "poison": DOCUMENT["x-poison-queues"]}.items():
+    others = {each: DOCUMENT[each] for each in ("x-poison-queues", "x-outcome-queue")}
+    for queue, it in {**DOCUMENT["x-queues"], **others}.items():
         yield queue, it["message"], it["example"]
     for example in SCHEMAS["Problem"]["examples"]:
         yield f"Problem {example['code']}", SCHEMAS["Problem"], example

@@ -12,6 +12,7 @@ from shared.messages.queue_names import QUEUES
 from shared.settings import Settings
 from shared.wiring import Services
 from tests.support.builders import settings, unique
+from tests.test_openapi import SCHEMAS, problems_with
 
 THEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FAILED = Delivery(
@@ -103,6 +104,8 @@ def test_each_kind_tells_what_it_is_about(told, kind, subject, how, data):
     [event] = told(how)
 
     assert (event["type"], event["subject"], event["data"]) == (kind, subject, data)
+    assert problems_with(event, SCHEMAS["Outcome"]) == []
+    assert problems_with({**event, "data": {}}, SCHEMAS["Outcome"]) != []
 
 
 def test_of_a_person_only_the_ids_are_told_that_are_known_and_of_an_erased_one_nothing(told):
