@@ -55,15 +55,19 @@ class Playground:
         self._post("/_internal/v1/customActivities", activity)
 
     def received(self) -> list[dict[str, Any]]:
-        """The activities that the bot has sent into the personal chat so far, with their ids."""
+        """What the bot has sent into the personal chat, as it is after edits, with its ids."""
         path = f"/_connector/v3/conversations/{self.ids.conversation_id}/activities"
-        return [
-            {**event["request"]["body"], **event["response"]["body"]}
-            for event in self._events()
-            if event["request"]["method"] == "POST"
-            and unquote(event["request"]["url"]) == path
-            and event["response"]["statusCode"] == requests.codes.created
-        ]
+        received: dict[str, dict[str, Any]] = {}
+        for event in self._events():
+            request, response = event["request"], event["response"]
+            url, status = unquote(request["url"]), response["statusCode"]
+            if (request["method"], url, status) == ("POST", path, requests.codes.created):
+                received[response["body"]["id"]] = {**request["body"], **response["body"]}
+            elif request["method"] == "PUT" and status == requests.codes.ok:
+                activity_id = url.removeprefix(f"{path}/")
+                if activity_id in received:
+                    received[activity_id] = {**request["body"], "id": activity_id}
+        return list(received.values())
 
     def conversations_started(self) -> int:
         """How many conversations the bot has started so far."""

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from local.run import ALERT, App, deliver, running_app
+from local.run import ALERT, TOPIC, App, deliver, running_app
 from shared.messages.queue_names import QUEUES
 from tests.local.host_process import PROJECT
+from tests.ReceiveEvent.recorded import PAYLOADS
 from tests.support.waiting import until
 
 
@@ -22,6 +24,22 @@ def app() -> Iterator[App]:
 
 def in_the_chat(app: App, text: str) -> bool:
     return any(text in each.get("text", "") for each in app.chat.received())
+
+
+def report(app: App, file: str) -> None:
+    """Have Alertmanager report what it has recorded, to those who follow the topic."""
+    url = f"{app.url}/events/alertmanager?interest={TOPIC}"
+    answer = requests.post(url, data=(PAYLOADS / "alertmanager" / file).read_bytes(), timeout=30)
+    assert answer.status_code == 202
+
+
+def cards_of(app: App, instance: str) -> dict[str, str]:
+    """What the cards in the chat that tell of an instance are headed by, by their ids."""
+    return {
+        each["id"]: each["attachments"][0]["content"]["body"][0]["items"][0]["text"]
+        for each in app.chat.received()
+        if instance in each.get("summary", "")
+    }
 
 
 def settle(app: App) -> None:
@@ -48,13 +66,22 @@ def activity_of_the_user(app: App, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_the_alert_reaches_the_chat_whole_until_its_user_says_stop(app: App):
+def test_what_the_chat_shows_until_its_user_says_stop_and_leaves(app: App):
     deliver(app)
 
     (alert,) = app.alerts()
     sent = json.loads(ALERT.read_text(encoding="utf-8"))["en"]
     assert {name: alert[name] for name in sent} == sent
     assert alert["locale"] == "en"
+
+    report(app, "firing.json")
+    until(lambda: cards_of(app, "web-1"))
+    [(card_id, firing)] = cards_of(app, "web-1").items()
+    report(app, "firing-one-resolved.json")
+    until(lambda: cards_of(app, "web-1") != {card_id: firing})
+
+    assert firing == "Warning"
+    assert cards_of(app, "web-1") == {card_id: "Resolved after less than a minute"}
 
     app.chat.say("stop")
     until(lambda: in_the_chat(app, "You will get no more alerts"))
