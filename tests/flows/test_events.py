@@ -104,15 +104,6 @@ def test_two_urls_are_two_audiences_and_each_has_its_alert(app, topic):
     assert told(app) == {("new", reader): 1 for reader in readers}
 
 
-def test_an_end_that_comes_first_is_the_end(app, topic, reader):
-    for status in ("resolved", "firing"):
-        post_body(app, "generic", generic(status, startsAt="2026-03-01T12:00:00Z"), topic)
-        app.settle()
-
-    assert told(app) == {}
-    assert incident_of(app, topic)["state"] == "resolved"
-
-
 def test_one_odd_event_costs_no_other(app, topic, reader):
     body = json.loads((PAYLOADS / ALERTMANAGER).read_bytes())
     body["alerts"] = [None, {"labels": 5}, *body["alerts"], {"fingerprint": "f", "status": "odd"}]
@@ -139,16 +130,6 @@ def test_what_flaps_is_told_once(app, topic, reader):
     assert told(app)["new", reader] == 1
     assert incident_of(app, topic)["state"] == "resolved"
     assert "resolved" in last_said(app, reader).lower()
-
-
-def test_a_later_occurrence_has_an_alert_of_its_own_and_the_former_ends(app, topic, reader):
-    for minute in (0, 30):
-        said = generic("firing", startsAt=f"2026-03-01T12:{minute:02}:00Z")
-        post_body(app, "generic", said, topic)
-        app.settle()
-
-    assert told(app) == {("new", reader): 2, ("PUT", reader): 1}
-    assert incident_of(app, topic)["startsAt"] == "2026-03-01T12:30:00+00:00"
 
 
 @pytest.mark.parametrize("stop", ["cancel", "recall"])
