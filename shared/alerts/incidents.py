@@ -29,8 +29,9 @@ class Incident:
     told, as JSON. ``occurrence`` is which time that it fires, by the sender's name or, after a
     ``#``, by when it was first heard of. ``time`` is the sender's own of the last event, and
     ``last_event_at`` ours; a repeat is noted once a day. ``tells_end`` is False where the sender
-    never says that it is over. ``resolved_at`` is when it was told that this occurrence is over, by
-    our clock; None where a later one took its place.
+    never says that it is over: each repeat is noted there, as the last one says how long it is the
+    same. ``resolved_at`` is when it was told that this occurrence is over, by our clock; None where
+    a later one took its place.
 
     The alert ``alert_id`` tells of it, if any does. Each change of what people are shown is a new
     ``revision``; ``first_revision`` is that by which this occurrence began, and ``told`` the one

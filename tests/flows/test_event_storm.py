@@ -14,10 +14,12 @@ from tests.flows.alerts import deliveries
 from tests.flows.events import follow, generic, incidents, post, shown
 from tests.flows.running_app import QUEUES, THREADS, AppStorage, new_user, running_app
 from tests.ReceiveEvent.recorded import RECORDED
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
 
 EVENTS = "receive-event"
+PATIENCE_SECONDS = 600
 PAIRS = 200
 SEED = 16
 # A claim of who died is over soon.
@@ -55,7 +57,7 @@ def test_each_card_ends_as_resolved_though_ends_come_first_and_a_host_dies(
         connector.wait_for(PAIRS // 2)
         dying.host.process.kill()
         app.enqueue(EVENTS, *second[PAIRS // 2 :])
-        app.settle()
+        until(storage.is_drained, seconds=PATIENCE_SECONDS)
 
         found = incidents(app)
         told = [each["alertId"] for each in found if "alertId" in each]
