@@ -216,19 +216,20 @@ def test_a_card_says_what_was_answered(question, name, locale, said):
 
 
 @pytest.mark.parametrize(
-    ("name", "in_hero_card"),
+    ("name", "in_card", "in_hero_card"),
     [
-        ("<at>x</at>", "atx/at"),
-        ("**x** _y_ `z`", "x y z"),
-        ("[a](https://b)", "ahttps://b"),
-        ("{name} {title}", "{name} {title}"),
+        ("<at>x</at>", "<at>x</at>", "atx/at"),
+        ("**x** _y_ `z`", "**x** _y_ `z`", "x y z"),
+        ("[a](https://b)", "[a](https://b)", "ahttps://b"),
+        ("{name} {title}", "{name} {title}", "{name} {title}"),
+        ("{{TIME(1)}}", "{\u2060{TIME(1)}}", "{{TIME1}}"),
     ],
 )
-def test_a_name_is_no_markup(name, in_hero_card):
+def test_a_name_is_no_markup(name, in_card, in_hero_card):
     shown = replace(ASKED, answer="take", name=name)
 
     assert last_text(drawn(activity(text="?"), shown=shown)) == [
-        {**RUN, "text": f"Taken by {name}"}
+        {**RUN, "text": f"Taken by {in_card}"}
     ]
     hero = content(drawn(activity(text="?"), shown=shown, channel_id="slack"))
     assert hero == {"text": f"?\n\nTaken by {in_hero_card}"}
@@ -284,6 +285,6 @@ def test_nobody_gets_more_than_was_measured(channel_id, question):
     most = max(map(size, largest_with_buttons(given, question, "a-1", channel_id)))
     for answer in (None, *(each.id for each in question.options)):
         for locale in ("de", "en"):
-            shown = Shown(DELIVERY, 10**8, answer, '"' * 100)
+            shown = Shown(f"a-1:{10**8}:{KEY_ID}", 10**8, answer, '"' * 100)
             sent = with_buttons(given, question, shown, channel_id, [locale])
             assert size(sent) <= most
