@@ -13,11 +13,22 @@ from ReceiveActivity.texts import unknown_action
 _WITHOUT_BODY = ("message/submitAction", "handoff/action")
 
 
-def invoke_response(activity: InboundActivity, default_locale: str) -> dict[str, Any] | None:
-    """Return the body that says that the bot has done nothing; None where there must be none."""
+def invoke_response(
+    activity: InboundActivity, card: dict[str, Any] | None, default_locale: str
+) -> dict[str, Any] | None:
+    """Return the body with the card that is shown in the place of the one that was clicked.
+
+    Without a card it says that the bot has done nothing. None where there must be no body.
+    """
     name = activity.name or ""
     if name in _WITHOUT_BODY:
         return None
+    if card is not None:
+        return {
+            "statusCode": 200,
+            "type": "application/vnd.microsoft.card.adaptive",
+            "value": card,
+        }
     text = unknown_action(*filter(None, (activity.language, default_locale)))
     if name.startswith("task/"):
         return {"task": {"type": "message", "value": text}}

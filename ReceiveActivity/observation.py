@@ -18,7 +18,7 @@ TELLING_TYPES = frozenset(
         "deleteUserData",
     }
 )
-"""The types of activities that tell something of people or groups."""
+"""The types of activities that tell something of people or groups, whatever else they are."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def observe(activity: InboundActivity) -> Observation:
     """Return what the activity tells; nothing for types that tell nothing."""
     people = (activity.from_,) if activity.from_ and activity.is_person(activity.from_) else ()
     match activity.type, activity.action:
-        case "message" | "messageUpdate", _:
+        case "message" | "messageUpdate" | "invoke", _:
             return Observation(present=people)
         case "conversationUpdate", _:
             return _of_members(activity, people)

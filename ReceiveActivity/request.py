@@ -142,6 +142,13 @@ class InboundActivity(OpenModel):
         return bool(self.value) or not _BUTTONS.isdisjoint(data)
 
     @property
+    def button_data(self) -> Mapping[str, Any]:
+        """The data of the button that was clicked, with the inputs of its card."""
+        action = self.value.get("action") if isinstance(self.value, Mapping) else None
+        data = action.get("data") if isinstance(action, Mapping) else self.value
+        return data if isinstance(data, Mapping) else {}
+
+    @property
     def has_files(self) -> bool:
         """Whether something is attached; Teams attaches each text once more, as HTML."""
         return any(each.get("contentType") != "text/html" for each in self.attachments or ())

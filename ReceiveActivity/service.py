@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from ReceiveActivity.commands import NOT_UNDERSTOOD, Command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
-from ReceiveActivity.replies import put_reply
+from ReceiveActivity.preferences_card import Choices, read_choices
+from ReceiveActivity.replies import put_reply, put_saved_card
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.welcome import welcome
 from ReceiveActivity.written_text import written_text
@@ -19,18 +21,20 @@ from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 
 
-def receive_activity(activity: InboundActivity, services: Services) -> None:
-    """Cache what the activity tells; welcome the person, or answer what they write.
+def receive_activity(activity: InboundActivity, services: Services) -> dict[str, Any] | None:
+    """Cache what the activity tells; welcome the person, or answer what they write or save.
 
-    Raises ForbiddenActivityError, storing nothing, when its service URL is not trusted: the bot's
-    token would go there.
+    Returns the card that answers an invoke, where it is one that saves something. Raises
+    ForbiddenActivityError, storing nothing, when its service URL is not trusted: the bot's token
+    would go there.
     """
     if not services.settings.trusted_service_urls.accepts(activity.service_url):
         raise ForbiddenActivityError
-    if activity.type not in TELLING_TYPES:
-        return
+    choices = read_choices(activity, services.settings.topics)
+    if activity.type not in TELLING_TYPES and choices is None:
+        return None
     if activity.conversation is None or activity.recipient is None:
-        return
+        return None
     at = activity.observed_at(datetime.now(UTC))
     observation = observe(activity)
     welcomes = observation.is_install and services.settings.answers_people
@@ -38,15 +42,17 @@ def receive_activity(activity: InboundActivity, services: Services) -> None:
     # A conversation in Copilot takes no message of the bot's own accord, so nobody needs it.
     if not activity.is_personal and activity.product is None:
         _update_group(seen, services, bot_left=observation.bot_left)
-    command = _command_in(activity, services)
+    command = choices or _command_in(activity, services)
+    card = None
     for person in observation.present:
-        _update_account(person, seen, command, services)
+        card = _update_account(person, seen, command, services)
     for person in observation.gone:
         _note_leaving(person, seen, services)
     for person in observation.erase:
         # An account may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
             services.accounts.erase(activity.channel_id, user_id)
+    return card
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,13 @@ class _Seen:
     bot: ChannelAccount
     at: datetime
     welcomes: bool
+
+    @property
+    def id(self) -> str:
+        """What it is known by when it is posted again: what was edited has its id from before."""
+        activity_id, time = self.activity.id or "", self.activity.timestamp or ""
+        # Not every client gives both.
+        return f"{activity_id} {time}" if activity_id or time else self.at.isoformat()
 
     @property
     def address(self) -> Address:
@@ -105,7 +118,7 @@ def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
 
 def _update_account(
     person: Participant, seen: _Seen, command: Command | None, services: Services
-) -> None:
+) -> dict[str, Any] | None:
     is_followed = False
 
     def observed(stored: StoredAccount | None) -> Account:
@@ -125,8 +138,11 @@ def _update_account(
 
     kept = services.accounts.change_or_make(seen.activity.channel_id, person.id, observed)
     welcome(kept.account, services)
+    if isinstance(command, Choices) and seen.activity.type == "invoke":
+        return put_saved_card(command, kept.account, seen.conversation.id, seen.id, services)
     if command and (command.only_asks or is_followed):
         _answer(command, kept.account, seen, services)
+    return None
 
 
 def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
@@ -184,9 +200,5 @@ def _answer(command: Command, account: Account, seen: _Seen, services: Services)
     conversation_id = account.conversation_id if in_copilot else seen.conversation.id
     if conversation_id is None:
         return
-    # What was edited has the id of what it was before. Not every client gives a time, or an id.
-    activity_id, time = seen.activity.id or "", seen.activity.timestamp or ""
-    said_at = time if time or activity_id else seen.at.isoformat()
-    told = (activity_id, said_at, command.verb, command.topic)
-    reply_id = key_of("reply", seen.conversation.id, *told)
+    reply_id = key_of("reply", seen.conversation.id, seen.id, command.verb, command.topic)
     put_reply(command, account, conversation_id, reply_id, services)

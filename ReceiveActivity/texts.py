@@ -31,6 +31,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "• mute TOPIC, unmute TOPIC: get no alerts on a topic, or get them again\n"
         "• stop, start: get no alerts at all, or get them again\n"
         "• help: read this again",
+        "choose": "Which topics do you follow?",
+        "stop all": "Stop all alerts",
+        "save": "Save",
+        "saved": "Saved.",
         "unknown action": "This button does nothing here.",
     },
     "de": {
@@ -55,6 +59,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "• mute THEMA, unmute THEMA: keine Meldungen zu einem Thema oder wieder welche\n"
         "• stop, start: gar keine Meldungen oder wieder welche\n"
         "• help: zeigt das noch einmal",
+        "choose": "Welchen Themen folgen Sie?",
+        "stop all": "Alle Meldungen stoppen",
+        "save": "Speichern",
+        "saved": "Gespeichert.",
         "unknown action": "Diese Schaltfläche tut hier nichts.",
     },
 }
@@ -71,7 +79,7 @@ def reply(
     match command.verb:
         case "interests":
             lines = [*_wishes(texts, preferences, topics)]
-        case "help" as verb:
+        case "help" | "saved" as verb:
             lines = [texts[verb], *_wishes(texts, preferences, topics)]
         case "hello" | "not understood" as verb:
             lines = [f"{texts[verb]} {texts['help']}", *_wishes(texts, preferences, topics)]

@@ -21,8 +21,8 @@ def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     caller = services().callers.identify(request.headers.get("Authorization"))
     activity = InboundActivity.from_json(read_json(request))
     caller.require(service_url=activity.service_url, channel_id=activity.channel_id)
-    receive_activity(activity, services())
+    card = receive_activity(activity, services())
     if activity.type != "invoke":
         return json_response({})
-    body = invoke_response(activity, services().settings.default_locale)
+    body = invoke_response(activity, card, services().settings.default_locale)
     return json_response(body) if body else func.HttpResponse(status_code=HTTPStatus.OK)
