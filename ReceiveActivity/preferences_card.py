@@ -94,6 +94,7 @@ def card_activity(
             "id": _TOPICS,
             "label": texts["choose"],
             "isMultiSelect": True,
+            "style": "expanded",
             "wrap": True,
             "value": ",".join(followed),
             "choices": [

@@ -9,6 +9,7 @@ from shared.languages import best_match
 # Teams shows three suggested actions at most, and only ones of type imBack.
 _MOST_BUTTONS = 3
 
+# Some clients show all lines as one, so each is a sentence.
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "stop": "You will get no more alerts. Write “start” when you want them again.",
@@ -25,12 +26,12 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "hello": "Hello!",
         "not understood": "I did not understand that.",
         "help": "I tell you when there is something that you should know, such as news on a topic "
-        "that you follow. You can write to me:\n"
-        "• interests: see the topics that you follow, and choose\n"
-        "• follow TOPIC, unfollow TOPIC: hear of a topic, or not any more\n"
-        "• mute TOPIC, unmute TOPIC: get no alerts on a topic, or get them again\n"
-        "• stop, start: get no alerts at all, or get them again\n"
-        "• help: read this again",
+        "that you follow.\n"
+        "Write “interests” to see and choose the topics that you follow.\n"
+        "Write “follow” or “unfollow” and a topic to hear of it, or not any more.\n"
+        "Write “mute” or “unmute” and a topic to get no alerts on it, or to get them again.\n"
+        "Write “stop” or “start” to get no alerts at all, or to get them again.\n"
+        "Write “help” to read this again.",
         "choose": "Which topics do you follow?",
         "stop all": "Stop all alerts",
         "save": "Save",
@@ -53,12 +54,13 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "hello": "Hallo!",
         "not understood": "Das habe ich nicht verstanden.",
         "help": "Ich melde mich, wenn es etwas gibt, das Sie wissen sollten, zum Beispiel Neues zu "
-        "einem Thema, dem Sie folgen. Sie können mir schreiben:\n"
-        "• interests: zeigt die Themen, denen Sie folgen, zum Auswählen\n"
-        "• follow THEMA, unfollow THEMA: einem Thema folgen oder nicht mehr\n"
-        "• mute THEMA, unmute THEMA: keine Meldungen zu einem Thema oder wieder welche\n"
-        "• stop, start: gar keine Meldungen oder wieder welche\n"
-        "• help: zeigt das noch einmal",
+        "einem Thema, dem Sie folgen.\n"
+        "Schreiben Sie „interests“, um Ihre Themen zu sehen und auszuwählen.\n"
+        "Schreiben Sie „follow“ oder „unfollow“ und ein Thema, um ihm zu folgen oder nicht mehr.\n"
+        "Schreiben Sie „mute“ oder „unmute“ und ein Thema, um dazu keine Meldungen oder wieder "
+        "welche zu bekommen.\n"
+        "Schreiben Sie „stop“ oder „start“, um gar keine Meldungen oder wieder alle zu bekommen.\n"
+        "Schreiben Sie „help“, um das noch einmal zu lesen.",
         "choose": "Welchen Themen folgen Sie?",
         "stop all": "Alle Meldungen stoppen",
         "save": "Speichern",

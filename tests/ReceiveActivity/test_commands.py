@@ -3,7 +3,7 @@
 from typing import Any
 
 from ReceiveActivity.commands import HELLO, Command, read_command
-from ReceiveActivity.texts import reply
+from ReceiveActivity.texts import _TEXTS, reply
 
 
 def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
@@ -89,3 +89,7 @@ def test_a_topic_is_only_text():
 
     assert activity["text"] == "You follow {topics}{0} *x*."
     assert activity["textFormat"] == "plain"
+
+
+def test_every_language_has_every_text():
+    assert len({frozenset(texts) for texts in _TEXTS.values()}) == 1
