@@ -110,6 +110,10 @@ class InboundActivity(OpenModel):
         locales = (known_locale(locale) for locale in told if isinstance(locale, str) and locale)
         return next(filter(None, locales), None)
 
+    def languages(self, default_locale: str) -> list[str]:
+        """Return the languages in which the person is answered, the best first."""
+        return [*filter(None, (self.language,)), default_locale]
+
     @property
     def time_zone(self) -> str | None:
         """The person's time zone, from the activity or from Teams' ``clientInfo`` entity."""

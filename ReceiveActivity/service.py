@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from ReceiveActivity.clicks import click_in, put_refusal, take_click_in
 from ReceiveActivity.commands import NOT_UNDERSTOOD, Command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.preferences_card import Choices, read_choices
@@ -16,13 +17,14 @@ from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import group_at
 from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
+from shared.sending.answering import Refusal
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 
 
 def receive_activity(activity: InboundActivity, services: Services) -> dict[str, Any] | None:
-    """Cache what the activity tells; welcome the person, or answer what they write or save.
+    """Cache what the activity tells; welcome the person, or answer what they write, click or save.
 
     Returns the card that answers an invoke, where it is one that saves something. Raises
     ForbiddenActivityError, storing nothing, when its service URL is not trusted: the bot's token
@@ -35,6 +37,9 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
         return None
     if activity.conversation is None or activity.recipient is None:
         return None
+    click = click_in(activity) if activity.type == "message" else None
+    # Before the account is kept: who was erased has answered nothing.
+    seen_on_card = take_click_in(activity, click, services) if click else None
     at = activity.observed_at(datetime.now(UTC))
     observation = observe(activity)
     welcomes = observation.is_install and services.settings.answers_people
@@ -42,7 +47,7 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
     # A conversation in Copilot takes no message of the bot's own accord, so nobody needs it.
     if not activity.is_personal and activity.product is None:
         _update_group(seen, services, bot_left=observation.bot_left)
-    command = choices or _command_in(activity, services)
+    command = None if click else choices or _command_in(activity, services)
     card = None
     for person in observation.present:
         card = _update_account(person, seen, command, services)
@@ -52,6 +57,8 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
         # An account may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
             services.accounts.erase(activity.channel_id, user_id)
+    if click and isinstance(seen_on_card, Refusal):
+        put_refusal(seen_on_card, click, activity, services)
     return card
 
 

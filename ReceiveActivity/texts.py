@@ -37,6 +37,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "save": "Save",
         "saved": "Saved.",
         "unknown action": "This button does nothing here.",
+        "over": "This is over, so nothing was answered.",
+        "answered": "Thank you.",
+        "again": "That did not work. Please click again.",
     },
     "de": {
         "stop": "Sie bekommen keine Meldungen mehr. Mit „start“ bekommen Sie sie wieder.",
@@ -66,6 +69,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "save": "Speichern",
         "saved": "Gespeichert.",
         "unknown action": "Diese Schaltfläche tut hier nichts.",
+        "over": "Das ist vorbei, es wurde nichts beantwortet.",
+        "answered": "Danke.",
+        "again": "Das hat nicht geklappt. Bitte klicken Sie noch einmal.",
     },
 }
 
@@ -105,11 +111,6 @@ def texts_in(*languages: str) -> tuple[str, Mapping[str, str]]:
     """Return the first of the languages that there are texts in, and the texts."""
     locale = best_match(_TEXTS, *languages)
     return locale, _TEXTS[locale]
-
-
-def unknown_action(*languages: str) -> str:
-    """Return what is said to who does something with a card that the bot does not know."""
-    return texts_in(*languages)[1]["unknown action"]
 
 
 def _wishes(

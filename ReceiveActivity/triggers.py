@@ -24,5 +24,5 @@ def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     card = receive_activity(activity, services())
     if activity.type != "invoke":
         return json_response({})
-    body = invoke_response(activity, card, services().settings.default_locale)
+    body = invoke_response(activity, card, services())
     return json_response(body) if body else func.HttpResponse(status_code=HTTPStatus.OK)

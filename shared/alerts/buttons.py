@@ -45,7 +45,7 @@ _CARD_VERSION = (1, 4)
 # Web Chat shows an error for a card that is newer than itself.
 _WEB_CHAT_CARD_VERSION = "1.3"
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
-_VERB = "answer"
+VERB = "answer"
 
 # LINE and Facebook have three in a card, and leave out what is more.
 _MOST_IN_HERO_CARD = 3
@@ -206,7 +206,7 @@ def _action(title: str, click: Click, kind: Buttons) -> dict[str, Any]:
     submit = {"type": Buttons.SUBMIT.value, "title": title, "data": click.to_json()}
     if kind is Buttons.SUBMIT:
         return submit
-    return {**submit, "type": kind.value, "verb": _VERB, "fallback": submit}
+    return {**submit, "type": kind.value, "verb": VERB, "fallback": submit}
 
 
 def _card_of_text(activity: Activity) -> dict[str, Any]:
