@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage, PageCounts
+from shared.alerts.question import AnswerMode
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
 from shared.sending.alert_lifecycle import QUIET_AFTER
@@ -22,12 +23,16 @@ _ON_THEIR_WAY = (Status.ACCEPTED, Status.SENDING, Status.RETRYING)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an alert is; ``total`` is an estimate while its audience is being read."""
+    """How far an alert is; ``total`` is an estimate while its audience is being read.
+
+    ``answers`` is how many people have given each option; None where it asks nothing.
+    """
 
     alert: Alert
     counts: Mapping[str, int]
     total: int
     at: datetime
+    answers: Mapping[str, int] | None = None
 
     @property
     def ended(self) -> int:
@@ -87,7 +92,17 @@ def progress_of(alert: Alert, services: Services) -> Progress:
     is_whole = alert.is_read or alert.stopped_at is not None or alert.recipient_count is not None
     if not is_whole and alert.read_share > 0:
         total = max(round(alert.found / alert.read_share), alert.found)
-    return Progress(alert, counts, total, datetime.now(UTC))
+    return Progress(alert, counts, total, datetime.now(UTC), _answers(alert, services))
+
+
+def _answers(alert: Alert, services: Services) -> Mapping[str, int] | None:
+    if alert.question is None:
+        return None
+    if alert.question.mode is AnswerMode.EACH:
+        given = services.answers.counts(alert.id)
+    else:
+        given = {alert.first_answer.option: 1} if alert.first_answer else {}
+    return {option.id: given.get(option.id, 0) for option in alert.question.options}
 
 
 def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[Delivery]:

@@ -7,7 +7,9 @@ from urllib.parse import quote
 from SendAlert.progress import CURRENT, RECALLED, Progress
 from SendAlert.service import Reach
 from shared import json_text
+from shared.accounts.account import Account
 from shared.alerts.alert import Alert
+from shared.alerts.question import Answer
 from shared.deliveries.delivery import Status
 
 
@@ -25,6 +27,7 @@ def progress_body(progress: Progress) -> dict[str, Any]:
         "counts": {each.value: progress.counts.get(each, 0) for each in Status},
         CURRENT: progress.counts.get(CURRENT, 0) if alert.version > 1 else None,
         RECALLED: progress.counts.get(RECALLED, 0) if alert.recalled_at else None,
+        "answers": dict(progress.answers) if progress.answers is not None else None,
         "total": progress.total,
         "isEstimate": not alert.is_read and alert.stopped_at is None,
         "progress": round(progress.share, 3),
@@ -64,6 +67,16 @@ def alert_body(alert: Alert) -> dict[str, Any]:
     return json_text.without_none(body)
 
 
+def answer_body(answer: Answer, person: Account | None) -> dict[str, Any]:
+    """Return what somebody has answered; of who was erased, nothing tells who that was."""
+    who = {
+        "channelId": person.channel_id if person else None,
+        "userId": person.user_id if person else None,
+        "name": person.name if person else None,
+    }
+    return json_text.without_none({**who, "option": answer.option, "at": answer.at.isoformat()})
+
+
 def reach_body(reach: Reach) -> dict[str, Any]:
     """Return how many people an alert would reach."""
     return {
@@ -81,6 +94,7 @@ def links_of(alert: Alert) -> dict[str, str]:
     return {
         "self": own,
         "deliveries": f"{own}/deliveries",
+        "answers": f"{own}/answers",
         "cancel": f"{own}/cancel",
         "retry": f"{own}/retry",
         "activity": f"{own}/activity",

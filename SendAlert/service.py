@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from SendAlert.audience import batches
 from SendAlert.progress import Progress, deliveries_of, progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest
+from shared.accounts.account import Account
 from shared.alerts.alert import Alert
+from shared.alerts.question import Answer
 from shared.alerts.store import REMEMBERED_FOR
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.rows import member_of
@@ -120,6 +122,20 @@ def list_alert_deliveries(
     else:
         token = f"{number + 1}." if number + 1 < alert.next_page else None
     return services.deliveries.with_recipients(shown), token
+
+
+def list_answers(
+    alert_id: str, query: AlertQuery, services: Services
+) -> tuple[list[tuple[Answer, Account | None]], str | None]:
+    """Return answers to an alert, each with who gave it, and the token of the next page.
+
+    Nobody has given those of people who were erased.
+    """
+    first = services.alerts.find(alert_id).first_answer
+    answers, token = services.answers.page(alert_id, query.page_size, query.continuation_token)
+    if first is not None:
+        answers = [first]
+    return list(zip(answers, services.answers.people(answers), strict=True)), token
 
 
 def retry_alert(alert_id: str, services: Services) -> Alert:

@@ -8,12 +8,20 @@ import azure.functions as func
 from SendAlert.fan_out import take_step
 from SendAlert.progress import progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
-from SendAlert.responses import accepted_body, alert_body, links_of, progress_body, reach_body
+from SendAlert.responses import (
+    accepted_body,
+    alert_body,
+    answer_body,
+    links_of,
+    progress_body,
+    reach_body,
+)
 from SendAlert.service import (
     accept_alert,
     accept_queued_alert,
     list_alert_deliveries,
     list_alerts,
+    list_answers,
     progress_when_quiet,
     reach_of,
     retry_alert,
@@ -89,6 +97,16 @@ def list_alert_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
     query = AlertDeliveryQuery.from_params(request.params)
     deliveries, token = list_alert_deliveries(path_id(request, "id"), query, services())
     return page_response("deliveries", [each.to_json() for each in deliveries], token)
+
+
+@send_alert_blueprint.function_name("ListAnswers")
+@send_alert_blueprint.route("alerts/{id}/answers", methods=["GET"])
+@http_function
+def list_answers_http(request: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of the answers to an alert; go on until there is no token."""
+    query = AlertQuery.from_params(request.params)
+    answers, token = list_answers(path_id(request, "id"), query, services())
+    return page_response("answers", [answer_body(*each) for each in answers], token)
 
 
 @send_alert_blueprint.function_name("CancelAlert")

@@ -108,6 +108,9 @@ def follow_answer(alert_id: str, queued: AlertAnswer, services: Services) -> Non
         enqueue_change(alert, services)
     else:
         change_answered_copy(answer.delivery_id, given.count, alert, services)
+    if services.outcomes is not None:
+        person = services.answers.person(answer)
+        services.outcomes.answered(alert_id, answer.delivery_id, answer.option, answer.at, person)
 
 
 def _find(

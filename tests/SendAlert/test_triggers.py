@@ -9,15 +9,18 @@ from SendAlert.triggers import (
     get_alert_http,
     list_alert_deliveries_http,
     list_alerts_http,
+    list_answers_http,
     recall_alert_http,
     retry_alert_http,
     send_alert_from_queue,
     send_alert_http,
 )
 from shared.accounts.account import Account
+from shared.alerts.question import AnswerMode
 from shared.deliveries.delivery import Status
 from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
 from tests.SendAlert.alerting import recipients
+from tests.support import asked
 from tests.support.builders import answer_of, http_request, invocation, queue_message, unique
 
 NEWS = {"audience": {}, "activity": {"text": "News"}}
@@ -64,6 +67,7 @@ def test_an_alert_is_accepted_and_says_where_it_is_followed():
             "links": {
                 "self": own,
                 "deliveries": f"{own}/deliveries",
+                "answers": f"{own}/answers",
                 "cancel": f"{own}/cancel",
                 "retry": f"{own}/retry",
                 "activity": f"{own}/activity",
@@ -177,6 +181,38 @@ def test_another_alert_with_the_same_id_is_refused():
     status, problem = answer_of(send({**NEWS, "id": alert_id, "topic": "orders"}))
 
     assert (status, problem["code"]) == (409, "AlertExists")
+
+
+@pytest.mark.parametrize("mode", AnswerMode)
+def test_answers_are_counted_and_listed_with_who_gave_them_until_they_are_erased(app, mode):
+    alert = asked.ask(app, mode)
+    people = [asked.reached(app, alert) for _ in range(3)]
+    assert ask(get_alert_http, alert.id)[1]["answers"] == {"take": 0, "later": 0}
+    assert ask(list_answers_http, alert.id) == (200, {"answers": []})
+    for person, option in zip(people, ("later", "take", "later"), strict=True):
+        person.clicks(option)
+    given = people[:1] if mode is AnswerMode.FIRST else people
+
+    listed: list[dict] = []
+    page: dict = {"continuationToken": None}
+    while "continuationToken" in page:
+        token = page["continuationToken"]
+        params = {"pageSize": "2", **({"continuationToken": token} if token else {})}
+        status, page = ask(list_answers_http, alert.id, **params)
+        assert status == 200
+        listed += page["answers"]
+
+    assert {each["userId"] for each in listed} == {each.account.user_id for each in given}
+    assert {(each["channelId"], each["name"]) for each in listed} == {("msteams", "Alex")}
+    assert sorted(each["option"] for each in listed) == (["later", "later", "take"])[: len(given)]
+    assert all(datetime.fromisoformat(each["at"]) > asked.NOW for each in listed)
+    for person in people:
+        app.accounts.erase("msteams", person.account.user_id)
+    _, page = ask(list_answers_http, alert.id)
+    assert [each.keys() for each in page["answers"]] == [{"option", "at"}] * len(given)
+    counted = ask(get_alert_http, alert.id)[1]["answers"]
+    # As they were five seconds ago at most, where each answers.
+    assert counted in ({"take": 0, "later": 1}, {"take": 0, "later": 0})
 
 
 def test_an_alert_is_edited_cancelled_and_recalled():
