@@ -1,14 +1,15 @@
 """Reading the audience of an alert in batches: who is in it, and who gets nothing.
 
 A person may be found at two places, by two ids, when it becomes known meanwhile that both are
-theirs. They are a member at the first place alone.
+theirs. They are a member at the place that was read first alone.
 """
 
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
 
 from shared.accounts.account import Account
 from shared.accounts.suppression import suppression_reason
@@ -24,6 +25,7 @@ _THREADS = 8
 # Where few people match, the search ends early too, long before the Functions host would stop it.
 _LONGEST_SEARCH_SECONDS = 20.0
 _HEX_DIGITS = 8
+_SHARES: Final = 1 << 4 * _HEX_DIGITS
 _KEY_ID_DIGITS = 32
 
 
@@ -58,9 +60,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive members of an audience, up to a place; ``share`` of the whole is read there.
+    """Consecutive members of an audience, up to a place; ``share`` of the whole lies before it.
 
-    A place is the key of an account, or a number of recipients; the empty one is the beginning.
+    A place is the key of an account or its first digits, or a number of recipients; the empty one
+    is the beginning.
     """
 
     members: list[Member]
@@ -75,17 +78,20 @@ def read_batch(
     *,
     after: str,
     limit: int,
+    up_to: str = "",
     page: AudiencePage | None = None,
 ) -> Batch:
     """Return the next members of an alert's audience after a place, at most ``limit``.
 
-    ``recipients`` are the channel and user ids of the people that the alert names, if any.
-    A ``page`` that was recorded before is read again: those of its members who are still there.
+    Where they are the last ones before the place ``up_to``, the batch ends there; without one, with
+    the last person. ``recipients`` are the channel and user ids of the people that the alert names,
+    if any. A ``page`` that was recorded before is read again: those of its members who are still
+    there.
     """
     if alert.recipient_count is not None:
-        batch = _read_recipients(recipients, services, after, limit, page)
+        batch = _read_recipients(alert, recipients, services, after, limit, up_to, page)
     else:
-        batch = _read_accounts(alert, services, after, limit, page)
+        batch = _read_accounts(alert, services, after, limit, up_to, page)
     if page is None:
         return batch
     recorded = set(page.members)
@@ -106,64 +112,86 @@ def batches(
         after = batch.up_to
 
 
+def share_at(place: str, alert: Alert) -> float:
+    """Return which part of an audience lies before a place: keys are spread evenly.
+
+    It is a multiple of a power of two, so that sums of such parts are exact.
+    """
+    if not place:
+        return 0.0
+    if alert.recipient_count is not None:
+        before = int(place) * _SHARES // max(alert.recipient_count, 1)
+    else:
+        before = int(place[:_HEX_DIGITS], 16)
+    return before / _SHARES
+
+
+def parts(alert: Alert, after: str, up_to: str, count: int) -> list[tuple[str, str]]:
+    """Return so many even parts of an audience between two places, each by its own two places."""
+    first, last = share_at(after, alert), share_at(up_to, alert) if up_to else 1.0
+    shares = [first + (last - first) * number / count for number in range(1, count)]
+    if alert.recipient_count is not None:
+        places = [str(int(share * alert.recipient_count)) for share in shares]
+    else:
+        places = [f"{int(share * _SHARES):0{_HEX_DIGITS}x}" for share in shares]
+    return list(pairwise([after, *places, up_to]))
+
+
 def _read_accounts(
-    alert: Alert, services: Services, after: str, limit: int, page: AudiencePage | None
+    alert: Alert, services: Services, after: str, limit: int, up_to: str, page: AudiencePage | None
+) -> Batch:
+    batch = _scan(alert, services, after, limit, up_to, page)
+    former_ids = {
+        each for member in batch.members if member.account for each in member.account.former_key_ids
+    }
+    if not former_ids:
+        return batch
+    # Members of a recorded page stay there, though they are found to be on a later one too.
+    before = page.number if page else None
+    known = services.audience_pages.members_among(alert.id, former_ids, before=before)
+    members = [
+        each
+        for each in batch.members
+        if each.account is None or known.isdisjoint(each.account.former_key_ids)
+    ]
+    return replace(batch, members=members)
+
+
+def _scan(
+    alert: Alert, services: Services, after: str, limit: int, up_to: str, page: AudiencePage | None
 ) -> Batch:
     members: list[Member] = []
-    earlier = _EarlierPages(alert.id, page.number if page else alert.next_page, services)
     deadline = time.monotonic() + _LONGEST_SEARCH_SECONDS
-    up_to = page.up_to if page else None
+    up_to = page.up_to if page else up_to
     more = True
     while more:
-        rows, more = services.accounts.scan(_ROWS_AT_ONCE, after=after, up_to=up_to)
+        rows, more = services.accounts.scan(_ROWS_AT_ONCE, after=after, up_to=up_to or None)
         for row in rows:
             after = row.key
             account = row.account
             if account is None or not alert.audience.includes(account):
                 continue
-            if earlier.have(account):
-                continue
             member_id = account.key.id if account.key else row.key[:_KEY_ID_DIGITS]
             members.append(Member(member_id, account.channel_id, account.user_id, account))
             if page is None and len(members) >= limit:
-                return Batch(members, after, _share(after))
+                return Batch(members, after, share_at(after, alert))
         if page is None and more and time.monotonic() > deadline:
-            return Batch(members, after, _share(after))
-    return Batch(members, after, 1.0)
-
-
-class _EarlierPages:
-    """The pages before one: who is in them, under a key that they had before they were joined."""
-
-    def __init__(self, alert_id: str, number: int, services: Services) -> None:
-        self._alert_id = alert_id
-        self._number = number
-        self._services = services
-
-    def have(self, account: Account) -> bool:
-        """Tell whether a person is in these pages. Few have had another key, so few are read."""
-        return bool(account.former_key_ids) and not self._members.isdisjoint(account.former_key_ids)
-
-    @cached_property
-    def _members(self) -> set[str]:
-        return self._services.audience_pages.members_before(self._alert_id, self._number)
-
-
-def _share(key: str) -> float:
-    """Return which part of all accounts have keys up to this one: they are spread evenly."""
-    behind: float = (int(key[:_HEX_DIGITS], 16) + 1) / 16.0**_HEX_DIGITS
-    return min(behind, 0.999)
+            return Batch(members, after, share_at(after, alert))
+    return Batch(members, up_to or after, share_at(up_to, alert) if up_to else 1.0)
 
 
 def _read_recipients(
+    alert: Alert,
     recipients: Sequence[tuple[str, str]],
     services: Services,
     after: str,
     limit: int,
+    up_to: str,
     page: AudiencePage | None,
 ) -> Batch:
     first = int(after or 0)
-    end = min(int(page.up_to) if page else first + limit, len(recipients))
+    last = int(up_to) if up_to else len(recipients)
+    end = min(int(page.up_to) if page else first + limit, last)
     with ThreadPoolExecutor(_THREADS) as threads:
         stored = list(threads.map(lambda each: services.accounts.get(*each), recipients[first:end]))
     places = {_canonical(*each): place for place, each in reversed([*enumerate(recipients)])}
@@ -184,7 +212,7 @@ def _read_recipients(
                 recorded = known_as.intersection(page.members) if page else set[str]()
                 member_id = min(recorded, default=account.key.id)
         members.append(Member(member_id, channel_id, user_id, account))
-    share = end / len(recipients) if recipients else 1.0
+    share = share_at(str(end), alert) if end < len(recipients) else 1.0
     return Batch(members, str(end), share)
 
 

@@ -35,7 +35,8 @@ def change_page(alert: Alert, step: Step, services: Services) -> None:
         ]
         enqueue(messages, services)
     # After the last page comes the first one, unless the round began there.
-    following = step.page + 1 if page is not None else 0
+    is_page = step.page < alert.next_page
+    following = step.page + 1 if is_page else 0
     came_to = following if following < alert.next_page else 0
 
     def changed(current: Alert) -> Alert:
@@ -43,7 +44,7 @@ def change_page(alert: Alert, step: Step, services: Services) -> None:
         return replace(current, change_page=came_to, change_version=version)
 
     services.alerts.change(alert.id, changed)
-    was_last = page is None and step.page < step.first_page
+    was_last = not is_page and step.page < step.first_page
     if following == step.first_page or was_last:
         enqueue_step(alert, Step(kind="close", checks=step.checks), services)
     else:

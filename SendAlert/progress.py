@@ -163,20 +163,27 @@ def close_pages(
         counts = closed.get(page.number)
         if page.counted_version == alert.version:
             counts = Counter(page.counts)
-        if counts is None:
+        if counts is None or page.number > alert.first_unread_page:
             break
         counted.update(counts)
         closed_pages = page.number + 1
+    else:
+        # Some numbers have no page: their ranges were not read to the end.
+        closed_pages = alert.first_unread_page
     if closed_pages == alert.closed_pages:
         return alert
 
     def with_counts(current: Alert) -> Alert:
-        # A change of the alert may have reopened some pages meanwhile.
-        if current.updated_at != alert.updated_at:
+        # Some pages may have been reopened meanwhile, or others have been closed.
+        if _counted_by(current) != _counted_by(alert):
             return current
         return replace(current, closed_pages=closed_pages, counts=dict(counted))
 
     return services.alerts.change(alert.id, with_counts)
+
+
+def _counted_by(alert: Alert) -> tuple[int, int, int]:
+    return alert.version, alert.reopenings, alert.closed_pages
 
 
 def _close(each: PageCounts, alert: Alert, services: Services) -> Counter[str] | None:

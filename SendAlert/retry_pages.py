@@ -2,6 +2,7 @@
 
 from SendAlert.enqueue import due_times
 from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery
 from shared.errors import ForgottenRecipientError
 from shared.messages.envelope import Step
@@ -13,10 +14,16 @@ from shared.wiring import Services
 
 def retry_page(alert: Alert, step: Step, services: Services) -> None:
     """Put back what failed for members of a page, edits and recalls too; then visit the next."""
-    page = services.audience_pages.find(alert.id, step.page)
-    if page is None:
+    if step.page >= alert.next_page:
         enqueue_step(alert, Step(kind="close"), services)
         return
+    page = services.audience_pages.find(alert.id, step.page)
+    if page is not None:
+        _retry(page, alert, services)
+    enqueue_step(alert, step.model_copy(update={"page": step.page + 1}), services)
+
+
+def _retry(page: AudiencePage, alert: Alert, services: Services) -> None:
     failed = _failed(alert, page.number, services)
     due = due_times(page, len(failed), services)
     for delivery, due_at in zip(services.deliveries.with_recipients(failed), due, strict=True):
@@ -27,7 +34,6 @@ def retry_page(alert: Alert, step: Step, services: Services) -> None:
             continue
     if failed:
         reopen_page(alert.id, page.number, services)
-    enqueue_step(alert, step.model_copy(update={"page": step.page + 1}), services)
 
 
 def _failed(alert: Alert, number: int, services: Services) -> list[Delivery]:

@@ -105,12 +105,10 @@ def list_alert_deliveries(
     alert = services.alerts.find(alert_id)
     number, after = query.place
     page = services.audience_pages.find(alert.id, number)
-    if page is None:
-        return [], None
     matching = sorted(
         (
             each
-            for each in deliveries_of(page, alert, services)
+            for each in (deliveries_of(page, alert, services) if page else ())
             if query.status in (None, each.status) and member_of(each.id) > after
         ),
         key=lambda each: member_of(each.id),

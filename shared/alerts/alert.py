@@ -52,6 +52,21 @@ class Audience:
 
 
 @dataclass(frozen=True)
+class Range:
+    """A range of an alert's audience, which a chain of steps reads page by page.
+
+    What is left of it lies ``after`` one place and ends with another, ``up_to``; where that is
+    empty, with the last person. ``page`` is the number of its next page, ``previous`` that of the
+    page whose step led to it.
+    """
+
+    page: int
+    after: str
+    up_to: str
+    previous: int
+
+
+@dataclass(frozen=True)
 class Alert:
     """One message to many people, and how far it is.
 
@@ -61,11 +76,12 @@ class Alert:
     new ``version``, and so does the recall; ``edit_id`` is the id of the last edit, if it had one.
     It is kept ``until`` a time at least, with its content.
 
-    Of the steps that read the audience, those of ``chain`` count: it was begun last. All pages
-    before ``next_page`` were read: ``found`` is how many members they have, ``read_share`` the part
-    of the whole, and ``reader`` the worker that read the last one. A change goes round the pages
-    from ``change_page`` on: that is where the one before it has come to. ``change_version`` is the
-    version that it brought when it began.
+    Of the steps that read the audience, those of ``chain`` count: it was begun last. ``ranges`` are
+    what is left to read; there are none before the first page was read. All other pages before
+    ``next_page`` were read, or never will be: ``found`` is how many members they have,
+    ``read_share`` the part of the whole. A change goes round the pages from ``change_page`` on:
+    that is where the one before it has come to. ``change_version`` is the version that it brought
+    when it began.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     ``question`` is what it asks; where the first answer counts for everybody, that is
@@ -94,7 +110,7 @@ class Alert:
     next_page: int = 0
     until: datetime | None = None
     chain: str = ""
-    reader: str | None = None
+    ranges: tuple[Range, ...] = ()
     found: int = 0
     read_share: float = 0.0
     is_read: bool = False
@@ -128,6 +144,12 @@ class Alert:
         status, unread = self.unread
         counts = {each.value: self.counts.get(each, 0) for each in Status}
         return {**counts, status.value: counts[status] + unread}
+
+    @property
+    def first_unread_page(self) -> int:
+        """The number of the first page that is still to be read; of a stopped alert, none is."""
+        is_left = self.stopped_at is None
+        return min((each.page for each in self.ranges if is_left), default=self.next_page)
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether it is too late to send it."""

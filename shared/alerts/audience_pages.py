@@ -7,7 +7,7 @@ them have ended, it has their counts.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -89,20 +89,21 @@ class AudiencePages:
             if token is None:
                 return pages
 
-    def members_before(self, alert_id: str, number: int) -> set[str]:
-        """Return the members of all pages before a number."""
+    def members_among(self, alert_id: str, ids: Set[str], *, before: int | None = None) -> set[str]:
+        """Return which ids are those of members of any page, or of those before a number."""
         members: set[str] = set()
         token: str | None = None
+        end = _LATEST_PAGE if before is None else _row_key(before)
         while True:
             rows, token = self._table.page(
                 "PartitionKey eq @key and RowKey lt @end",
-                {"key": self._key(alert_id), "end": _row_key(number)},
+                {"key": self._key(alert_id), "end": end},
                 size=100,
                 token=token,
                 select=("members",),
             )
             for row in rows:
-                members.update(bytes(row["members"]).decode().split(","))
+                members |= ids & set(bytes(row["members"]).decode().split(","))
             if token is None:
                 return members
 

@@ -10,12 +10,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import json_text
-from shared.alerts.alert import Alert, Audience
+from shared.alerts.alert import Alert, Audience, Range
 from shared.alerts.content import Content
 from shared.alerts.question import Answer, Question
 from shared.errors import CancelledError, UnknownAlertError
@@ -188,6 +188,7 @@ class AlertStore:
             "RowKey": _ROW_KEY,
             "appId": self._app_id,
             "channelIds": ",".join(alert.channel_ids),
+            "ranges": json_text.to_text([astuple(each) for each in alert.ranges]),
             "audience": json_text.to_text(asdict(alert.audience)),
             "counts": json_text.to_text(dict(alert.counts)),
             **{
@@ -208,6 +209,7 @@ def _from_row(row: Row) -> Alert:
         **to_fields(Alert, row)
         | {
             "audience": Audience(**{**audience, "interests": tuple(audience["interests"])}),
+            "ranges": tuple(Range(*each) for each in json.loads(row.get("ranges", "[]"))),
             "channel_ids": tuple(filter(None, row["channelIds"].split(","))),
             "counts": json.loads(row["counts"]),
             "question": Question.from_json(json.loads(question)) if question else None,

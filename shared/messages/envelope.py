@@ -56,23 +56,20 @@ class AccountSnapshot(OpenModel):
 class Step(OpenModel):
     """What is next to be done about an alert, and for which page of its audience.
 
-    ``after`` is where that page begins. ``version`` is that of the change which goes round the
-    pages, ``first_page`` where it began.
+    ``version`` is that of the change which goes round the pages, ``first_page`` where it began.
     ``chain`` tells the steps that read the audience from those that were begun before them.
-    ``checks`` is how often it was checked whether all have ended. ``due`` is when the first of the
-    page's calls is due in each lane, by its host and tenant.
+    ``checks`` is how often it was checked whether all have ended. The version before has left steps
+    of the kind ``put``.
     """
 
     model_config = ConfigDict(validate_by_name=True)
 
     kind: Literal["read", "put", "close", "change", "retry"]
     page: NonNegativeInt = 0
-    after: str = ""
     chain: str = ""
     version: NonNegativeInt = 0
     first_page: NonNegativeInt = 0
     checks: Annotated[NonNegativeInt, Field(alias="looks")] = 0
-    due: list[list[str]] = Field(default_factory=list)
 
 
 class AlertChange(OpenModel):

@@ -202,7 +202,8 @@ def test_recipients_are_read_in_their_order_by_number(alerting, services):
     assert [each.account for batch in (first, second, third) for each in batch.members] == people
     assert [each.id for each in first.members] == [each.key.id for each in people[:2]]
     assert [each.up_to for each in (first, second, third)] == ["2", "4", "5"]
-    assert [each.share for each in (first, second, third)] == [0.4, 0.8, 1.0]
+    assert [each.share for each in (first, second, third)] == pytest.approx([0.4, 0.8, 1.0])
+    assert third.share == 1
     again = read(alert, services, recipients, after="2", limit=1, page=page_of(second, "2"))
     assert again == second
 

@@ -6,19 +6,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from SendAlert.fan_out import take_step
-from SendAlert.service import retry_alert
+from SendAlert.progress import close_pages
+from SendAlert.request import AlertDeliveryQuery
+from SendAlert.service import list_alert_deliveries, retry_alert
 from shared.alerts.alert import AlertStatus
-from shared.deliveries.delivery import Status
+from shared.deliveries.delivery import Delivery, Status
 from shared.messages.envelope import Step
 from shared.messages.queue_names import SEND_ACTIVITY
-from shared.sending.alert_lifecycle import cancel_alert, edit_alert
+from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.storage.tables import Table
 from shared.throttling.lane import Lane
 from tests.SendAlert.alerting import (
     STORAGE,
     delays,
     interrupted,
-    key_in,
+    make_known,
     put_as_it_was,
     recipients,
     texts,
@@ -86,7 +88,7 @@ def test_a_page_that_is_read_twice_is_sent_once(alerting, connector, is_sent):
     second = alerting.take(alert, "read")
 
     assert alerting.page(alert) == page
-    assert (second.next_page, second.found, second.started_at) == (1, 3, first.started_at)
+    assert (second.found, second.ranges, second.started_at) == (3, first.ranges, first.started_at)
     alerting.finish(alert)
     assert texts(connector) == news_to(people)
     assert alerting.counts(alert) == {"sent": 4, "current": 4}
@@ -138,8 +140,10 @@ def test_who_changes_their_mind_between_two_readings_has_one_end(alerting, conne
     assert sent <= 1
 
 
-@pytest.mark.parametrize(("people", "kind"), [(5, "read"), (2, "close")])
-def test_who_died_before_enqueuing_the_next_step_is_followed_by_who_does(alerting, people, kind):
+@pytest.mark.parametrize(("people", "next_step"), [(5, ("read", 1)), (2, ("close", 0))])
+def test_who_died_before_enqueuing_the_next_step_is_followed_by_who_does(
+    alerting, people, next_step
+):
     alerting.know(people)
     alert = alerting.accept()
     alerting.take(alert, "read")
@@ -149,8 +153,7 @@ def test_who_died_before_enqueuing_the_next_step_is_followed_by_who_does(alertin
     alerting.take(alert, "read")
 
     [step] = alerting.steps()
-    after = alerting.page(alert).up_to if kind == "read" else ""
-    assert (step.kind, step.after) == (kind, after)
+    assert (step.kind, step.page) == next_step
     assert alerting.messages() == messages
 
 
@@ -185,8 +188,7 @@ def test_of_two_who_read_a_page_at_once_one_enqueues_the_next_step(
         alerting.take(alert, "read", services=overtaken)
 
     assert [step.page for step in alerting.steps()] == [1]
-    read = alerting.services.alerts.find(alert.id)
-    assert (read.next_page, read.found) == (1, 3)
+    assert alerting.services.alerts.find(alert.id).found == 3
     alerting.worker.run()
     assert texts(connector) == news_to(people)
 
@@ -224,7 +226,7 @@ def test_the_next_step_is_enqueued_though_storage_lost_the_answer(alerting, app_
         lossy_services = through(lossy, app_settings, alerting.services)
         read = alerting.take(alert, "read", services=lossy_services)
 
-    assert (read.next_page, read.found) == (1, 3)
+    assert read.found == 3
     assert [step.page for step in alerting.steps()] == [1]
 
 
@@ -274,9 +276,9 @@ def test_an_alert_that_is_over_is_read_no_further(alerting, over):
     long_ago = datetime.now(UTC) - timedelta(minutes=1)
     alerting.services.alerts.change(alert.id, lambda current: replace(current, **{over: long_ago}))
 
-    read = alerting.take(alert, "read", page=1, after=alerting.page(alert).up_to)
+    read = alerting.take(alert, "read", page=1)
 
-    assert (read.is_read, read.next_page) == (True, 1)
+    assert (read.is_read, read.ranges, read.found) == (True, (), 3)
     assert [step.kind for step in alerting.steps()] == ["close"]
     assert alerting.messages() == 3
 
@@ -286,11 +288,10 @@ def test_a_page_is_not_read_before_its_time(alerting, storage_calls):
     alert = alerting.accept()
     # The calls of two pages are all that can be enqueued now.
     for page in (0, 1):
-        after = alerting.page(alert, page - 1).up_to if page else ""
-        take_step(alert.id, Step(kind="read", page=page, after=after), alerting.services)
+        take_step(alert.id, Step(kind="read", page=page), alerting.services)
     storage_calls()
 
-    third = Step(kind="read", page=2, after=alerting.page(alert, 1).up_to)
+    third = Step(kind="read", page=2)
     take_step(alert.id, third, alerting.services)
 
     assert alerting.services.audience_pages.find(alert.id, 2) is None
@@ -321,65 +322,125 @@ def test_a_tenant_that_is_paused_holds_up_no_page(alerting, services, storage_ca
     assert [delay for delay in delays(calls) if delay > 60] == []
 
 
-# Putting pages of many tenants on the queue
+# Reading in several chains
 
 
 @pytest.fixture
 def many_tenants(alerting):
-    """Ten people of ten tenants, of whom six are on a page: their calls are over in no time."""
-    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 6))
-    people = [person for n in range(10) for person in alerting.know(1, tenant_id=f"tenant-{n}")]
-    return sorted(people, key=lambda each: key_in(alerting.services, each))
+    """Fifty people of as many tenants, of whom five are on a page: its calls take a second."""
+    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 5))
+    people = [
+        alerting.person(unique("29:user"), tenant_id=f"tenant-{number}") for number in range(50)
+    ]
+    make_known(alerting.services, people)
+    return people
 
 
-def test_pages_of_many_tenants_are_put_on_the_queue_while_the_next_ones_are_read(
-    alerting, connector, many_tenants
+@pytest.mark.parametrize("named", [False, True])
+def test_where_calls_take_less_than_reading_several_chains_read(
+    alerting, connector, many_tenants, named
+):
+    everybody = {"recipients": recipients(*(each.user_id for each in many_tenants))}
+    alert = alerting.accept(**(everybody if named else {}))
+    alerting.steps()
+    alerting.take(alert, "read")
+    begun = alerting.steps()
+    # Who took the first step died before it had enqueued all of these.
+    alerting.take(alert, "read")
+    again = alerting.steps()
+    # Steps may be given out twice, in any order.
+    for step in (begun[2], *begun, *again):
+        read = alerting.take_again(alert, step)
+
+    assert [step.page for step in begun] == [step.page for step in again] == [1, 2, 3]
+    assert min(each.page for each in read.ranges) > 3
+    assert read.read_share < 1
+    ended = alerting.finish(alert)
+    assert (ended.read_share, ended.ranges, ended.found) == (1.0, (), 50)
+    assert ended.status(datetime.now(UTC)) is AlertStatus.DONE
+    assert texts(connector) == news_to(many_tenants)
+    assert alerting.counts(alert) == {"sent": 50, "current": 50}
+
+
+def test_what_is_closed_is_counted_once_while_other_ranges_are_read(alerting, many_tenants):
+    alert = alerting.accept()
+    alerting.steps()
+    alerting.take(alert, "read")
+    _, second, _ = alerting.steps()
+    alerting.take_again(alert, second)
+    alerting.worker.run()
+    alert = alerting.services.alerts.find(alert.id)
+    sent = alert.found
+
+    closed = close_pages(alert, alerting.services, limit=10)
+
+    # The page of the first range comes before that of the second one.
+    assert (closed.closed_pages, closed.counts) == (1, {"sent": 5, "current": 5})
+    assert alerting.counts(alert) == {"sent": sent, "current": sent}
+
+
+def test_of_a_stopped_alert_no_range_is_read_on_and_all_copies_are_found(
+    alerting, app_settings, many_tenants
 ):
     alert = alerting.accept()
     alerting.steps()
     alerting.take(alert, "read")
-    put, onward = alerting.steps()
-    # Between the two steps one moves to another tenant, one says stop, and one is forgotten.
-    moved, muted, forgotten, *others = many_tenants
-    alerting.change(moved, tenant_id="other")
-    alerting.change(muted, preferences={"muted": True})
-    alerting.services.accounts.erase("msteams", forgotten.user_id)
+    first, *others = alerting.steps()
+    alerting.take_again(alert, others[-1])
+    alerting.worker.run()
+    sent = alerting.services.alerts.find(alert.id).found
+    closed = []
 
-    read = alerting.take_again(alert, onward)
+    def stop():
+        cancel_alert(alert.id, alerting.services)
+        alerting.rest(alert)
+        closed.append(alerting.take(alert, "close"))
 
-    # Only the messages of the last page, after which there is nothing to read.
-    assert (read.next_page, read.is_read, alerting.messages()) == (2, True, 4)
-    # A step may be given out twice.
-    for _ in range(2):
-        alerting.take_again(alert, put)
-    alerting.finish(alert)
-    assert texts(connector) == news_to([moved, *others])
-    assert alerting.counts(alert) == {"sent": 8, "suppressed": 2, "current": 8}
+    is_noted = writes("alerts", alert.id)
+    with interrupted(app_settings, alerting, is_noted, before=stop) as late:
+        alerting.take_again(alert, first, services=late)
+
+    # The page that was being read has nobody who was sent anything, and is counted too.
+    assert [(each.ended_at is not None, each.counts["sent"]) for each in closed] == [(True, sent)]
+    for step in others:
+        alerting.take_again(alert, step)
+    ended = alerting.finish(alert)
+    assert ended.found > sent
+    assert ended.counts == {"sent": sent, "current": sent, "cancelled": ended.found - sent}
+    assert len(all_deliveries(alerting, alert)) == ended.found
+    recall_alert(alert.id, alerting.services)
+    alerting.rest(alert)
+    assert alerting.finish(alert).counts["recalled"] == sent
 
 
-def test_who_reads_a_page_of_many_tenants_again_has_it_put_again(alerting, connector, many_tenants):
-    """They died before they had noted that it is read, and perhaps before it was to be put."""
+def all_deliveries(alerting, alert):
+    listed: list[Delivery] = []
+    token = None
+    while token is not None or not listed:
+        query = AlertDeliveryQuery.model_validate({"continuationToken": token})
+        shown, token = list_alert_deliveries(alert.id, query, alerting.services)
+        listed += shown
+    return listed
+
+
+def test_what_the_version_before_has_begun_goes_on(alerting, connector):
+    """One chain has read the first page, and has left it to another step to put it."""
+    people = alerting.know(5)
     alert = alerting.accept()
     alerting.take(alert, "read")
+    alerting.worker.waiting[SEND_ACTIVITY].clear()
     alerting.queue.clear()
-    put_as_it_was(alert, alerting.services)
+    read = alerting.services.alerts.find(alert.id)
+    put_as_it_was(replace(read, ranges=(), next_page=1), alerting.services)
 
-    alerting.take(alert, "read")
+    alerting.take(alert, "put", page=0)
+    assert alerting.steps() == []
+    alerting.take(alert, "read", page=1, chain=alert.chain)
+    ended = alerting.finish(alert)
 
-    alerting.finish(alert)
-    assert texts(connector) == news_to(many_tenants)
-
-
-def test_of_a_stopped_alert_no_page_is_put(alerting, many_tenants):
-    alert = alerting.accept()
-    alerting.steps()
-    alerting.take(alert, "read")
-    cancel_alert(alert.id, alerting.services)
-
-    alerting.run(alert)
-
-    assert alerting.messages() == 0
-    assert alerting.counts(alert) == {"cancelled": 6}
+    assert (ended.next_page, ended.found) == (2, 5)
+    assert texts(connector) == news_to(people)
+    assert alerting.counts(alert) == {"sent": 5, "current": 5}
 
 
 # Closing

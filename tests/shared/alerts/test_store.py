@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.alerts.alert import Alert, Audience
+from shared.alerts.alert import Alert, Audience, Range
 from shared.alerts.question import Answer, AnswerMode, Option, Question
 from shared.alerts.store import AlertStore
 from shared.errors import CancelledError, UnknownAlertError
@@ -37,7 +37,7 @@ WHOLE = Alert(
     started_at=NOW + timedelta(seconds=7),
     ended_at=NOW + timedelta(seconds=8),
     next_page=4,
-    reader="somebody",
+    ranges=(Range(4, "3f", "7f", 2), Range(5, "9", "", 3)),
     found=1234,
     read_share=0.25,
     is_read=True,

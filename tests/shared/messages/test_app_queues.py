@@ -93,7 +93,7 @@ def queue(services, queue_reader, azurite):
     [
         {"attempts": 2, "healed": ["host"], "is_probe": True},
         {"reference": TAKEN_ALONG, "change": CHANGE},
-        {"step": Step(kind="change", version=2, page=1, after="f")},
+        {"step": Step(kind="change", version=2, page=1, first_page=3)},
         {"step": Step(kind="close", checks=3)},
     ],
     ids=["a try", "a delivery of an alert", "a step of an alert", "a check of an alert"],

@@ -1,0 +1,303 @@
+"""Reading the audience of an alert page by page, each in one step, and enqueuing its messages.
+
+At first one chain of steps reads. Where many lanes are in its first page, the calls of a page are
+over sooner than its messages are put on the queue. So the rest of the audience is parted into
+ranges, and a chain of steps reads each: as many chains as keep these lanes busy. A page that is
+next has its number already, so the pages of all chains have numbers of their own.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from SendAlert.audience import Batch, Member, parts, read_batch, share_at
+from SendAlert.enqueue import (
+    LEAD_TIME,
+    enqueue,
+    last_due,
+    messages_to,
+    page_size,
+    schedule,
+)
+from SendAlert.progress import close_pages
+from shared.alerts.alert import Alert, Range
+from shared.alerts.audience_pages import AudiencePage
+from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.rows import id_in_alert
+from shared.errors import SuppressedError
+from shared.messages.envelope import Step
+from shared.messages.queue_names import SEND_ALERT
+from shared.sending.alert_steps import enqueue_step, whole_seconds_until
+from shared.sending.telemetry import Outcome, report
+from shared.throttling.lane import Lane
+from shared.wiring import Services
+
+# It takes less to read a page and to put it on the queue, also where many others do that too.
+_READING_TAKES = timedelta(seconds=3)
+# Together they put about as many messages on a queue as it takes.
+_MOST_CHAINS = 16
+_CLOSED_WHILE_READING = 3
+# A page that was read so many pages ago has most likely ended.
+_LIKELY_ENDED = 6
+
+
+def read_page(alert: Alert, step: Step, services: Services) -> None:
+    """Read the next page of a range, record its members, and enqueue their messages.
+
+    A page that was read before is not read again, but what comes after it is enqueued: the process
+    that read it may have died before it did that.
+    """
+    if step.chain not in ("", alert.chain):
+        # The alert was begun anew after this.
+        return
+    now = datetime.now(UTC)
+    place = next((each for each in _ranges(alert, services) if each.page == step.page), None)
+    if place is None:
+        _enqueue_next(alert, step.page, services)
+    elif alert.is_read or alert.stopped_at is not None or alert.is_expired(now):
+        _enqueue_next(_give_up(alert, place, services), step.page, services)
+    elif alert.send_at is not None and alert.send_at > now:
+        delay_seconds = whole_seconds_until(alert.send_at)
+        enqueue_step(alert, step, services, delay_seconds=max(delay_seconds, 1))
+    else:
+        _read_page(alert, place, services)
+
+
+def put_page(alert: Alert, number: int, services: Services) -> None:
+    """Enqueue the messages of a page that the version before has read, and left to this step."""
+    page = services.audience_pages.find(alert.id, number)
+    if page is not None and alert.stopped_at is None:
+        _read_page(alert, Range(number, page.after, "", number - 1), services)
+
+
+def _ranges(alert: Alert, services: Services) -> tuple[Range, ...]:
+    """Return the ranges that are left to read."""
+    if alert.ranges or alert.is_read:
+        return alert.ranges
+    # Nothing was read yet, or the version before has read all pages with one chain.
+    last = alert.next_page - 1
+    page = services.audience_pages.find(alert.id, last) if last >= 0 else None
+    return (Range(alert.next_page, page.up_to if page else "", "", last),)
+
+
+def _read_page(alert: Alert, place: Range, services: Services) -> None:
+    recorded = services.audience_pages.find(alert.id, place.page)
+    batch = read_batch(
+        alert,
+        services.alerts.recipients(alert),
+        services,
+        after=place.after,
+        limit=page_size(services),
+        up_to=place.up_to,
+        page=recorded,
+    )
+    calls = Counter[Lane]()
+    for member in batch.members:
+        if member.refusal(alert.topic) is None:
+            calls[member.lane(services)] += member.calls
+    due = schedule(calls, services)
+    page = recorded or services.audience_pages.open(_page_of(batch, calls, alert, place))
+    if page is None:
+        # Somebody else has read it just now, perhaps up to another place: it is read again.
+        _read_page(alert, place, services)
+        return
+    _put_page(batch.members, due, alert, page, services)
+    duration = max(calls.values(), default=0) * services.pacer.alert_interval
+    read = _note_read(alert, place, page, duration, services)
+    if read is None:
+        return
+    # Each chain most likely reads as long a page next, so reading it earlier would be too early.
+    ready_at = last_due(due, calls, services) + duration * max(len(read.ranges), 1) - LEAD_TIME
+    read = _close_likely_ended(read, page, services)
+    _enqueue_next(read, page.number, services, delay_seconds=whole_seconds_until(ready_at))
+
+
+def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, place: Range) -> AudiencePage:
+    return AudiencePage(
+        alert_id=alert.id,
+        number=place.page,
+        after=place.after,
+        up_to=batch.up_to,
+        share=batch.share,
+        read_at=datetime.now(UTC),
+        members=tuple(member.id for member in batch.members),
+        lanes={(lane.host, lane.tenant_id): count for lane, count in calls.items()},
+    )
+
+
+def _note_read(
+    alert: Alert, place: Range, page: AudiencePage, duration: timedelta, services: Services
+) -> Alert | None:
+    """Note on the alert that a page was read, whose calls take so long, and return the alert.
+
+    None where another worker has read the same page, and noted it first.
+    """
+    is_noted = False
+
+    def read(current: Alert) -> Alert:
+        nonlocal is_noted
+        ranges = _ranges(current, services)
+        is_noted = place.page in (each.page for each in ranges)
+        if not is_noted:
+            return current
+        next_page = max(current.next_page, page.number + 1)
+        onward = _onward(current, place, page, duration, next_page)
+        left = (*(each for each in ranges if each.page != place.page), *onward)
+        noted = replace(
+            current,
+            ranges=left,
+            next_page=next_page + len(onward),
+            found=current.found + len(page.members),
+            read_share=current.read_share + page.share - share_at(place.after, alert),
+            is_read=not left,
+            started_at=current.started_at or page.read_at,
+            # The one who stopped the alert meanwhile did not see this page.
+            ended_at=None,
+        )
+        if current.closed_pages <= page.number:
+            return noted
+        return replace(noted, closed_pages=0, counts={}, reopenings=current.reopenings + 1)
+
+    alert = services.alerts.change(alert.id, read)
+    return alert if is_noted else None
+
+
+def _onward(
+    alert: Alert, place: Range, page: AudiencePage, duration: timedelta, number: int
+) -> tuple[Range, ...]:
+    """Return what is left of a range after a page, in as many ranges as the page's lanes can use.
+
+    Their next pages are numbered from ``number`` on.
+    """
+    share = page.share - share_at(place.after, alert)
+    left = (share_at(place.up_to, alert) if place.up_to else 1.0) - page.share
+    if left <= 0:
+        return ()
+    count = 1
+    if not alert.ranges:
+        count = min(
+            math.ceil(_READING_TAKES / duration) if duration else _MOST_CHAINS,
+            math.ceil(left / share) if share else _MOST_CHAINS,
+            _MOST_CHAINS,
+        )
+    return tuple(
+        Range(number + part, after, up_to, page.number)
+        for part, (after, up_to) in enumerate(parts(alert, page.up_to, place.up_to, count))
+    )
+
+
+def _give_up(alert: Alert, place: Range, services: Services) -> Alert:
+    """Note that the rest of a range is not read any more."""
+
+    def given_up(current: Alert) -> Alert:
+        left = tuple(each for each in current.ranges if each.page != place.page)
+        return replace(current, ranges=left, is_read=current.is_read or not left)
+
+    return services.alerts.change(alert.id, given_up)
+
+
+def _enqueue_next(alert: Alert, number: int, services: Services, *, delay_seconds: int = 0) -> None:
+    """Enqueue the steps that come after reading a page; after the last one, the count of ends."""
+    if alert.is_read and not alert.ranges:
+        enqueue_step(alert, Step(kind="close"), services)
+        return
+    for each in _ranges(alert, services):
+        if each.previous == number:
+            onward = Step(kind="read", page=each.page, chain=alert.chain)
+            enqueue_step(alert, onward, services, delay_seconds=delay_seconds)
+
+
+def _close_likely_ended(alert: Alert, page: AudiencePage, services: Services) -> Alert:
+    return close_pages(
+        alert,
+        services,
+        limit=_CLOSED_WHILE_READING,
+        first=max(page.number - _LIKELY_ENDED, 0),
+        read_before=page.read_at - LEAD_TIME,
+    )
+
+
+def _put_page(
+    members: list[Member],
+    due: Mapping[Lane, datetime],
+    alert: Alert,
+    page: AudiencePage,
+    services: Services,
+) -> None:
+    refusals = {
+        member.id: refusal
+        for member in members
+        if (refusal := member.refusal(alert.topic)) is not None
+    }
+    reachable = [member for member in members if member.id not in refusals]
+    enqueue(messages_to(reachable, due, alert, page, services), services)
+    _record_refused(members, refusals, alert, page, services)
+    _record_gone(members, alert, page, services)
+
+
+def _record_refused(
+    members: list[Member],
+    refusals: Mapping[str, str],
+    alert: Alert,
+    page: AudiencePage,
+    services: Services,
+) -> None:
+    """Record the members who want nothing of the alert, or cannot be reached."""
+    deliveries = []
+    for member in members:
+        if member.id not in refusals:
+            continue
+        account = member.account
+        destination = Destination(
+            channel_id=member.channel_id,
+            service_url="",
+            conversation_id=account.conversation.id if account and account.conversation else None,
+            user_id=member.user_id,
+            key=account.key if account else None,
+        )
+        deliveries.append(_suppressed(member.id, refusals[member.id], alert, page, destination))
+        report(
+            Outcome.SUPPRESSED,
+            queue=SEND_ALERT,
+            deliveryId=deliveries[-1].id,
+            channelId=member.channel_id,
+            user_id=member.user_id,
+            code=SuppressedError.code,
+            alertId=alert.id,
+            traceparent=alert.traceparent,
+        )
+    services.deliveries.record_all(deliveries)
+
+
+def _record_gone(
+    members: list[Member], alert: Alert, page: AudiencePage, services: Services
+) -> None:
+    """Record the members of the page who have left the audience since it was read first."""
+    gone = set(page.members).difference(member.id for member in members)
+    reason = "The person was forgotten, or has left the audience"
+    services.deliveries.record_all(
+        [_suppressed(member_id, reason, alert, page, None) for member_id in gone]
+    )
+
+
+def _suppressed(
+    member_id: str,
+    reason: str,
+    alert: Alert,
+    page: AudiencePage,
+    destination: Destination | None,
+) -> Delivery:
+    delivery_id = id_in_alert(alert.id, page.number, member_id)
+    return Delivery(
+        id=delivery_id,
+        status=Status.SUPPRESSED,
+        created_at=page.read_at,
+        updated_at=datetime.now(UTC),
+        posting=delivery_id,
+        destination=destination,
+        code=SuppressedError.code,
+        detail=reason,
+        alert_id=alert.id,
+    )
