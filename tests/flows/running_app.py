@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -284,3 +284,29 @@ def running_app(
     values = {**settings(storage, connector, identity), **changes}
     with HostProcess(app_folder(folder), *options, **values) as host:
         yield RunningApp(host, storage, connector, identity)
+
+
+@contextmanager
+def running_apps(
+    folder: Path,
+    storage: AppStorage,
+    connector: StubConnector,
+    identity: StubIdentity,
+    *,
+    hosts: int,
+    threads: int,
+    rate: int,
+) -> Iterator[list[RunningApp]]:
+    """Run the app on several hosts, which wait as in Azure, at one pace for all of them."""
+    changes = {
+        "SendRatePerSecond": str(rate),
+        "PYTHON_THREADPOOL_THREAD_COUNT": str(threads),
+        **AS_IN_AZURE,
+    }
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                running_app(folder / f"app-{host}", storage, connector, identity, **changes)
+            )
+            for host in range(hosts)
+        ]

@@ -1,12 +1,11 @@
 """Many messages at once go out as fast as the Connector takes them, and not faster."""
 
 from collections import Counter
-from contextlib import ExitStack
 
 import pytest
 
 from tests.flows.people import remember_all
-from tests.flows.running_app import AS_IN_AZURE, SENDING, running_app
+from tests.flows.running_app import SENDING, running_apps
 from tests.support.limited_connector import LimitedConnector, most_in_a_second
 from tests.support.waiting import until
 
@@ -25,21 +24,9 @@ def connector(hosts):
 
 @pytest.mark.parametrize("hosts", [1, 2])
 def test_no_more_is_sent_than_the_connector_takes(tmp_path, storage, connector, identity, hosts):
-    with ExitStack() as stack:
-        apps = [
-            stack.enter_context(
-                running_app(
-                    tmp_path / f"app-{host}",
-                    storage,
-                    connector,
-                    identity,
-                    SendRatePerSecond=str(RATE),
-                    PYTHON_THREADPOOL_THREAD_COUNT=str(THREADS),
-                    **AS_IN_AZURE,
-                )
-            )
-            for host in range(hosts)
-        ]
+    with running_apps(
+        tmp_path, storage, connector, identity, hosts=hosts, threads=THREADS, rate=RATE
+    ) as apps:
         users = remember_all(apps[0], MESSAGES)
         storage.put(
             SENDING,

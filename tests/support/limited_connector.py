@@ -29,6 +29,7 @@ class LimitedConnector(StubConnector):
     def __init__(self, calls_per_second: int) -> None:
         self._calls_per_second = calls_per_second
         self._taken: defaultdict[str, deque[float]] = defaultdict(deque)
+        self.taken = 0
         self.throttled = 0
         super().__init__()
 
@@ -44,4 +45,5 @@ class LimitedConnector(StubConnector):
             error = {"error": {"code": "Throttled", "message": "Too many requests."}}
             return Answer(429, error, {"Retry-After": "1"})
         taken.append(now)
+        self.taken += 1
         return super().default_answer(request)
