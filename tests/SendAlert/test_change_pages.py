@@ -3,15 +3,17 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from SendAlert.change_pages import change_page
 from SendAlert.service import retry_alert
 from shared.alerts.store import REMEMBERED_FOR, AlertStore
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
-from shared.messages.envelope import AlertChange
+from shared.errors import HeldBackError
+from shared.messages.envelope import AlertChange, Step
 from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
@@ -19,6 +21,7 @@ from tests.SendAlert.alerting import STORAGE, interrupted, through
 from tests.support.connector import is_send
 from tests.support.lossy_storage import LossyStorage, writes
 
+PAGES = 40
 NEW_TEXT = {"activity": {"text": "Edited"}}
 
 
@@ -110,6 +113,49 @@ def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting
     alerting.services.alerts.change(alert.id, lambda current: replace(current, change_page=9))
     recall(alerting, alert)
     assert go_round(alerting, alert) == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.soak
+def test_copies_of_an_alert_that_changes_all_the_time_take_turns(alerting, connector):
+    """Forty pages, whose calls take seven seconds each; a change every six, for ten minutes."""
+    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 1))
+    alerting.know(PAGES)
+    alert = alerting.send()
+    clock = alerting.clock
+    end = clock.now + timedelta(minutes=10)
+    changes_at = [clock.now + n * timedelta(seconds=6) for n in range(100)]
+    text, in_time = "", 0
+    waiting: list[tuple[datetime, Step]] = []
+    reached: list[str] = []
+    while changes_at or waiting:
+        waiting.sort(key=lambda each: each[0])
+        if changes_at and (not waiting or changes_at[0] <= waiting[0][0]):
+            clock.now = changes_at.pop(0)
+            text = f"News at {clock.now}"
+            edit_alert(alert.id, {"activity": {"text": text}}, alerting.services)
+        else:
+            clock.now, step = max(waiting[0][0], clock.now), waiting.pop(0)[1]
+            try:
+                change_page(alerting.services.alerts.find(alert.id), step, alerting.services)
+            except HeldBackError as error:
+                wait = timedelta(seconds=error.retry_after_seconds or 0)
+                waiting.append((clock.now + wait, step))
+                continue
+            for message in alerting.worker.waiting[UPDATE_ACTIVITY].take():
+                alerting.worker.handle(message, UPDATE_ACTIVITY)
+            # Whoever is reached sees the alert as it is then.
+            edits = calls(connector, "PUT")[len(reached) :]
+            assert {call.json["text"] for call in edits} <= {text}
+            reached += [call.json["conversation"]["id"] for call in edits]
+            in_time = len(reached) if clock.now <= end else in_time
+        waiting += [(clock.now, step) for step in alerting.steps("change")]
+
+    # Each is reached once in each pass, and after the last change once more at most.
+    assert in_time > 2 * PAGES
+    assert len(set(reached[:PAGES])) == PAGES
+    assert reached[PAGES:] == reached[: len(reached) - PAGES]
+    assert len(reached) <= in_time + PAGES
+    assert alerting.take(alert, "close").counts == {"sent": PAGES, "current": PAGES}
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["not known yet", "known"])
