@@ -5,14 +5,6 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from CacheAccount.request import AccountQuery, account_patch
-from CacheAccount.service import (
-    account_body,
-    cache_account,
-    cache_queued_account,
-    find_account,
-    list_accounts,
-)
 from shared.messages.queue_names import CACHE_ACCOUNT
 from shared.messages.queued_message import QueuedMessage
 from shared.settings import STORAGE
@@ -38,6 +30,9 @@ _ROUTE = "accounts/{channelId}/{userId}"
 @http_function
 def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Merge the body into the cached account; 201 when it is new, else 200."""
+    from CacheAccount.request import account_patch
+    from CacheAccount.service import account_body, cache_account
+
     patch = account_patch(
         read_json(request),
         channel_id=path_id(request, "channelId"),
@@ -55,6 +50,8 @@ def cache_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @queue_function(CACHE_ACCOUNT)
 def cache_account_from_queue(message: QueuedMessage) -> None:
     """Merge the message into the cached account."""
+    from CacheAccount.service import cache_queued_account
+
     # Queue storage tells only the second in which a message came: it may have been its end.
     told_at = message.envelope.accepted_at + timedelta(milliseconds=999)
     cache_queued_account(message.request, services(), told_at=min(told_at, datetime.now(UTC)))
@@ -65,6 +62,8 @@ def cache_account_from_queue(message: QueuedMessage) -> None:
 @http_function
 def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return what is cached of an account."""
+    from CacheAccount.service import account_body, find_account
+
     found = find_account(_channel_id(request), path_id(request, "userId"), services())
     return json_response(account_body(found.account), ETag=found.version)
 
@@ -74,6 +73,9 @@ def get_account_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def list_accounts_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the accounts that match; the next one with the token, while there is one."""
+    from CacheAccount.request import AccountQuery
+    from CacheAccount.service import account_body, list_accounts
+
     accounts, token = list_accounts(AccountQuery.from_params(request.params), services())
     return page_response("accounts", [account_body(account) for account in accounts], token)
 

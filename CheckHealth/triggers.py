@@ -4,7 +4,6 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from CheckHealth.service import failing_components
 from shared.triggers.http import http_function, json_response
 
 check_health_blueprint = func.Blueprint()
@@ -15,6 +14,8 @@ check_health_blueprint = func.Blueprint()
 @http_function
 def check_health_http(_request: func.HttpRequest) -> func.HttpResponse:
     """Answer 200 when all is well, else 503 naming what fails."""
+    from CheckHealth.service import failing_components
+
     failing = failing_components()
     if failing:
         return json_response(

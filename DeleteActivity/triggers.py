@@ -2,8 +2,6 @@
 
 import azure.functions as func
 
-from DeleteActivity.request import DeleteRequest
-from DeleteActivity.service import delete_activity, delete_queued_activity
 from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
@@ -22,6 +20,9 @@ delete_activity_blueprint = func.Blueprint()
 @http_function
 def delete_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     """Delete an activity that was sent; 204."""
+    from DeleteActivity.request import DeleteRequest
+    from DeleteActivity.service import delete_activity
+
     asked = parse(
         DeleteRequest,
         {
@@ -42,4 +43,6 @@ def delete_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 @queue_function(DELETE_ACTIVITY)
 def delete_activity_from_queue(message: QueuedMessage) -> Handled:
     """Delete the activity that the message names."""
+    from DeleteActivity.service import delete_queued_activity
+
     return delete_queued_activity(message, services())

@@ -4,9 +4,6 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from ReceiveActivity.invoke_response import invoke_response
-from ReceiveActivity.request import InboundActivity
-from ReceiveActivity.service import receive_activity
 from shared.triggers.http import http_function, json_response, read_json
 from shared.wiring import services
 
@@ -18,6 +15,10 @@ receive_activity_blueprint = func.Blueprint()
 @http_function
 def receive_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     """Take an activity, from the Connector alone; nothing is read before that is certain."""
+    from ReceiveActivity.invoke_response import invoke_response
+    from ReceiveActivity.request import InboundActivity
+    from ReceiveActivity.service import receive_activity
+
     caller = services().callers.identify(request.headers.get("Authorization"))
     activity = InboundActivity.from_json(read_json(request))
     caller.require(service_url=activity.service_url, channel_id=activity.channel_id)

@@ -4,8 +4,6 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from SendActivity.request import SendRequest
-from SendActivity.service import send_activity, send_queued_activity
 from shared.errors import FieldError, InvalidRequestError
 from shared.idempotency import Answer
 from shared.messages.queue_names import SEND_ACTIVITY
@@ -29,6 +27,9 @@ def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 def _send(request: func.HttpRequest) -> Answer:
+    from SendActivity.request import SendRequest
+    from SendActivity.service import send_activity
+
     activity = parse(Activity, read_json(request))
     if query_flag(request, "isTargetedActivity") and not activity.is_targeted:
         raise InvalidRequestError(
@@ -54,4 +55,6 @@ def _send(request: func.HttpRequest) -> Answer:
 @queue_function(SEND_ACTIVITY)
 def send_activity_from_queue(message: QueuedMessage) -> Handled:
     """Send the activity to the conversation or the person that the message names."""
+    from SendActivity.service import send_queued_activity
+
     return send_queued_activity(message, services())

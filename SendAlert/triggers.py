@@ -5,33 +5,10 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from SendAlert.fan_out import take_step
-from SendAlert.progress import progress_of
-from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest, EditRequest
-from SendAlert.responses import (
-    accepted_body,
-    alert_body,
-    answer_body,
-    links_of,
-    progress_body,
-    reach_body,
-)
-from SendAlert.service import (
-    accept_alert,
-    accept_queued_alert,
-    list_alert_deliveries,
-    list_alerts,
-    list_answers,
-    progress_when_quiet,
-    reach_of,
-    retry_alert,
-)
 from shared.alerts.alert import Alert
 from shared.idempotency import Answer, id_for_key
 from shared.messages.queue_names import SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
-from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
-from shared.sending.answering import follow_answer
 from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, page_response, path_id, read_json
 from shared.triggers.queue import queue_function
@@ -50,6 +27,10 @@ def send_alert_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 def _send(request: func.HttpRequest) -> Answer:
+    from SendAlert.request import AlertRequest
+    from SendAlert.responses import accepted_body, links_of, reach_body
+    from SendAlert.service import accept_alert, reach_of
+
     asked = AlertRequest.from_json(read_json(request))
     if asked.dry_run:
         return Answer(reach_body(reach_of(asked, services())))
@@ -63,6 +44,10 @@ def _send(request: func.HttpRequest) -> Answer:
 @queue_function(SEND_ALERT)
 def send_alert_from_queue(message: QueuedMessage) -> None:
     """Accept an alert, take the next step of one that was accepted, or follow an answer to one."""
+    from SendAlert.fan_out import take_step
+    from SendAlert.service import accept_queued_alert
+    from shared.sending.answering import follow_answer
+
     envelope = message.envelope
     if envelope.step is not None and envelope.alert is not None:
         take_step(envelope.alert, envelope.step, services())
@@ -77,6 +62,10 @@ def send_alert_from_queue(message: QueuedMessage) -> None:
 @http_function
 def list_alerts_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the alerts; the next one with the token, until there is none."""
+    from SendAlert.request import AlertQuery
+    from SendAlert.responses import alert_body
+    from SendAlert.service import list_alerts
+
     alerts, token = list_alerts(AlertQuery.from_params(request.params), services())
     return page_response("alerts", [alert_body(alert) for alert in alerts], token)
 
@@ -94,6 +83,9 @@ def get_alert_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def list_alert_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the deliveries of an alert; go on until there is no token."""
+    from SendAlert.request import AlertDeliveryQuery
+    from SendAlert.service import list_alert_deliveries
+
     query = AlertDeliveryQuery.from_params(request.params)
     deliveries, token = list_alert_deliveries(path_id(request, "id"), query, services())
     return page_response("deliveries", [each.to_json() for each in deliveries], token)
@@ -104,6 +96,10 @@ def list_alert_deliveries_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def list_answers_http(request: func.HttpRequest) -> func.HttpResponse:
     """Return a page of the answers to an alert; go on until there is no token."""
+    from SendAlert.request import AlertQuery
+    from SendAlert.responses import answer_body
+    from SendAlert.service import list_answers
+
     query = AlertQuery.from_params(request.params)
     answers, token = list_answers(path_id(request, "id"), query, services())
     return page_response("answers", [answer_body(*each) for each in answers], token)
@@ -114,6 +110,10 @@ def list_answers_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def cancel_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     """Send nothing more of an alert; the answer says what went out."""
+    from SendAlert.responses import progress_body
+    from SendAlert.service import progress_when_quiet
+    from shared.sending.alert_lifecycle import cancel_alert
+
     cancelled = cancel_alert(path_id(request, "id"), services())
     return json_response(progress_body(progress_when_quiet(cancelled, services())))
 
@@ -123,6 +123,8 @@ def cancel_alert_http(request: func.HttpRequest) -> func.HttpResponse:
 @http_function
 def retry_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     """Put back what failed of an alert."""
+    from SendAlert.service import retry_alert
+
     return _progress_response(retry_alert(path_id(request, "id"), services()))
 
 
@@ -136,6 +138,11 @@ def edit_alert_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 def _edit(request: func.HttpRequest) -> Answer:
+    from SendAlert.progress import progress_of
+    from SendAlert.request import EditRequest
+    from SendAlert.responses import progress_body
+    from shared.sending.alert_lifecycle import edit_alert
+
     content = EditRequest.from_json(read_json(request)).content_json()
     edit_id = id_for_key("EditAlert", request)
     alert = edit_alert(path_id(request, "id"), content, services(), edit_id=edit_id)
@@ -147,8 +154,13 @@ def _edit(request: func.HttpRequest) -> Answer:
 @http_function
 def recall_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     """Delete the copies of an alert that were sent, and send nothing more of it."""
+    from shared.sending.alert_lifecycle import recall_alert
+
     return _progress_response(recall_alert(path_id(request, "id"), services()))
 
 
 def _progress_response(alert: Alert, status: HTTPStatus = HTTPStatus.ACCEPTED) -> func.HttpResponse:
+    from SendAlert.progress import progress_of
+    from SendAlert.responses import progress_body
+
     return json_response(progress_body(progress_of(alert, services())), status)

@@ -15,8 +15,6 @@ from shared.triggers.http import http_function, json_response, path_id, read_jso
 from shared.triggers.queue import queue_function
 from shared.wire_models import canonical_channel_id
 from shared.wiring import services
-from StartConversation.request import StartRequest
-from StartConversation.service import start_conversation, start_queued_conversation
 
 start_conversation_blueprint = func.Blueprint()
 
@@ -31,6 +29,9 @@ def start_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
 
 
 def _start(request: func.HttpRequest) -> Answer:
+    from StartConversation.request import StartRequest
+    from StartConversation.service import start_conversation
+
     start = StartRequest.from_json(read_json(request))
     wait_seconds = services().settings.connector_timeout_seconds
     started = start_conversation(start, services(), wait_seconds=wait_seconds)
@@ -48,6 +49,8 @@ def _start(request: func.HttpRequest) -> Answer:
 @queue_function(START_CONVERSATION)
 def start_conversation_from_queue(message: QueuedMessage) -> Handled:
     """Start a conversation, for whatever waits for it."""
+    from StartConversation.service import start_queued_conversation
+
     return start_queued_conversation(message, services())
 
 

@@ -9,8 +9,6 @@ from shared.triggers.http import http_function, json_response, path_id, query_fl
 from shared.triggers.queue import queue_function
 from shared.wire_models import Activity, parse
 from shared.wiring import services
-from UpdateActivity.request import UpdateRequest
-from UpdateActivity.service import update_activity, update_queued_activity
 
 update_activity_blueprint = func.Blueprint()
 
@@ -22,6 +20,9 @@ update_activity_blueprint = func.Blueprint()
 @http_function
 def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     """Put the activity in the body in the place of the one that was sent; 200 with its id."""
+    from UpdateActivity.request import UpdateRequest
+    from UpdateActivity.service import update_activity
+
     asked = parse(
         UpdateRequest,
         {
@@ -42,4 +43,6 @@ def update_activity_http(request: func.HttpRequest) -> func.HttpResponse:
 @queue_function(UPDATE_ACTIVITY)
 def update_activity_from_queue(message: QueuedMessage) -> Handled:
     """Put the activity of the message in the place of the one that it names."""
+    from UpdateActivity.service import update_queued_activity
+
     return update_queued_activity(message, services())

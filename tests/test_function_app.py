@@ -107,6 +107,13 @@ def test_what_only_some_invocations_need_is_not_loaded_with_the_app(seen):
     assert [name for name in seen["modules"] if name.startswith(late)] == []
 
 
+def test_of_a_folder_only_its_triggers_are_loaded_before_they_are_called(seen):
+    folders = {file.parent.name for file in PROJECT.glob("*/triggers.py")}
+    loaded = {name for name in seen["modules"] if name.partition(".")[0] in folders}
+
+    assert loaded == folders | {f"{folder}.triggers" for folder in folders}
+
+
 def test_the_real_app_was_looked_at(seen):
     assert {"function_app", "shared.wiring", "pydantic", "requests"} <= set(seen["modules"])
 

@@ -128,7 +128,6 @@ def read_by_code() -> dict[str, tuple[set[str], Json, set[str]]]:
     """By function: the names that it reads of the query, the fields of its query, its headers."""
     read: dict[str, tuple[set[str], Json, set[str]]] = {}
     for file in PROJECT.glob("*/triggers.py"):
-        module = import_module(f"{file.parent.name}.triggers")
         tree = ast.parse(file.read_text()).body
         parts = {each.name: each for each in tree if isinstance(each, ast.FunctionDef)}
         for part in parts.values():
@@ -136,7 +135,8 @@ def read_by_code() -> dict[str, tuple[set[str], Json, set[str]]]:
             source = "".join(ast.unparse(parts[name]) for name in {part.name, *names} & set(parts))
             fields = {}
             for model in re.findall(r"(\w+)\.from_(?:params|url)\(", source):
-                fields = of_model(getattr(module, model))["properties"]
+                request = import_module(f"{file.parent.name}.request")
+                fields = of_model(getattr(request, model))["properties"]
             single = set(
                 re.findall(r"(?:params\.get\(|(?:path_id|query_flag)\(request, )'(\w+)'", source)
             )
