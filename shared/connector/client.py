@@ -16,8 +16,15 @@ from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import quote
 
-import requests
 import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from shared import json_text
 from shared.auth.service_urls import TrustedServiceUrls
@@ -29,7 +36,7 @@ from shared.connector.errors import (
     failed_call,
     unsupported,
 )
-from shared.connector.http_transport import BoundedAdapter, PlainSession
+from shared.connector.http_transport import Transport
 from shared.connector.user_agent import USER_AGENT
 from shared.errors import (
     ConversationNotSupportedError,
@@ -70,7 +77,7 @@ class ConnectorClient:
     """Reaches the Bot Connector; one for the whole process, for all its threads.
 
     ``timeout_seconds`` bounds each call as a whole, ``connections`` those to one host.
-    ``use_proxy`` lets ``requests`` take a proxy from the environment.
+    ``use_proxy`` takes a proxy from the environment.
     """
 
     def __init__(
@@ -85,11 +92,7 @@ class ConnectorClient:
         self._tokens = tokens
         self._trusted = trusted_service_urls
         self._timeout_seconds = timeout_seconds
-        adapter = BoundedAdapter(
-            pool_connections=connections, pool_maxsize=connections, pool_block=True
-        )
-        self._session = PlainSession(adapter)
-        self._session.trust_env = use_proxy
+        self._transport = Transport(connections=connections, use_proxy=use_proxy, is_bounded=True)
 
     def at(self, service_url: str) -> "Connector":
         """Return the Connector at a trusted service URL; raise UntrustedServiceUrlError otherwise.
@@ -97,7 +100,7 @@ class ConnectorClient:
         This is the one way to a call, so the bot's token goes to trusted service URLs only.
         """
         base = self._trusted.require(service_url)
-        return Connector(base, self._tokens, self._trusted, self._session, self._timeout_seconds)
+        return Connector(base, self._tokens, self._trusted, self._transport, self._timeout_seconds)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Connector:
     _base: str
     _tokens: TokenSource
     _trusted: TrustedServiceUrls
-    _session: PlainSession
+    _transport: Transport
     _timeout_seconds: float
 
     def have_token(self) -> None:
@@ -185,36 +188,32 @@ class Connector:
         """
         token = self._tokens.token()
         headers = _HEADERS if body is None else _HEADERS | _JSON
-        # requests hands urllib3's own Timeout through; its type does not say so.
-        timeout: Any = urllib3.Timeout(total=self._timeout_seconds, connect=_CONNECT_SECONDS)
         try:
-            response = self._session.request(
+            response = self._transport.request(
                 method,
                 "/".join((self._base, "v3", "conversations", *path))
                 + ("?isTargetedActivity=true" if is_targeted else ""),
                 headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
-                data=None if body is None else json_text.encode(body),
-                stream=True,
-                timeout=timeout,
+                body=None if body is None else json_text.encode(body),
+                timeout=urllib3.Timeout(total=self._timeout_seconds, connect=_CONNECT_SECONDS),
+                is_read=False,
             )
-        except requests.ConnectionError as error:
-            raise connector_error(_no_answer(error)) from error
-        except requests.Timeout as error:
-            raise connector_error(NoAnswer.TIMED_OUT) from error
-        except requests.RequestException as error:
-            raise failed_call("The service URL leads nowhere") from error
-        with response:
-            answer = _read_object(response)
-        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        except HTTPError as error:
+            no_answer = _no_answer(error)
+            if no_answer is None:
+                raise failed_call("The service URL leads nowhere") from error
+            raise connector_error(no_answer) from error
+        answer = _read_object(response)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return answer
-        if response.status_code == HTTPStatus.UNAUTHORIZED and token is not None:
+        if response.status == HTTPStatus.UNAUTHORIZED and token is not None:
             self._tokens.drop(token)
         described = _described(response, answer)
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             _logger.error("The Connector does not accept the bot's token: %s", described.code)
-        if unsupported_code is not None and response.status_code in _NO_SUCH_OPERATION:
+        if unsupported_code is not None and response.status in _NO_SUCH_OPERATION:
             raise unsupported(described, unsupported_code)
-        raise connector_error(response.status_code, described)
+        raise connector_error(response.status, described)
 
 
 def _activities(conversation_id: str) -> tuple[str, ...]:
@@ -233,20 +232,24 @@ def _part(field: str, value: str) -> str:
     return quote(value, safe="")
 
 
-def _read_object(response: requests.Response) -> Mapping[str, Any]:
+def _read_object(response: urllib3.BaseHTTPResponse) -> Mapping[str, Any]:
     """Return the answer's JSON object; an empty one for whatever else the Connector answered.
 
     The status is what counts: an activity that was answered with 201 is sent, whether or not the
     body that should follow is there, whole, or JSON.
     """
     try:
-        content = response.raw.read(_LONGEST_ANSWER_BYTES, decode_content=True)
+        content = response.read(_LONGEST_ANSWER_BYTES, decode_content=True)
         return json_text.parse_object(content)
-    except (urllib3.exceptions.HTTPError, OSError, InvalidRequestError):
+    except (HTTPError, OSError, InvalidRequestError):
         return {}
+    finally:
+        # A connection with something left to read is of no more use.
+        response.close()
+        response.release_conn()
 
 
-def _described(response: requests.Response, body: Mapping[str, Any]) -> ConnectorAnswer:
+def _described(response: urllib3.BaseHTTPResponse, body: Mapping[str, Any]) -> ConnectorAnswer:
     """Return what an error answer says, in any of the forms that channels use.
 
     ``{"error": {"code", "message"}}`` is the swagger's; ``{"message"}`` alone, and Teams'
@@ -262,7 +265,7 @@ def _described(response: requests.Response, body: Mapping[str, Any]) -> Connecto
             sub_code = _text(json_text.parse_object(message), "subCode")
     headers = response.headers
     return ConnectorAnswer(
-        status=response.status_code,
+        status=response.status,
         code=code if code and _CODE.fullmatch(code) else None,
         sub_code=sub_code if sub_code and _CODE.fullmatch(sub_code) else None,
         message=message,
@@ -274,21 +277,22 @@ def _described(response: requests.Response, body: Mapping[str, Any]) -> Connecto
     )
 
 
-def _no_answer(error: requests.ConnectionError) -> NoAnswer:
-    """Tell how a connection failed: what was never sent cannot have been done."""
-    if isinstance(error, requests.ConnectTimeout):
-        return NoAnswer.UNREACHABLE
-    cause = error.args[0] if error.args else None
-    if isinstance(error, requests.exceptions.SSLError):
-        # A certificate is refused before anything is sent; all else may come in the middle.
-        reason = getattr(cause, "reason", cause)
-        causes = (reason, *getattr(reason, "args", ()))
-        is_refused = any(isinstance(each, SSLCertVerificationError) for each in causes)
-        return NoAnswer.UNREACHABLE if is_refused else NoAnswer.CUT_OFF
-    # urllib3 makes this of a connection that could not be made; nothing else is tried again there.
-    if isinstance(cause, urllib3.exceptions.MaxRetryError):
-        return NoAnswer.UNREACHABLE
-    return NoAnswer.CUT_OFF
+def _no_answer(error: HTTPError) -> NoAnswer | None:
+    """Tell how a call failed: what was never sent cannot have been done. None: it never could be.
+
+    A certificate is refused before anything is sent; all else of TLS may come in the middle.
+    """
+    match error:
+        case ConnectTimeoutError() | ProxyError():
+            return NoAnswer.UNREACHABLE
+        case ReadTimeoutError():
+            return NoAnswer.TIMED_OUT
+        case SSLError():
+            is_refused = any(isinstance(each, SSLCertVerificationError) for each in error.args)
+            return NoAnswer.UNREACHABLE if is_refused else NoAnswer.CUT_OFF
+        case ProtocolError():
+            return NoAnswer.CUT_OFF
+    return None
 
 
 def _retry_after_seconds(header: str | None) -> float | None:

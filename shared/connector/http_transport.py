@@ -1,12 +1,14 @@
-"""How ``requests`` sends: in a bounded time, and no more than it is given.
+"""How requests go out: over pooled connections, in a bounded time, and no more than they are given.
 
-An ordinary session weaves cookies, hooks, redirects and passwords of ``.netrc`` into each request,
-and looks through the environment for proxies and certificates: a good part of the time that sending
-takes. Here the environment is looked through once for each host, and the rest is left out.
+``requests`` weaves cookies, hooks, redirects and passwords of ``.netrc`` into each request, and
+looks through the environment for proxies and certificates: a good part of the time that sending
+takes. Here it makes the pool of connections to each origin, as the environment asks for it, and
+urllib3 sends.
 
 By itself a read timeout bounds each read from the socket, so a server that sends a byte now and
-then holds a thread for ever. Here the time that is left of ``urllib3.Timeout(total=…)`` when the
-request has been sent bounds all reads of the answer together, headers and body.
+then holds a thread for ever. Where a transport is bounded, the time that is left of
+``urllib3.Timeout(total=…)`` when the request has been sent bounds all reads of the answer together,
+headers and body.
 """
 
 import io
@@ -14,70 +16,120 @@ import socket
 import time
 from collections.abc import Mapping
 from http.client import HTTPResponse
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+    PoolManager,
+    Retry,
+    Timeout,
+)
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError
+
+# Of more, the first pools would be closed while they are in use.
+_MOST_ORIGINS = 10_000
 
 
-class PlainSession(requests.Session):
-    """The session, for all threads; it follows no redirect and keeps no cookie."""
+class Transport:
+    """Sends requests, for all threads; follows no redirect and keeps no cookie."""
 
-    def __init__(self, adapter: HTTPAdapter) -> None:
-        super().__init__()
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
-        self._surroundings: dict[str, dict[str, Any]] = {}
+    def __init__(
+        self,
+        *,
+        connections: int,
+        use_proxy: bool = True,
+        is_bounded: bool = False,
+        retries: Retry | None = None,
+    ) -> None:
+        """``connections`` is the most there are to an origin, and kept.
 
-    def request(  # type: ignore[override]  # no more than is asked of it here
+        ``use_proxy`` looks through the environment for a proxy and for certificates.
+        """
+        self._adapter = _Adapter(connections, is_bounded=is_bounded)
+        self._session = requests.Session()
+        self._session.trust_env = use_proxy
+        self._retries = retries
+        self._pools: dict[str, HTTPConnectionPool] = {}
+
+    def request(
         self,
         method: str,
         url: str,
         *,
         headers: Mapping[str, str],
-        data: bytes | str | None = None,
-        timeout: Any = None,
-        stream: bool = False,
-        **_unused: Any,
-    ) -> requests.Response:
-        """Send a request and return the answer."""
-        request = requests.PreparedRequest()
-        request.method, request.url = method, url
-        request.headers = CaseInsensitiveDict(headers)
-        request.prepare_body(data, None)
-        origin = "/".join(url.split("/", 3)[:3])
-        surroundings = self._surroundings.get(origin) or self._look_around(origin)
-        response = self.get_adapter(url).send(
-            request, stream=stream, timeout=timeout, **surroundings
+        timeout: Timeout | float,
+        body: bytes | None = None,
+        is_read: bool = True,
+    ) -> BaseHTTPResponse:
+        """Send a request and return the answer, which is read whole, unless ``is_read`` is false.
+
+        Raises what urllib3 raises.
+        """
+        scheme, _, rest = url.partition("://")
+        host, slash, path = rest.partition("/")
+        origin = f"{scheme}://{host}"
+        pool = self._pools.get(origin) or self._pool_to(origin)
+        # A proxy is asked for the whole URL; with TLS there is a tunnel through it.
+        is_whole = pool.proxy is not None and scheme == "http"
+        return pool.urlopen(
+            method,
+            url if is_whole else slash + path,
+            body=body,
+            headers=headers,
+            retries=self._retries or False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=timeout,
+            preload_content=is_read,
         )
-        if not stream:
-            # Once it is read, the connection is free for the next request.
-            _ = response.content
-        return response
 
-    def _look_around(self, origin: str) -> dict[str, Any]:
-        """Return the proxies and certificates that the environment has for a host."""
-        found = self.merge_environment_settings(origin, {}, None, None, None)
-        self._surroundings[origin] = {name: found[name] for name in ("proxies", "verify", "cert")}
-        return self._surroundings[origin]
+    def _pool_to(self, origin: str) -> HTTPConnectionPool:
+        found = self._session.merge_environment_settings(origin, {}, None, None, None)
+        try:
+            self._pools[origin] = self._adapter.pool_to(origin, **found)
+        except requests.exceptions.InvalidURL as error:
+            raise LocationParseError(origin) from error
+        return self._pools[origin]
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._adapter.close()
 
 
-class BoundedAdapter(HTTPAdapter):
-    """The adapter; takes what ``requests.adapters.HTTPAdapter`` takes."""
+class _Adapter(HTTPAdapter):
+    """Makes the pools: direct ones, and those through a proxy."""
+
+    def __init__(self, connections: int, *, is_bounded: bool) -> None:
+        self._is_bounded = is_bounded
+        super().__init__(_MOST_ORIGINS, pool_maxsize=connections, pool_block=True)
+
+    def pool_to(
+        self, origin: str, *, proxies: Any, verify: Any, cert: Any, **_unused: Any
+    ) -> HTTPConnectionPool:
+        request = requests.Request("GET", origin).prepare()
+        pool: Any = self.get_connection_with_tls_context(
+            request, verify, proxies=proxies, cert=cert
+        )
+        self.cert_verify(pool, origin, verify, cert)  # type: ignore[no-untyped-call]
+        return cast(HTTPConnectionPool, pool)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
-        _use_bounded_pools(self.poolmanager)
+        self._bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Return the pools of connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **kwargs)
-        _use_bounded_pools(manager)
+        self._bound(manager)
         return manager
+
+    def _bound(self, manager: PoolManager) -> None:
+        if self._is_bounded:
+            manager.pool_classes_by_scheme = {"http": _BoundedPool, "https": _BoundedSecurePool}
 
 
 class _BoundedReader(io.RawIOBase):
@@ -126,7 +178,3 @@ class _BoundedPool(HTTPConnectionPool):
 
 class _BoundedSecurePool(HTTPSConnectionPool):
     ConnectionCls = _BoundedSecureConnection
-
-
-def _use_bounded_pools(manager: PoolManager) -> None:
-    manager.pool_classes_by_scheme = {"http": _BoundedPool, "https": _BoundedSecurePool}

@@ -7,16 +7,14 @@ pool, and give up after seconds, not minutes: the Functions host tries a queue m
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
+from urllib3 import Retry, Timeout
 
-from shared.connector.http_transport import PlainSession
+from shared.connector.http_transport import Transport
 from shared.errors import StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
 from shared.storage.rest import BearerTokens, StorageService, shared_key_lite, unsigned
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 # A health check must answer soon.
-_CHECK_TIMEOUTS_SECONDS = (2.0, 3.0)
-_TIMEOUTS_SECONDS = (5.0, 10.0)
+_CHECK_TIMEOUT = Timeout(connect=2, read=3)
+_TIMEOUT = Timeout(connect=5, read=10)
 
 _BOUNDS: dict[str, Any] = {
     "connection_timeout": 5,
@@ -97,8 +95,8 @@ class Storage:
 
     def _check(self, url: str, path: str, *, is_table: bool, query: str = "") -> None:
         """Raise StorageUnavailableError when a service does not answer at once."""
-        with PlainSession(HTTPAdapter()) as session:
-            service = self._service(url, session, _CHECK_TIMEOUTS_SECONDS, is_table=is_table)
+        with closing(Transport(connections=1)) as transport:
+            service = self._service(url, transport, _CHECK_TIMEOUT, is_table=is_table)
             expected = (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
             service.ask("GET", path, *expected, headers=_ANY, query=query)
 
@@ -106,19 +104,19 @@ class Storage:
     def table_service(self) -> StorageService:
         """Table storage by its REST API."""
         url = self._account.table_service_url
-        return self._service(url, self._session, _TIMEOUTS_SECONDS, is_table=True)
+        return self._service(url, self._transport, _TIMEOUT, is_table=True)
 
     @cached_property
     def queue_service(self) -> StorageService:
         """Queue storage by its REST API."""
         url = self._account.queue_service_url
-        return self._service(url, self._session, _TIMEOUTS_SECONDS, is_table=False)
+        return self._service(url, self._transport, _TIMEOUT, is_table=False)
 
     def _service(
         self,
         url: str,
-        session: requests.Session,
-        timeouts_seconds: tuple[float, float],
+        transport: Transport,
+        timeout: Timeout,
         *,
         is_table: bool,
     ) -> StorageService:
@@ -130,21 +128,19 @@ class Storage:
             authorize = self._bearer_tokens
         else:
             authorize = unsigned
-        return StorageService(
-            url, authorize, session, timeouts_seconds=timeouts_seconds, signature=signature
-        )
+        return StorageService(url, authorize, transport, timeout=timeout, signature=signature)
 
     @cached_property
     def _bearer_tokens(self) -> BearerTokens:
         return BearerTokens(self._token_credential)
 
     @cached_property
-    def _session(self) -> requests.Session:
+    def _transport(self) -> Transport:
         # It would log URLs that it asks again, and a shared access signature with them.
         logger = logging.getLogger("urllib3.connectionpool")
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.ERROR)
-        return PlainSession(HTTPAdapter(pool_maxsize=self._threads, max_retries=_RETRIES))
+        return Transport(connections=self._threads, retries=_RETRIES)
 
     @cached_property
     def _tables(self) -> "TableServiceClient":
@@ -153,7 +149,7 @@ class Storage:
         return TableServiceClient(
             self._account.table_service_url,
             credential=self._credential,
-            transport=self._transport(),
+            transport=self._azure_transport(),
             **_BOUNDS,
         )
 
@@ -166,7 +162,7 @@ class Storage:
         return QueueServiceClient(
             self._account.queue_service_url,
             credential=self._credential,
-            transport=self._transport(),
+            transport=self._azure_transport(),
             **{**_BOUNDS, "retry_policy": retry},
         )
 
@@ -189,12 +185,16 @@ class Storage:
         # For a developer who is signed in, as the Functions host does it.
         return DefaultAzureCredential(managed_identity_client_id=self._account.client_id or None)
 
-    def _transport(self) -> Any:
+    def _azure_transport(self) -> Any:
+        import requests
         from azure.core.pipeline.transport import RequestsTransport
+        from requests.adapters import HTTPAdapter
 
         # At the level of the Functions worker, every request and answer would be in the log.
         logging.getLogger("azure.core").setLevel(logging.WARNING)
-        session = PlainSession(HTTPAdapter(pool_maxsize=self._threads))
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=self._threads))
         return RequestsTransport(session=session, **_BOUNDS)
 
 

@@ -40,7 +40,7 @@ class Queue:
             headers={"Content-Type": "application/xml"},
             body=body,
         )
-        return answer.status_code
+        return answer.status
 
     def take(self) -> "QueueMessage | None":
         """Take a message, which comes back in a minute unless it is deleted; None: no message."""

@@ -16,8 +16,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import requests
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import HTTPError, MaxRetryError
 
+from shared.connector.http_transport import Transport
 from shared.errors import StorageRefusedError, StorageUnavailableError
 
 if TYPE_CHECKING:
@@ -40,19 +42,16 @@ class StorageService:
         self,
         url: str,
         authorize: Authorize,
-        session: requests.Session,
+        transport: Transport,
         *,
-        timeouts_seconds: tuple[float, float],
+        timeout: Timeout,
         signature: str,
     ) -> None:
-        """``timeouts_seconds`` bound connecting and reading.
-
-        ``signature`` is a shared access signature (SAS), which goes in the query.
-        """
-        self._timeouts_seconds = timeouts_seconds
+        """``signature`` is a shared access signature (SAS), which goes in the query."""
+        self._timeout = timeout
         self._authorize = authorize
         self._signature = signature
-        self._session = session
+        self._transport = transport
         origin, slash, path = url.rstrip("/").partition("://")
         host, slash, path = path.partition("/")
         self._origin = f"{origin}://{host}"
@@ -67,7 +66,7 @@ class StorageService:
         headers: Mapping[str, str],
         query: str = "",
         body: bytes | None = None,
-    ) -> requests.Response:
+    ) -> BaseHTTPResponse:
         """Return the answer, which has one of the ``expected`` statuses.
 
         ``path`` begins with a slash. Raises StorageRefusedError for what storage cannot take, and
@@ -78,33 +77,33 @@ class StorageService:
         sent = {**headers, "x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION}
         self._authorize(method, path, sent)
         try:
-            answer = self._session.request(
+            answer = self._transport.request(
                 method,
                 f"{self._origin}{path}?{query}" if query else self._origin + path,
                 headers=sent,
-                data=body,
-                timeout=self._timeouts_seconds,
+                body=body,
+                timeout=self._timeout,
             )
-        except requests.RequestException as error:
-            raise _not_done(type(error).__name__) from error
-        if answer.status_code in expected:
+        except HTTPError as error:
+            reason = error.reason if isinstance(error, MaxRetryError) else error
+            raise _not_done(type(reason).__name__) from error
+        if answer.status in expected:
             return answer
-        if answer.status_code in _REFUSED:
+        if answer.status in _REFUSED:
             raise StorageRefusedError(f"Storage cannot take this: {_code(answer)}")
         raise _not_done(_code(answer))
 
 
-def was_repeated(answer: requests.Response) -> bool:
+def was_repeated(answer: BaseHTTPResponse) -> bool:
     """Tell whether the request was sent again, because it failed or its answer was lost."""
-    retries = answer.raw.retries
-    return bool(retries and retries.history)
+    return bool(answer.retries and answer.retries.history)
 
 
-def _code(answer: requests.Response) -> str:
+def _code(answer: BaseHTTPResponse) -> str:
     """Return the error code of an answer, which tables write in the body, queues in a header."""
-    written = re.search(r'"code": ?"(\w+)"', answer.text)
-    code = answer.headers.get("x-ms-error-code") or (written and written[1])
-    return code or str(answer.status_code)
+    written = re.search(rb'"code": ?"(\w+)"', answer.data)
+    code = answer.headers.get("x-ms-error-code") or (written and written[1].decode())
+    return code or str(answer.status)
 
 
 def _not_done(reason: str) -> StorageUnavailableError:

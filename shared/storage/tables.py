@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    import requests
     from azure.data.tables import TableClient, TableEntity
+    from urllib3 import BaseHTTPResponse
 
 from shared.errors import StorageRefusedError, StorageUnavailableError
 from shared.storage.clients import Storage, ignoring, translated_errors
@@ -105,9 +105,9 @@ class Table:
     def get(self, partition_key: str, row_key: str) -> StoredRow | None:
         """Return a row by its key, None when there is none."""
         answer = self._ask("GET", _entity(partition_key, row_key), _OK, _NOT_FOUND)
-        if answer.status_code == _NOT_FOUND:
+        if answer.status == _NOT_FOUND:
             return None
-        return decode(answer.content, answer.headers.get("ETag"))
+        return decode(answer.data, answer.headers.get("ETag"))
 
     def partition(self, partition_key: str) -> list[Row]:
         """Return all rows of a partition; for partitions of some hundred rows at most."""
@@ -237,7 +237,7 @@ class Table:
             *(_NO_CONTENT, _NOT_FOUND, _CHANGED),
             version=version or "*",
         )
-        return answer.status_code != _CHANGED
+        return answer.status != _CHANGED
 
     def _write(
         self, method: str, key: str, row: Row, *conflicts: HTTPStatus, version: str | None = None
@@ -250,10 +250,10 @@ class Table:
         body = encode({**row, WRITE_ID: write_id})
         expected = (_NO_CONTENT, _NOT_FOUND, *conflicts)
         answer = self._ask(method, key, *expected, body=body, version=version)
-        if answer.status_code == _NOT_FOUND and version is None:
+        if answer.status == _NOT_FOUND and version is None:
             self._make_table()
             answer = self._ask(method, key, _NO_CONTENT, *conflicts, body=body)
-        if answer.status_code == _NO_CONTENT:
+        if answer.status == _NO_CONTENT:
             return answer.headers["ETag"]
         return self._version_written(row, write_id) if was_repeated(answer) else None
 
@@ -269,7 +269,7 @@ class Table:
         *expected: HTTPStatus,
         body: bytes | None = None,
         version: str | None = None,
-    ) -> "requests.Response":
+    ) -> "BaseHTTPResponse":
         headers = _HEADERS | {"If-Match": version} if version else _HEADERS
         return self._storage.table_service.ask(
             method, f"/{self._name}{key}", *expected, headers=headers, body=body

@@ -105,8 +105,8 @@ class Receiving:
     def dies_at(self, event: dict[str, Any], write: int) -> bool:
         """Act on an event in a process that dies after a write; whether there are so many."""
         services = Services.of(self._settings)
-        session = MortalSession(services.storage._session, write)
-        vars(services.storage)["_session"] = session
+        session = MortalSession(services.storage._transport, write)
+        vars(services.storage)["_transport"] = session
         try:
             self._receive(event, services)
         except Killed:
@@ -121,8 +121,8 @@ class Receiving:
             overtaken.append(True)
             self.receive(later)
 
-        session = MortalSession(services.storage._session, write, overtake)
-        vars(services.storage)["_session"] = session
+        session = MortalSession(services.storage._transport, write, overtake)
+        vars(services.storage)["_transport"] = session
         self._receive(event, services)
         return bool(overtaken)
 
@@ -356,8 +356,8 @@ def test_however_events_overtake_each_other_all_that_began_is_shown_as_over(
         received = ReceivedEvents("generic", QUERY, [event])
         message = _message(received)
         dying = Services.of(Settings.from_environment(app_settings))
-        session = MortalSession(dying.storage._session, len(event.title + event.key) % 4 + 1)
-        vars(dying.storage)["_session"] = session
+        session = MortalSession(dying.storage._transport, len(event.title + event.key) % 4 + 1)
+        vars(dying.storage)["_transport"] = session
         with suppress(Killed):
             act_on_queued_events(message, dying)
         act_on_queued_events(message, services)
