@@ -197,8 +197,9 @@ def test_a_bot_that_leaves_people_to_another_one_says_nothing(
     assert confirmed["activity"]["text"].startswith("Sie bekommen keine Meldungen mehr")
 
 
+@pytest.mark.parametrize("comes_by", [[ADD, BOT_ADDED, UPGRADE], [{"text": "follow Rain"}]])
 def test_a_crash_before_the_welcome_is_on_its_queue_neither_loses_nor_doubles_it(
-    services: Services, azurite: Azurite, user: str, queue: QueueReader
+    services: Services, azurite: Azurite, user: str, queue: QueueReader, comes_by: list[Told]
 ):
     without_queues = azurite.connection_string.replace(
         "QueueEndpoint=http://127", "QueueEndpoint=http://0"
@@ -209,7 +210,7 @@ def test_a_crash_before_the_welcome_is_on_its_queue_neither_loses_nor_doubles_it
     assert welcomes(queue) == []
 
     with ThreadPoolExecutor(3) as hosts:
-        for _ in hosts.map(lambda told: tell(services, user, told), (ADD, BOT_ADDED, UPGRADE)):
+        for _ in hosts.map(lambda told: tell(services, user, told), comes_by):
             pass
     tell(services, user, ADD, BOT_ADDED, {"text": "stop"})
 
