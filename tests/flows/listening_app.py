@@ -40,10 +40,11 @@ def listening_app(
     storage: AppStorage,
     connector: StubConnector,
     identity: StubIdentity,
+    *options: str,
     **changes: str,
 ) -> Iterator[ListeningApp]:
     """Run the app with keys of its own; `changes` are settings other than the usual ones."""
     with StubOpenId() as openid:
         values = {"ToBotFromChannelOpenIdMetadataUrl": openid.metadata_url, **changes}
-        with running_app(folder, storage, connector, identity, **values) as app:
+        with running_app(folder, storage, connector, identity, *options, **values) as app:
             yield ListeningApp(app, openid)
