@@ -36,8 +36,8 @@ from shared.wiring import Services
 
 # It takes less to read a page and to put it on the queue, also where many others do that too.
 _READING_TAKES = timedelta(seconds=3)
-# Together they put about as many messages on a queue as it takes.
-_MOST_CHAINS = 16
+# Together they put a thousand messages a second on the queue. That is what one queue takes.
+_MOST_CHAINS = 8
 _CLOSED_WHILE_READING = 3
 # A page that was read so many pages ago has most likely ended.
 _LIKELY_ENDED = 6
