@@ -15,10 +15,11 @@ from ReceiveEvent.request import IncidentQuery, ReceivedEvents, read_message
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.alerts.incidents import Incident
-from shared.errors import AppError, OnQueue, UnknownAlertError
+from shared.errors import AlertOverError, AppError, OnQueue, UnknownAlertError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT
 from shared.messages.queued_message import QueuedMessage
+from shared.sending.alert_lifecycle import require_records
 from shared.wiring import Services
 
 _logger = logging.getLogger(__name__)
@@ -142,8 +143,10 @@ def _as_the_alert_is(decision: Decision, services: Services) -> Decision:
     if decision.action != "edited" or incident is None or incident.alert_id is None:
         return decision
     alert: Alert | None = None
-    with suppress(UnknownAlertError):
-        alert = services.alerts.find(incident.alert_id)
+    with suppress(UnknownAlertError, AlertOverError):
+        found = services.alerts.find(incident.alert_id)
+        require_records(found, datetime.now(UTC), services)
+        alert = found
     if is_for_its_own(incident, alert):
         return Decision(incident, "alerted")
     if alert is None or alert.recalled_at is not None:

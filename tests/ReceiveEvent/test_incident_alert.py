@@ -17,7 +17,7 @@ import pytest
 from ReceiveEvent.event import Event
 from ReceiveEvent.request import EventQuery, IncidentQuery, ReceivedEvents
 from ReceiveEvent.responses import incident_body
-from ReceiveEvent.service import act_on_queued_events, list_incidents
+from ReceiveEvent.service import act_on_queued_events, decisions_on, list_incidents
 from SendAlert.fan_out import take_step
 from shared.accounts.account import Account
 from shared.alerts.incidents import Incident
@@ -126,10 +126,18 @@ class Receiving:
         self._receive(event, services)
         return bool(overtaken)
 
+    def foresee(self, event: dict[str, Any]) -> str:
+        """What would be made of an event."""
+        [(_, decision)] = decisions_on(self._received(event), self.alerting.services)
+        assert decision is not None
+        return decision.action
+
     def _receive(self, event: dict[str, Any], services: Services) -> None:
+        act_on_queued_events(_message(self._received(event)), services)
+
+    def _received(self, event: dict[str, Any]) -> ReceivedEvents:
         said = {"key": self.key, "state": "firing", "topic": "disks", **event}
-        received = ReceivedEvents("generic", self.query, [Event(**said)])
-        act_on_queued_events(_message(received), services)
+        return ReceivedEvents("generic", self.query, [Event(**said)])
 
     def finish(self) -> None:
         """Take all steps of alerts that are due, but those that only count, and send."""
@@ -325,10 +333,13 @@ def test_what_fires_anew_has_its_own_alert_where_the_former_one_is_too_old(recei
     receiving.receive(FIRST)
     receiving.finish()
     receiving.begin_long_ago()
-    receiving.receive(FIRST_ENDS)
-    receiving.receive(SECOND)
+    foreseen = []
+    for event in (FIRST_ENDS, SECOND):
+        foreseen.append(receiving.foresee(event))
+        receiving.receive(event)
     receiving.finish()
 
+    assert foreseen == ["ignored", "alerted"]
     assert receiving.seen == ["Title-1", "Title-2"]
 
 
