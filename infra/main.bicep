@@ -289,7 +289,7 @@ module bot 'modules/bot.bicep' = {
   dependsOn: [functionApp]
 }
 
-module alerts 'modules/alerts.bicep' = if (!empty(alertEmails)) {
+module alerts 'modules/alertrules.bicep' = if (!empty(alertEmails)) {
   params: {
     environmentName: environmentName
     suffix: suffix

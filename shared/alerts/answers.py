@@ -19,9 +19,9 @@ from shared.accounts.store import AccountStore
 from shared.alerts.question import Answer
 from shared.deliveries.rows import member_of, place_in_alert
 from shared.deliveries.store import DeliveryStore
-from shared.remembered import Remembered
 from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
+from shared.storage.remembered import Remembered
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 

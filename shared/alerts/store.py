@@ -19,9 +19,9 @@ from shared.alerts.alert import Alert, Audience, Range
 from shared.alerts.content import Content
 from shared.alerts.question import Answer, Question
 from shared.errors import CancelledError, UnknownAlertError
-from shared.remembered import Remembered
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
+from shared.storage.remembered import Remembered
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
 

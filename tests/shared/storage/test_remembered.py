@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shared.remembered import Remembered
+from shared.storage.remembered import Remembered
 
 
 def test_only_the_latest_are_remembered_and_nothing_found_is_remembered_too():
