@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
 
 from ReceiveActivity.invoke_response import invoke_response
 from ReceiveActivity.service import receive_activity
@@ -255,12 +255,12 @@ class Rounds:
 
     def __init__(self, *sizes: int):
         self._barriers = [each for size in sizes for each in [threading.Barrier(size)] * size]
-        self._send = HTTPAdapter.send
+        self._send = HTTPConnectionPool.urlopen
         self.left = iter(self._barriers)
 
-    def send(self, adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
+    def send(self, pool: HTTPConnectionPool, *request: Any, **options: Any) -> Any:
         next(self.left).wait(timeout=30)
-        return self._send(adapter, request, **options)
+        return self._send(pool, *request, **options)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,9 @@ def test_an_invoke_waits_for_storage_three_times(
     reached(asked.ask(services, mode)).clicks()
     started = Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
     sent = Rounds(*rounds)
-    monkeypatch.setattr(HTTPAdapter, "send", lambda *given, **how: sent.send(*given, **how))
+    monkeypatch.setattr(
+        HTTPConnectionPool, "urlopen", lambda *given, **how: sent.send(*given, **how)
+    )
 
     answer = answered(click, started)
 
