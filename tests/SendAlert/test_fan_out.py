@@ -34,6 +34,10 @@ def news_to(people):
     return {(f"a:{each.user_id}", "News"): 1 for each in people}
 
 
+def opens_a_page(request):
+    return request.method == "POST" and b"upTo" in request.body
+
+
 def test_a_step_keeps_its_names_on_the_queue():
     wire = {"kind": "change", "page": 3, "version": 2, "looks": 4}
 
@@ -204,10 +208,7 @@ def test_who_reads_further_than_another_has_recorded_reads_the_recorded_page(
         slower = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 2))
         alerting.take(alert, "read", services=slower)
 
-    def opens(request):
-        return request.method == "POST" and b"upTo" in request.body
-
-    with interrupted(app_settings, alerting, opens, before=overtake) as overtaken:
+    with interrupted(app_settings, alerting, opens_a_page, before=overtake) as overtaken:
         alerting.take(alert, "read", services=overtaken)
 
     assert alerting.page(alert).members == tuple(each.key.id for each in people[:2])
@@ -265,6 +266,24 @@ def test_an_alert_that_is_held_up_for_long_is_kept_with_what_it_needs(alerting):
     table = Table(services.storage, "bodies")
     for key in keys:
         assert {row["until"] for row in table.partition(key)} == {kept.until}
+
+
+def test_a_page_that_is_read_while_its_alert_is_stopped_is_counted(alerting, app_settings):
+    alerting.know(2)
+    alert = alerting.accept()
+    alerting.steps()
+    ended = []
+
+    def stop():
+        cancel_alert(alert.id, alerting.services)
+        alerting.rest(alert)
+        ended.append(alerting.take(alert, "close").ended_at)
+
+    with interrupted(app_settings, alerting, opens_a_page, before=stop) as late:
+        alerting.take(alert, "read", services=late)
+
+    assert ended != [None]
+    assert alerting.finish(alert).counts == {"cancelled": 2}
 
 
 @pytest.mark.parametrize("over", ["cancelled_at", "recalled_at", "expires_at"])
@@ -349,7 +368,7 @@ def test_where_calls_take_less_than_reading_several_chains_read(
     alerting.take(alert, "read")
     again = alerting.steps()
     # Steps may be given out twice, in any order.
-    for step in (begun[2], *begun, *again):
+    for step in (begun[1], *begun, *again):
         read = alerting.take_again(alert, step)
 
     assert [step.page for step in begun] == [step.page for step in again] == [1, 2, 3]
@@ -396,8 +415,7 @@ def test_of_a_stopped_alert_no_range_is_read_on_and_all_copies_are_found(
         alerting.rest(alert)
         closed.append(alerting.take(alert, "close"))
 
-    is_noted = writes("alerts", alert.id)
-    with interrupted(app_settings, alerting, is_noted, before=stop) as late:
+    with interrupted(app_settings, alerting, opens_a_page, before=stop) as late:
         alerting.take_again(alert, first, services=late)
 
     # The page that was being read has nobody who was sent anything, and is counted too.
