@@ -27,6 +27,9 @@ token requests, storage and Connector calls are those of all messages together, 
   on the queue by somebody else.
 - an alert: ours to everybody, from the message that asks for it to its end: it reads the accounts,
   puts a message for each on the queue itself, sends it as above, and counts how all have ended.
+- an answered click, a cached account, a status read: our functions over HTTP. For a click the
+  signature of the Connector's token is checked, but nothing is recorded of its card; an account is
+  read and written; what became of a message is read. The Connector is not called.
 - Agents SDK: reads a ConversationReference and continues the conversation, as its samples do.
 
 Ours import azure.functions before their first message, which in Azure the worker has done."""
