@@ -53,7 +53,7 @@ def read_page(alert: Alert, step: Step, services: Services) -> None:
         # The alert was begun anew after this.
         return
     now = datetime.now(UTC)
-    place = next((each for each in _ranges(alert, services) if each.page == step.page), None)
+    place = next((each for each in _ranges_left(alert, services) if each.page == step.page), None)
     if place is None:
         _enqueue_next(alert, step.page, services)
     elif alert.is_read or alert.stopped_at is not None or alert.is_expired(now):
@@ -72,9 +72,8 @@ def put_page(alert: Alert, number: int, services: Services) -> None:
         _read_page(alert, Range(number, page.after, "", number - 1), services)
 
 
-def _ranges(alert: Alert, services: Services) -> tuple[Range, ...]:
-    """Return the ranges that are left to read."""
-    if alert.ranges or alert.is_read:
+def _ranges_left(alert: Alert, services: Services) -> tuple[Range, ...]:
+    if alert.ranges:
         return alert.ranges
     # Nothing was read yet, or the version before has read all pages with one chain.
     last = alert.next_page - 1
@@ -138,7 +137,7 @@ def _note_read(
 
     def read(current: Alert) -> Alert:
         nonlocal is_noted
-        ranges = _ranges(current, services)
+        ranges = _ranges_left(current, services)
         is_noted = place.page in (each.page for each in ranges)
         if not is_noted:
             return current
@@ -153,12 +152,12 @@ def _note_read(
             read_share=current.read_share + page.share - share_at(place.after, alert),
             is_read=not left,
             started_at=current.started_at or page.read_at,
-            # The one who stopped the alert meanwhile did not see this page.
-            ended_at=None,
         )
-        if current.closed_pages <= page.number:
+        if current.stopped_at is None:
             return noted
-        return replace(noted, closed_pages=0, counts={}, reopenings=current.reopenings + 1)
+        # Who stopped it, and who counts its pages right now, does not know of this one.
+        reopenings = current.reopenings + 1
+        return replace(noted, ended_at=None, closed_pages=0, counts={}, reopenings=reopenings)
 
     alert = services.alerts.change(alert.id, read)
     return alert if is_noted else None
@@ -203,7 +202,7 @@ def _enqueue_next(alert: Alert, number: int, services: Services, *, delay_second
     if alert.is_read and not alert.ranges:
         enqueue_step(alert, Step(kind="close"), services)
         return
-    for each in _ranges(alert, services):
+    for each in _ranges_left(alert, services):
         if each.previous == number:
             onward = Step(kind="read", page=each.page, chain=alert.chain)
             enqueue_step(alert, onward, services, delay_seconds=delay_seconds)

@@ -157,7 +157,10 @@ def join(services, object_id, user_id):
     )
 
 
-def test_who_is_found_by_one_id_and_then_by_another_is_a_member_once(services):
+@pytest.mark.parametrize("number", [0, 9])
+def test_who_is_found_by_one_id_and_then_by_another_is_a_member_once(services, number):
+    """Whatever the number of the page that was read first: several ranges are read at once."""
+
     def key(user_id):
         return key_of(services.settings.app_id, "msteams", user_id)
 
@@ -168,15 +171,20 @@ def test_who_is_found_by_one_id_and_then_by_another_is_a_member_once(services):
         services.accounts.erase("msteams", user_id)
         object_id, user_id = make_two_accounts(services)
     first = read(alert, services, limit=1)
-    services.audience_pages.open(replace(page_of(first), alert_id=alert.id))
+    services.audience_pages.open(replace(page_of(first), alert_id=alert.id, number=number))
+    before = read(alert, services, after=first.up_to)
     join(services, object_id, user_id)
 
-    second = read(replace(alert, next_page=1), services, after=first.up_to)
+    second = read(alert, services, after=first.up_to)
+    recorded = replace(page_of(before, first.up_to), number=5)
+    again = read(alert, services, after=first.up_to, page=recorded)
 
     assert user_ids(first.members) == [object_id]
     assert second.members == []
+    # Where it was learnt too late, they stay on one of the two pages.
+    assert user_ids(again.members) == ([] if number == 0 else [user_id])
     # Another alert finds them where they are.
-    assert user_ids(read(replace(EVERYBODY, next_page=1), services).members) == [user_id]
+    assert user_ids(read(EVERYBODY, services).members) == [user_id]
 
 
 # By recipients
