@@ -62,7 +62,13 @@ def main() -> int:
             say(f"accounts and references of {size.messages} users")
             _fill(world, size.messages)
             rounds = alternate(
-                [*programs, Program("an alert, for each recipient", "alert")],
+                [
+                    *programs,
+                    Program("an alert, for each recipient", "alert"),
+                    Program("an answered click", "answered_click", answers=True),
+                    Program("a cached account", "cached_account", answers=True),
+                    Program("a status read", "status_read", answers=True),
+                ],
                 world,
                 rounds=size.rounds,
                 messages=size.messages,

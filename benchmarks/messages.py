@@ -12,6 +12,9 @@ SERVICE_URL = "DefaultServiceUrl"
 QUEUED = "BenchmarkQueued"
 """The setting that leads to what was put on queues."""
 
+AUTHORIZATION = "BenchmarkAuthorization"
+"""The setting that has the header by which the Connector proves itself to the bot."""
+
 THREADS = 32
 """How many messages each contender has in flight at a time."""
 
@@ -52,6 +55,21 @@ def activity_for_all(batch: str) -> dict[str, Any]:
 def delivered(batch: str, user: int) -> str:
     """Return what the Connector notes when that activity reaches the right conversation."""
     return f"{conversation_id(user)}#{batch}/{user_name(user)}"
+
+
+def click(batch: str, user: int, service_url: str) -> dict[str, Any]:
+    """Return the invoke that a click of a user on a card of theirs is."""
+    return {
+        **reference(user, service_url),
+        "type": "invoke",
+        "name": "adaptiveCard/action",
+        "id": f"{batch}-{user}",
+        "timestamp": "2026-01-01T10:00:00.000Z",
+        "from": {"id": user_id(user), "name": user_name(user)},
+        "recipient": {"id": BOT_ID, "name": "News"},
+        "channelData": {"tenant": {"id": TENANT_ID}},
+        "value": {"action": {"type": "Action.Execute", "data": {"option": "yes"}}},
+    }
 
 
 def reference(user: int, service_url: str) -> dict[str, Any]:

@@ -32,7 +32,8 @@ token requests, storage and Connector calls are those of all messages together, 
   read and written; what became of a message is read. The Connector is not called.
 - Agents SDK: reads a ConversationReference and continues the conversation, as its samples do.
 
-Ours import azure.functions before their first message, which in Azure the worker has done."""
+The first message of a new process is counted from when the process has azure.functions loaded, as
+in Azure the worker has, and gets its order; all else is loaded then."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _cost_table(results: Results) -> str:
     head = [
         *("", "CPU ms a message", "ratio", "messages/s", f"messages/s at {slow} ms"),
         *("storage calls a message", "Connector calls a message"),
-        *("connections", "token requests", "ms to the first message of a new process"),
+        *("connections", "token requests", "ms for the first message of a new process"),
     ]
     rows = []
     for cost in costs:

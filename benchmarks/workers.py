@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +19,20 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A program that sends: a module, and the interpreter that has what it needs."""
+    """A program that sends: a module, and the interpreter that has what it needs.
+
+    What one sends that only ``answers`` is not what it is measured by.
+    """
 
     name: str
     module: str
     interpreter: Path = Path(sys.executable)
+    answers: bool = False
 
     @property
     def command(self) -> Sequence[str]:
         """The command that starts it."""
-        return [str(self.interpreter), "-m", f"benchmarks.contenders.{self.module}"]
+        return [str(self.interpreter), "-m", "benchmarks.contenders.worker", self.module]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,6 @@ class Worker:
     """A running program that sends."""
 
     def __init__(self, program: Program, environment: Mapping[str, str], folder: Path) -> None:
-        self.started_at = time.perf_counter()
         self._program = program
         self._log = folder / f"{program.module}.log"
         with self._log.open("wb") as log:
@@ -56,22 +59,25 @@ class Worker:
                 env=dict(environment),
                 text=True,
             )
+        self._answer()
+        self.ready_at = time.perf_counter()
 
     def send(self, batch: str, count: int) -> Taken:
         """Have one message sent to each of so many users."""
         order = json.dumps({"batch": batch, "count": count})
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             print(order, file=self._process.stdin, flush=True)
-            answer = self._process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+        taken = json.loads(self._answer())
+        return Taken(taken["seconds"], taken["cpuSeconds"])
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline()
         if not answer:
             end = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
             raise WorkerError(f"{self._program.name} failed; its log ends with:\n{end}")
-        taken = json.loads(answer)
-        return Taken(taken["seconds"], taken["cpuSeconds"])
+        return answer
 
     def end(self) -> None:
         """Let it end: no more orders come."""

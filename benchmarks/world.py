@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.messages import (
     APP_ID,
+    AUTHORIZATION,
     QUEUED,
     SERVICE_URL,
     STORAGE,
@@ -20,6 +21,7 @@ from benchmarks.messages import (
 from local.azurite import ACCOUNT, ACCOUNT_KEY
 from tests.support.connector import StubConnector, conversation_of
 from tests.support.identity import StubIdentity
+from tests.support.openid import StubOpenId, good_claims
 from tests.support.queues import TAKE_ALL, StubQueues
 from tests.support.stub_server import Answer, ReceivedRequest
 from tests.support.tables import StubTables
@@ -48,11 +50,14 @@ class World:
     identity: StubIdentity
     tables: StubTables
     queues: StubQueues
+    openid: StubOpenId
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a contender."""
+        service_url = f"{self.connector.url}/teams/"
+        [signer] = self.openid.signers
         return {
             **{name: os.environ[name] for name in _KEPT if name in os.environ},
             **self.identity.environment,
@@ -65,7 +70,9 @@ class World:
             "MicrosoftAppId": APP_ID,
             "MicrosoftAppTenantId": TENANT_ID,
             "TrustedServiceUrls": self.connector.url,
-            SERVICE_URL: f"{self.connector.url}/teams/",
+            SERVICE_URL: service_url,
+            "ToBotFromChannelOpenIdMetadataUrl": self.openid.metadata_url,
+            AUTHORIZATION: f"Bearer {signer.sign(good_claims(APP_ID, service_url))}",
             QUEUED: f"{self.queues.url}{TAKE_ALL}",
             "PYTHON_THREADPOOL_THREAD_COUNT": str(THREADS),
             # So high that it holds nothing back.
@@ -111,11 +118,12 @@ def running_world(folder: Path) -> Iterator[World]:
         StubIdentity() as identity,
         StubTables() as tables,
         StubQueues() as queues,
+        StubOpenId() as openid,
     ):
         # As long as a real one, which travels with every call.
         identity.padding = "x" * 1400
         _pin([first] if others else [])
-        yield World(connector, identity, tables, queues, folder)
+        yield World(connector, identity, tables, queues, openid, folder)
 
 
 def _pin(processors: list[int]) -> None:

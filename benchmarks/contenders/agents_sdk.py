@@ -12,7 +12,7 @@ from microsoft_agents.authentication.msal import MsalConnectionManager
 from microsoft_agents.hosting.aiohttp import CloudAdapter
 from microsoft_agents.hosting.core import AgentAuthConfiguration, AuthTypes, TurnContext
 
-from benchmarks.contenders.worker import work
+from benchmarks.contenders.worker import SendAll
 from benchmarks.messages import (
     APP_ID,
     CHANNEL_ID,
@@ -71,16 +71,13 @@ async def _raise(_context: TurnContext, error: Exception) -> None:
     raise error
 
 
-if __name__ == "__main__":
-    with asyncio.Runner() as runner:
-        # Its clients belong to a running loop.
-        async def _start() -> _Agent:
-            return _Agent()
+def contender() -> SendAll:
+    """Return what sends, on one loop, which stands still between the batches."""
+    runner = asyncio.Runner()
 
-        agent = runner.run(_start())
+    # Its clients belong to a running loop.
+    async def start() -> _Agent:
+        return _Agent()
 
-        def send_all(batch: str, count: int) -> None:
-            """Send on the one loop, which stands still between the batches."""
-            runner.run(agent.send_all(batch, count))
-
-        work(send_all)
+    agent = runner.run(start())
+    return lambda batch, count: runner.run(agent.send_all(batch, count))

@@ -10,13 +10,15 @@ import os
 import requests
 
 from benchmarks.contenders.as_in_azure import log_as_in_azure, queue_function
-from benchmarks.contenders.worker import Send, SendAll, in_threads, work
+from benchmarks.contenders.worker import Send, SendAll, in_threads
 from benchmarks.messages import QUEUED, activity_for_all
 
 _Messages = list[tuple[str, str]]
 
 
-def _alert() -> SendAll:
+def contender() -> SendAll:
+    """Return what sends, once all that it needs is loaded."""
+    log_as_in_azure()
     send = queue_function("SendActivityFromQueue")
     step = queue_function("SendAlertFromQueue")
 
@@ -39,8 +41,3 @@ def _queued() -> dict[str, _Messages]:
     """Return the texts and ids of the messages on each queue, which are there no longer then."""
     queued: dict[str, _Messages] = requests.get(os.environ[QUEUED], timeout=10).json()
     return queued
-
-
-if __name__ == "__main__":
-    log_as_in_azure()
-    work(_alert())

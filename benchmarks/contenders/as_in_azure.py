@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
+from azure.functions import HttpRequest, HttpResponse
 from azure.functions.meta import Datum
 from azure.functions.queue import QueueMessageInConverter
 
@@ -45,8 +47,20 @@ def queue_function(name: str) -> Callable[[str, str], None]:
     return invoke
 
 
+def http_function(name: str) -> Callable[..., None]:
+    """Return what the host does with a request: it calls the function; the answer must be good."""
+    function = _functions()[name]
+
+    def invoke(method: str, path: str, *, body: bytes = b"", **options: Any) -> None:
+        url = f"https://app.example.com/api/{path}"
+        answer: HttpResponse = function(HttpRequest(method=method, url=url, body=body, **options))
+        assert answer.status_code < 300, answer.get_body()
+
+    return invoke
+
+
 @cache
-def _functions() -> dict[str, Callable[..., None]]:
+def _functions() -> dict[str, Callable[..., Any]]:
     from function_app import app
 
     # They can be asked for once.

@@ -13,7 +13,7 @@ from azure.data.tables import TableClient
 from azure.identity import ManagedIdentityCredential
 from requests.adapters import HTTPAdapter
 
-from benchmarks.contenders.worker import in_threads, work
+from benchmarks.contenders.worker import SendAll, in_threads
 from benchmarks.messages import (
     APP_ID,
     CHANNEL_ID,
@@ -76,5 +76,6 @@ def _session() -> requests.Session:
     return session
 
 
-if __name__ == "__main__":
-    work(in_threads(_Loop().send))
+def contender() -> SendAll:
+    """Return what sends."""
+    return in_threads(_Loop().send)

@@ -5,10 +5,12 @@ import os
 
 from azure.data.tables import TableClient
 
-from benchmarks.contenders.worker import in_threads, work
+from benchmarks.contenders.worker import SendAll, in_threads
 from benchmarks.messages import CHANNEL_ID, REFERENCES, SERVICE_URL, STORAGE, reference, user_id
 
-if __name__ == "__main__":
+
+def contender() -> SendAll:
+    """Return what stores the references."""
     table = TableClient.from_connection_string(os.environ[STORAGE], REFERENCES)
     service_url = os.environ[SERVICE_URL]
 
@@ -19,4 +21,4 @@ if __name__ == "__main__":
             {"PartitionKey": CHANNEL_ID, "RowKey": user_id(user), "reference": kept}
         )
 
-    work(in_threads(keep))
+    return in_threads(keep)

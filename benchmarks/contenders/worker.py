@@ -1,9 +1,13 @@
 """The loop of a contender: told on standard input what to send, it answers what that took.
 
+Like the worker of Azure Functions it has ``azure.functions`` loaded, and says with an empty line
+that it is ready. With the first order it loads the contender, the module that it was started with.
+
 An order is ``{"batch", "count"}``: one message to each of so many users. The answer is
 ``{"seconds", "cpuSeconds"}``. A contender that fails says so in its log and ends.
 """
 
+import importlib
 import itertools
 import json
 import os
@@ -11,6 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+
+import azure.functions  # noqa: F401  # loaded for whoever comes
 
 from benchmarks.messages import THREADS
 
@@ -45,13 +51,17 @@ def in_threads(send: Send) -> SendAll:
     return send_all
 
 
-def work(send_all: SendAll) -> None:
-    """Do what is ordered until no more orders come."""
+def work(contender: str) -> None:
+    """Have a contender do what is ordered until no more orders come."""
     # Whatever a library prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    print(file=answers, flush=True)
+    send_all: SendAll | None = None
     for line in sys.stdin:
         order = json.loads(line)
+        if send_all is None:
+            send_all = importlib.import_module(f"benchmarks.contenders.{contender}").contender()
         started, cpu_started = time.perf_counter(), time.process_time()
         send_all(order["batch"], order["count"])
         taken = {
@@ -59,3 +69,7 @@ def work(send_all: SendAll) -> None:
             "cpuSeconds": time.process_time() - cpu_started,
         }
         print(json.dumps(taken), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])
