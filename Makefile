@@ -16,7 +16,7 @@ test: lint ## Check style and types, and run the tests
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 soak: setup ## Run what takes long: storms, ten thousand people, the pace in real time
-	@echo "Running what takes long, some 15 minutes ..."
+	@echo "Running what takes long, some 20 minutes ..."
 	@$(BIN)/pytest -m soak -v --durations 0
 
 lint: setup ## Check style, types and which module imports which
