@@ -38,12 +38,12 @@ class ForgetfulStorage(LossyStorage):
         return super().receive(request)
 
 
-@pytest.fixture(params=["storage", "storage that loses answers"])
+@pytest.fixture
 def hosts(request, tmp_path, storage, connector, identity):
-    """Starts hosts of one app, by number, on storage of one kind or the other."""
+    """Starts hosts of one app, by number, on storage that is reliable or forgetful."""
     with ExitStack() as running:
         used = storage
-        if request.param != "storage":
+        if request.param == "forgetful":
             tables = running.enter_context(ForgetfulStorage(storage.connection_string))
             both = ForgetfulStorage(tables.connection_string, "Queue")
             running.enter_context(both)
@@ -125,7 +125,14 @@ def at_once(call: Callable[..., dict], *given: Sequence[Any]) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("people", "clickers"), [(24, 10), pytest.param(300, 40, marks=pytest.mark.soak)]
+    ("hosts", "people", "clickers"),
+    [
+        ("reliable", 24, 10),
+        ("forgetful", 12, 8),
+        pytest.param("reliable", 300, 40, marks=pytest.mark.soak),
+        pytest.param("forgetful", 300, 40, marks=pytest.mark.soak),
+    ],
+    indirect=["hosts"],
 )
 def test_one_is_first_and_everybody_sees_who_although_a_host_dies(
     hosts, storage, connector, people, clickers
@@ -165,7 +172,9 @@ def name_in(card: dict) -> str:
 
 
 @pytest.mark.parametrize(
-    ("people", "answering"), [(12, 8), pytest.param(1000, 500, marks=pytest.mark.soak)]
+    ("hosts", "people", "answering"),
+    [("reliable", 12, 8), pytest.param("forgetful", 1000, 500, marks=pytest.mark.soak)],
+    indirect=["hosts"],
 )
 def test_each_answers_for_themselves_alone(hosts, storage, connector, people, answering):
     app = hosts(1)
