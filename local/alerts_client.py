@@ -86,17 +86,21 @@ class AlertsClient:
         raise CallError(f"The app at {self.url} refused the request {reason}", is_refusal=True)
 
     def follow(self, alert_id: str) -> Iterator[Alert]:
-        """Yield an alert again and again until nothing more happens to it."""
+        """Yield an alert again and again until nothing more happens to it, nor is answered."""
         while True:
             alert = self.call("GET", f"alerts/{alert_id}")
             yield alert
-            if alert.get("endedAt"):
+            if alert.get("endedAt") and not _waits_for_answers(alert):
                 return
             time.sleep(POLL_SECONDS)
 
     def deliveries(self, alert_id: str, status: str) -> Iterator[Mapping[str, Any]]:
         """Yield the deliveries of an alert that have this status."""
         return self._listed(f"alerts/{alert_id}/deliveries", "deliveries", status=status)
+
+    def answers(self, alert_id: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what was answered to an alert."""
+        return self._listed(f"alerts/{alert_id}/answers", "answers")
 
     def firing(self) -> Iterator[Mapping[str, Any]]:
         """Yield the incidents that are not over."""
@@ -109,6 +113,14 @@ class AlertsClient:
             page = self.call("GET", path, params=asked)
             yield from page[name]
             token = page.get("continuationToken")
+
+
+def _waits_for_answers(alert: Alert) -> bool:
+    answers, sent = alert.get("answers"), alert["counts"]["sent"]
+    if not answers or alert["status"] != "done":
+        return False
+    # Of a single answer it counts who is first.
+    return bool(sum(answers.values()) < (min(sent, 1) if len(answers) == 1 else sent))
 
 
 def add_text(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +180,10 @@ def send(
 def _tell_end(client: AlertsClient, alert: Alert, failures: Iterable[str]) -> int:
     told = [f"{count} {status}" for status, count in alert["counts"].items() if count]
     print(f"It is {alert['status']}: {', '.join(told) or 'there was nobody to send it to'}.")
+    answers = client.answers(alert["id"]) if alert.get("answers") else ()
+    for answer in answers:
+        who = answer.get("name") or answer.get("userId") or "somebody who was erased"
+        print(printable(f"    {answer['option']}: {who}"))
     failed = [status for status in failures if alert["counts"][status]]
     found = (each for status in failed for each in client.deliveries(alert["id"], status))
     with suppress(CallError):

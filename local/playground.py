@@ -50,13 +50,30 @@ class Playground:
         message = {"from": {"id": self.ids.user_id}, "text": text, "textFormat": "plain"}
         self._post(f"/_conversation/v1/conversations/{self.ids.conversation_id}/messages", message)
 
+    def click(self, activity: dict[str, Any], action: dict[str, Any]) -> dict[str, Any]:
+        """Let the user click a button of a card; return what takes the card's place."""
+        clicked = {
+            "name": "adaptiveCard/action",
+            "from": {"id": self.ids.user_id},
+            "conversation": {"id": self.ids.conversation_id},
+            "replyToId": activity["id"],
+            "value": {"action": action},
+        }
+        shown: dict[str, Any] = self._post("/_conversation/v1/invoke", clicked).json()
+        return shown
+
     def mock(self, activity: dict[str, Any]) -> None:
         """Send the bot an activity as it is, as "Mock an Activity" on the page does."""
         self._post("/_internal/v1/customActivities", activity)
 
-    def received(self) -> list[dict[str, Any]]:
-        """What the bot has sent into the personal chat, as it is after edits, with its ids."""
-        path = f"/_connector/v3/conversations/{self.ids.conversation_id}/activities"
+    def received(self, conversation_id: str | None = None) -> list[dict[str, Any]]:
+        """What the bot has sent into a chat, as it is after edits, with its ids.
+
+        Unless told, that is the personal chat of the user who is at the page.
+        """
+        path = (
+            f"/_connector/v3/conversations/{conversation_id or self.ids.conversation_id}/activities"
+        )
         received: dict[str, dict[str, Any]] = {}
         for event in self._events():
             request, response = event["request"], event["response"]
@@ -69,14 +86,15 @@ class Playground:
                     received[activity_id] = {**request["body"], "id": activity_id}
         return list(received.values())
 
-    def conversations_started(self) -> int:
-        """How many conversations the bot has started so far."""
-        return sum(
-            event["request"]["method"] == "POST"
+    def conversations(self) -> list[str]:
+        """The ids of the conversations that the bot has started so far."""
+        return [
+            event["response"]["body"]["id"]
+            for event in self._events()
+            if event["request"]["method"] == "POST"
             and event["request"]["url"] == "/_connector/v3/conversations"
             and event["response"]["statusCode"] == requests.codes.created
-            for event in self._events()
-        )
+        ]
 
     def _events(self) -> list[dict[str, Any]]:
         if not self._recording.exists():
@@ -97,9 +115,10 @@ class Playground:
             conversation_id=configuration["personalChat"]["id"],
         )
 
-    def _post(self, path: str, body: dict[str, Any]) -> None:
+    def _post(self, path: str, body: dict[str, Any]) -> requests.Response:
         answer = self._session.post(self.url + path, json=body, timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
+        return answer
 
 
 @contextmanager

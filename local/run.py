@@ -28,6 +28,13 @@ from shared.messages.queue_names import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
 TOPIC = "Lighthouses"
+ANSWERS = {
+    "mode": "each",
+    "options": [
+        {"id": "yes", "titles": {"en": "I am going", "de": "Ich gehe hin"}},
+        {"id": "no", "titles": {"en": "I am not", "de": "Ich nicht"}},
+    ],
+}
 _RECORDED = "tests/ReceiveEvent/payloads/alertmanager"
 DELIVERY_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -54,8 +61,8 @@ class App:
 
     def send_alert(self) -> None:
         """Put the News Alert on its queue, in all its languages, for those who follow its topic."""
-        audience = {"interests": [TOPIC]}
-        self.put("send-alert", {"audience": audience, "topic": TOPIC, "activities": _alert()})
+        to = {"audience": {"interests": [TOPIC]}, "topic": TOPIC}
+        self.put("send-alert", {**to, "activities": _alert(), "answers": ANSWERS})
 
     def alerts(self) -> list[dict[str, Any]]:
         """The News Alerts in the chat so far."""
@@ -148,7 +155,7 @@ def deliver(app: App) -> None:
     _say("The bot starts the conversation (queue start-conversation) ...")
     start = {"channelId": "msteams", "members": [{"id": user_id}], "startNew": True}
     app.put("start-conversation", {**start, "topicName": "News Alert"})
-    _wait_until(app, lambda: app.chat.conversations_started() > 0, "the conversation")
+    _wait_until(app, lambda: bool(app.chat.conversations()), "the conversation")
     _say(f"{app.chat.ids.user_name} follows {TOPIC} ...")
     app.chat.say(f"follow {TOPIC}")
     _wait_until(app, lambda: _follows(account), "the bot to know what its user follows")
@@ -183,8 +190,9 @@ def _say_what_to_do(app: App) -> None:
     conversation_id = quote(app.chat.ids.conversation_id, safe="")
     print(
         f"""
-Open {app.chat.url} to see it. In the chat, write "interests", "follow Trains"
-or "stop". Send the next alert, or a message to everybody or to one conversation:
+Open {app.chat.url} to see it, and click an answer. In the chat, write
+"interests", "follow Trains" or "stop". Send the next alert, or a message to
+everybody or to one conversation:
 
     export APP={app.url} SPEAK_FIRST_URL={app.url}
     .venv/bin/python -m local alert --interest {TOPIC} --text 'Another article is out.' --follow

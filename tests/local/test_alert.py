@@ -71,6 +71,23 @@ def address(api):
             (*ALERT, *RAIN, "--topic", "Weather"),
             {"audience": {"interests": ["Rain"]}, "topic": "Weather"},
         ),
+        (
+            (*ALERT, "--answer", "I take it"),
+            {
+                "audience": {},
+                "answers": {"mode": "first", "options": [{"id": "1", "title": "I take it"}]},
+            },
+        ),
+        (
+            (*ALERT, "--answer", "Yes", "--answer", "No"),
+            {
+                "audience": {},
+                "answers": {
+                    "mode": "each",
+                    "options": [{"id": "1", "title": "Yes"}, {"id": "2", "title": "No"}],
+                },
+            },
+        ),
         (SEND, {"recipients": [{"channelId": "msteams", "userId": "29:1-alex"}]}),
         (
             ("send", *TEXT, "--to", "slack/a/b:c/"),
@@ -87,6 +104,20 @@ def test_what_is_asked_for(api, run, arguments, asked_for):
     assert (status, errors) == (0, "")
     assert output.startswith(f"Accepted: {address(api)}\n")
     assert {each.headers["x-functions-key"] for each in api.requests} == {api.key}
+
+
+@pytest.mark.parametrize(
+    ("counts", "polls"), [([{"1": 0}, {"1": 1}], 2), ([{"1": 1, "2": 0}, {"1": 1, "2": 1}], 2)]
+)
+def test_one_that_asks_is_followed_until_it_is_answered(api, run, counts, polls):
+    api.states = [ended({"sent": 2}, answers=each) for each in counts]
+    api.answers = [{"option": "1", "name": "Alex", "userId": "29:1-alex"}, {"option": "2"}]
+
+    status, output, errors = run(*FOLLOW, "--answer", "Yes")
+
+    assert (status, errors) == (0, "")
+    assert output.endswith("done: 2 sent.\n    1: Alex\n    2: somebody who was erased\n")
+    assert sum(map(is_poll, api.requests)) == polls + 1
 
 
 def test_each_message_has_an_id_of_its_own_and_an_alert_is_not_waited_for(api, run):

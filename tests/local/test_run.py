@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -66,13 +67,49 @@ def activity_of_the_user(app: App, **changes: Any) -> dict[str, Any]:
     }
 
 
+def ask_who_takes_it(app: App) -> None:
+    """Have the user click first on an alert; somebody else, in a chat of their own, sees that."""
+    ids = app.chat.ids
+    people = [ids.user_id, "29:1-blake"]
+    known = {"bot": {"id": ids.bot_id}, "tenantId": ids.tenant_id}
+    account = f"{app.url}/accounts/msteams/{quote(people[1], safe='')}"
+    requests.put(
+        account, json={**known, "serviceUrl": app.chat.service_url}, timeout=30
+    ).raise_for_status()
+    app.put(
+        "send-alert",
+        {
+            "recipients": [{"channelId": "msteams", "userId": each} for each in people],
+            "activity": {"text": "A tap drips."},
+            "answers": {"mode": "first", "options": [{"id": "take", "title": "I take it"}]},
+        },
+    )
+
+    def cards() -> list[dict[str, Any]]:
+        chats = {ids.conversation_id, *app.chat.conversations()}
+        received = [each for chat in chats for each in app.chat.received(chat)]
+        return [each for each in received if each.get("summary") == "A tap drips."]
+
+    until(lambda: len(cards()) == len(people))
+    [own] = [each for each in app.chat.received() if each.get("summary") == "A tap drips."]
+    shown = app.chat.click(own, own["attachments"][0]["content"]["body"][-1]["actions"][0])
+    assert "Taken by Alex" in json.dumps(shown)
+    until(lambda: ["Taken by Alex" in json.dumps(each) for each in cards()] == [True, True])
+
+
 def test_what_the_chat_shows_until_its_user_says_stop_and_leaves(app: App):
     deliver(app)
 
     (alert,) = app.alerts()
     sent = json.loads(ALERT.read_text(encoding="utf-8"))["en"]
-    assert {name: alert[name] for name in sent} == sent
-    assert alert["locale"] == "en"
+    [text], [shown] = (each["attachments"] for each in (sent, alert))
+    assert (alert["summary"], alert["locale"]) == (sent["summary"], "en")
+    # Its text, and what it asks below it.
+    assert shown["content"]["body"][:-1] == text["content"]["body"]
+    answered = app.chat.click(alert, shown["content"]["body"][-1]["actions"][0])
+    assert "You answered I am going" in json.dumps(answered)
+    until(lambda: app.alerts()[0]["attachments"][0]["content"] == answered["value"])
+    ask_who_takes_it(app)
 
     report(app, "firing.json")
     until(lambda: cards_of(app, "web-1"))

@@ -55,6 +55,7 @@ class AlertsApi(StubServer):
         """Deliveries by status, in pages."""
         self.firing: list[list[dict[str, Any]]] = [[]]
         """The incidents that fire, one list after the other, and the last from then on."""
+        self.answers: list[dict[str, Any]] = []
         super().__init__()
 
     @property
@@ -84,6 +85,8 @@ class AlertsApi(StubServer):
                 return Answer(200, {"id": alert_id, **state})
             case "GET", ["api", "alerts", _, "deliveries"]:
                 return Answer(200, self._page(request.query))
+            case "GET", ["api", "alerts", _, "answers"]:
+                return Answer(200, {"answers": self.answers})
             case "GET", ["api", "incidents"] if request.query == {"state": "firing"}:
                 firing = self.firing[0] if len(self.firing) == 1 else self.firing.pop(0)
                 return Answer(200, {"incidents": firing})
