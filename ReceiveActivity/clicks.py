@@ -19,7 +19,7 @@ from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import recipient_of
 from shared.sending.shown_answers import shown_to
 from shared.storage.tables import key_of
-from shared.wire_models import ADAPTIVE_CARD
+from shared.wire_models import ADAPTIVE_CARD, Activity
 from shared.wiring import Services
 
 _THREAD = ";messageid="
@@ -63,14 +63,17 @@ def card_of(seen: Clicked, services: Services) -> dict[str, Any] | None:
 
     Raises UnknownAlertError where what it says is not kept any more.
     """
-    to = seen.delivery.destination
-    recipient = recipient_of(
-        seen.account, services, conversation_id=to.conversation_id if to else None
-    )
-    shown = shown_to(recipient, seen.alert, seen.delivery.id, services, seen.given)
-    drawn = alert_activity(seen.alert, recipient, shown, services)
-    cards = (each for each in drawn.attachments or () if each["contentType"] == ADAPTIVE_CARD)
+    attachments = _drawn(seen, services).attachments or ()
+    cards = (each for each in attachments if each["contentType"] == ADAPTIVE_CARD)
     return next((each["content"] for each in cards), None)
+
+
+def _drawn(seen: Clicked, services: Services) -> Activity:
+    to = seen.delivery.destination
+    conversation_id = to.conversation_id if to else None
+    recipient = recipient_of(seen.account, services, conversation_id=conversation_id)
+    shown = shown_to(recipient, seen.alert, seen.delivery.id, services, seen.given)
+    return alert_activity(seen.alert, recipient, shown, services)
 
 
 def refusal_text(refusal: Refusal, *languages: str) -> str:
@@ -78,24 +81,30 @@ def refusal_text(refusal: Refusal, *languages: str) -> str:
     return texts_in(*languages)[1][_TEXTS[refusal]]
 
 
-def put_refusal(
-    refusal: Refusal, click: Click, activity: InboundActivity, services: Services
+def put_reply_to_click(
+    seen: Clicked | Refusal, click: Click, activity: InboundActivity, services: Services
 ) -> None:
-    """Put on its queue what is said to a click that was a message; once for each such click."""
+    """Put on its queue what is said to a click that was a message, and is no answer.
+
+    That is why, or who was first, as not every channel shows edits. Once for each such click.
+    """
     if activity.conversation is None or not activity.is_personal:
         return
-    conversation_id = activity.conversation.id
-    text = refusal_text(refusal, *activity.languages(services.settings.default_locale))
-    message = {
-        "conversationId": conversation_id,
-        "channelId": activity.channel_id,
-        "activity": {"type": "message", "text": text, "textFormat": "plain"},
-    }
-    what = (click.delivery_id, click.option, str(click.drawn), refusal)
+    if isinstance(seen, Refusal):
+        text = refusal_text(seen, *activity.languages(services.settings.default_locale))
+        said: dict[str, Any] = {"type": "message", "text": text, "textFormat": "plain"}
+    elif seen.alert.first_answer and seen.alert.first_answer.delivery_id != seen.delivery.id:
+        said = _drawn(seen, services).to_json()
+    else:
+        return
+    to = {"conversationId": activity.conversation.id, "channelId": activity.channel_id}
+    what = (click.delivery_id, click.option, str(click.drawn))
     noted = Envelope(
-        id=key_of("refusal", conversation_id, *what), accepted_at=datetime.now(UTC), is_reply=True
+        id=key_of("click", activity.conversation.id, *what),
+        accepted_at=datetime.now(UTC),
+        is_reply=True,
     )
-    services.queues.send(SEND_ACTIVITY, message, noted)
+    services.queues.send(SEND_ACTIVITY, {**to, "activity": said}, noted)
 
 
 def _values(activity: InboundActivity) -> Iterator[object]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ReceiveActivity.clicks import click_in, put_refusal, take_click_in
+from ReceiveActivity.clicks import click_in, put_reply_to_click, take_click_in
 from ReceiveActivity.commands import NOT_UNDERSTOOD, Command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
 from ReceiveActivity.preferences_card import Choices, read_choices
@@ -17,7 +17,6 @@ from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import group_at
 from shared.accounts.store import StoredAccount
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.sending.answering import Refusal
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
@@ -57,8 +56,8 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
         # An account may have been made under each id before both were known.
         for user_id in filter(None, (person.aad_object_id, person.id)):
             services.accounts.erase(activity.channel_id, user_id)
-    if click and isinstance(seen_on_card, Refusal):
-        put_refusal(seen_on_card, click, activity, services)
+    if click and seen_on_card:
+        put_reply_to_click(seen_on_card, click, activity, services)
     return card
 
 

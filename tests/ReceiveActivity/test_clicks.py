@@ -33,11 +33,11 @@ def services(azurite) -> Services:
 
 @pytest.fixture(autouse=True)
 def said(queue_reader):
-    """Takes the texts that are to be said, as all tests share their queue."""
+    """Takes what is to be said, as all tests share its queue."""
     queue = queue_reader("send-activity")
     queue_reader("send-alert")
     queue.clear()
-    return lambda: [each["activity"]["text"] for each in queue.take()]
+    return lambda: [each["activity"] for each in queue.take()]
 
 
 @pytest.fixture
@@ -224,7 +224,17 @@ def test_a_message_that_is_no_answer_is_told_so_once(services, said, alert, reac
         # As a message of its own, which the queue of replies takes for the same.
         receive_activity(activity(person, id=str(number), value=click), services)
 
-    assert set(said()) == {"Das ist vorbei, es wurde nichts beantwortet."}
+    assert {each["text"] for each in said()} == {"Das ist vorbei, es wurde nichts beantwortet."}
+
+
+def test_a_message_that_comes_late_is_told_who_was_first(services, said, alert, reached):
+    first, late = reached(alert), reached(alert)
+    for person in (first, late, first):
+        click = Click(person.delivery.id, "take", 0).to_json()
+        receive_activity(activity(person, value=click), services)
+
+    [told] = said()
+    assert "Beantwortet von Alex Wilber: I take it" in json.dumps(told, ensure_ascii=False)
 
 
 def test_who_was_erased_has_answered_nothing(services, said, each, reached):
