@@ -9,6 +9,7 @@ import pytest
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.alerts.incidents import Incident
+from shared.alerts.question import Answer
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failure
 from shared.deliveries.rows import id_in_alert
@@ -251,16 +252,18 @@ def test_what_was_recorded_of_an_alert_is_kept_until_it_has_ended(strict):
     strict.deliveries.record(
         Delivery(id_in_alert(alert.id, 0, "r0"), Status.SENT, now, now, alert_id=alert.id)
     )
+    strict.answers.record(Answer("yes", now, id_in_alert(alert.id, 0, "r0"), "key"), after=0)
 
     def is_recorded():
         page = strict.audience_pages.find(alert.id, 0)
-        return page is not None, len(strict.deliveries.page(alert.id, 0))
+        answers, _ = strict.answers.page(alert.id, 10, None)
+        return page is not None, len(strict.deliveries.page(alert.id, 0)), len(answers)
 
     remove_in(strict, 40)
-    assert is_recorded() == (True, 1)
+    assert is_recorded() == (True, 1, 1)
     strict.alerts.change(alert.id, lambda current: replace(current, ended_at=now))
     remove_in(strict, 40)
-    assert is_recorded() == (False, 0)
+    assert is_recorded() == (False, 0, 0)
 
 
 def test_an_incident_is_kept_for_a_day_more_as_a_repeat_is_noted_once_a_day(strict):
