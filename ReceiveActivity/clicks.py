@@ -11,10 +11,10 @@ from typing import Any
 
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.texts import texts_in
-from shared.alerts.clicks import Click, clicked
+from shared.alerts.button_data import Click, clicked
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
-from shared.sending.answering import Clicked, Clicker, Refusal, take_click
+from shared.sending.answer_decision import Clicked, Clicker, Refusal, take_click
 from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import recipient_of
 from shared.sending.shown_answers import shown_to

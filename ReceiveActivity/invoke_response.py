@@ -10,10 +10,10 @@ from typing import Any
 from ReceiveActivity.clicks import card_of, click_in, refusal_text, take_click_in
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.texts import texts_in
+from shared.alerts.button_data import Click
 from shared.alerts.buttons import VERB
-from shared.alerts.clicks import Click
 from shared.errors import StorageUnavailableError, UnknownAlertError
-from shared.sending.answering import Refusal
+from shared.sending.answer_decision import Refusal
 from shared.wire_models import ADAPTIVE_CARD
 from shared.wiring import Services
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from ReceiveEvent.words import SENDER_NAMES, WORDS, Words
+from ReceiveEvent.card_words import SENDER_NAMES, WORDS, Words
 from shared.alerts.incidents import Incident
 from shared.alerts.plain_text import lines_of, plain, text_runs
 from shared.wire_models import ADAPTIVE_CARD

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ReceiveEvent.card import content_of
+from ReceiveEvent.card_words import WORDS
 from ReceiveEvent.request import EventQuery
-from ReceiveEvent.words import WORDS
 from shared.alerts.alert import Alert, Audience
 from shared.alerts.incidents import Incident
 from shared.alerts.question import AnswerMode, Option, Question

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ReceiveEvent.decision import Decision
 from ReceiveEvent.event import Event, IgnoredEvent
+from ReceiveEvent.incident_decision import Decision
 from ReceiveEvent.service import Taken
 from shared import json_text
 from shared.accounts.account import Account

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ReceiveEvent.decision import Decision, decide
 from ReceiveEvent.event import Event, IgnoredEvent
 from ReceiveEvent.incident_alert import is_for_its_own, tell
+from ReceiveEvent.incident_decision import Decision, decide
 from ReceiveEvent.request import IncidentQuery, ReceivedEvents, read_message
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert

@@ -46,7 +46,7 @@ def send_alert_from_queue(message: QueuedMessage) -> None:
     """Accept an alert, take the next step of one that was accepted, or follow an answer to one."""
     from SendAlert.fan_out import take_step
     from SendAlert.service import accept_queued_alert
-    from shared.sending.answering import follow_answer
+    from shared.sending.answer_decision import follow_answer
 
     envelope = message.envelope
     if envelope.step is not None and envelope.alert is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import json_text
-from shared.alerts.clicks import Click
+from shared.alerts.button_data import Click
 from shared.alerts.plain_text import lines_of, plain, text_runs
 from shared.alerts.question import IN_ANY_LANGUAGE, AnswerMode, Option, Question
 from shared.connector.channel_features import Buttons, channel

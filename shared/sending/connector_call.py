@@ -27,7 +27,7 @@ from shared.errors import (
     TokenRefusedError,
 )
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.reach import note_within_reach, take_person_probe
+from shared.sending.reachability import note_within_reach, take_person_probe
 from shared.sending.remedies import learn, learn_of_refused_token
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.throttling.lane import CREDENTIAL, Lane

@@ -15,7 +15,7 @@ from shared.errors import (
 from shared.messages.envelope import Healing
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.reach import mark_out_of_reach
+from shared.sending.reachability import mark_out_of_reach
 from shared.throttling.pacer import Slot
 from shared.wiring import Services
 

@@ -11,7 +11,7 @@ from urllib3 import HTTPConnectionPool
 
 from ReceiveActivity.invoke_response import invoke_response
 from ReceiveActivity.service import receive_activity
-from shared.alerts.clicks import Click
+from shared.alerts.button_data import Click
 from shared.alerts.question import AnswerMode
 from shared.sending.alert_lifecycle import recall_alert
 from shared.storage.tables import key_of

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ReceiveEvent.card import content_of
+from ReceiveEvent.card_words import WORDS
 from ReceiveEvent.event import Event
-from ReceiveEvent.words import WORDS
 from shared.alerts.content import Content
 from shared.alerts.incidents import Incident
 from shared.sending.outgoing_activity import as_text, require_size

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ReceiveEvent.decision import decide
 from ReceiveEvent.event import Event, IgnoredEvent
 from ReceiveEvent.formats import FORMATS
+from ReceiveEvent.incident_decision import decide
 from ReceiveEvent.request import EventQuery
 from shared.alerts.incidents import Incident
 from tests.ReceiveEvent.recorded import PAYLOADS, RECORDED, body_of, headers_of, read

@@ -6,11 +6,11 @@ from typing import Any
 
 from shared.accounts.account import Account, OneToOne
 from shared.alerts.alert import Alert
-from shared.alerts.clicks import Click
+from shared.alerts.button_data import Click
 from shared.alerts.question import AnswerMode, Option, Question
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
-from shared.sending.answering import Clicked, Clicker, Refusal, take_click
+from shared.sending.answer_decision import Clicked, Clicker, Refusal, take_click
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.support.builders import unique

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from shared import json_text
+from shared.alerts.button_data import Click, clicked
 from shared.alerts.buttons import (
     Shown,
     largest_with_buttons,
     require_room_for_buttons,
     with_buttons,
 )
-from shared.alerts.clicks import Click, clicked
 from shared.alerts.question import AnswerMode, Option, Question
 from shared.errors import InvalidRequestError
 from shared.wire_models import ADAPTIVE_CARD, Activity, parse

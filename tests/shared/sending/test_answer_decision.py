@@ -12,7 +12,7 @@ from shared.alerts.question import AnswerMode
 from shared.deliveries.delivery import Destination, Status
 from shared.deliveries.rows import id_in_alert
 from shared.sending.alert_lifecycle import cancel_alert, recall_alert
-from shared.sending.answering import Clicked, Refusal, follow_answer
+from shared.sending.answer_decision import Clicked, Refusal, follow_answer
 from shared.storage.tables import key_of
 from tests.support import asked
 from tests.support.asked import NOW, Person
@@ -22,7 +22,7 @@ from tests.support.builders import envelope_of, unique
 @pytest.fixture
 def queued(queue_reader, services, monkeypatch):
     """Takes the answers that wait on the queue, which are seen there at once."""
-    monkeypatch.setattr("shared.sending.answering._CLICK_DECIDES_FOR_SECONDS", 0)
+    monkeypatch.setattr("shared.sending.answer_decision._CLICK_DECIDES_FOR_SECONDS", 0)
     queue = queue_reader("send-alert")
 
     def take():

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from ReceiveEvent.decision import Decision, decide
 from ReceiveEvent.event import Event
+from ReceiveEvent.incident_decision import Decision, decide
 from ReceiveEvent.request import EventQuery
 from shared.alerts.incidents import Incident
 

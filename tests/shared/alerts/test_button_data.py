@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.alerts.clicks import Click, clicked
+from shared.alerts.button_data import Click, clicked
 
 CLICK = Click("a-1:0:r0", "take", 2)
 

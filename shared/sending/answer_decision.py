@@ -16,7 +16,7 @@ from enum import StrEnum
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.alerts.answers import Given
-from shared.alerts.clicks import Click
+from shared.alerts.button_data import Click
 from shared.alerts.question import Answer, AnswerMode
 from shared.alerts.store import StoredAlert
 from shared.deliveries.delivery import Delivery, Status
