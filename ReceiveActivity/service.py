@@ -41,8 +41,9 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
     seen_on_card = take_click_in(activity, click, services) if click else None
     at = activity.observed_at(datetime.now(UTC))
     observation = observe(activity)
-    welcomes = observation.is_install and services.settings.answers_people
-    seen = _Seen(activity, activity.conversation, activity.recipient, at, welcomes)
+    is_install = observation.is_install
+    welcomes = is_install and services.settings.answers_people
+    seen = _Seen(activity, activity.conversation, activity.recipient, at, is_install, welcomes)
     # A conversation in Copilot takes no message of the bot's own accord, so nobody needs it.
     if not activity.is_personal and activity.product is None:
         _update_group(seen, services, bot_left=observation.bot_left)
@@ -72,6 +73,7 @@ class _Seen:
     conversation: InboundConversation
     bot: ChannelAccount
     at: datetime
+    is_install: bool
     welcomes: bool
 
     @property
@@ -174,7 +176,11 @@ def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
     if activity.is_upgrade:
         # It is nothing that the person did, so it lifts no block.
         return replace(told, installed=True)
-    told = replace(told, installed=True, blocked=False, probe_at=None)
+    told = replace(told, blocked=False, probe_at=None)
+    if activity.type == "conversationUpdate" and not seen.is_install:
+        # The person is added beside the bot, and that may be told before the install.
+        return replace(told, installed=told.installed or None)
+    told = replace(told, installed=True)
     return replace(told, welcome_due=seen.at) if seen.welcomes and not account.installed else told
 
 

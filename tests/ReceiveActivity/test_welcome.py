@@ -1,5 +1,6 @@
 """Who is welcomed, how often, and who else is answered; on real storage."""
 
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ ADD: Told = {"type": "installationUpdate", "action": "add"}
 UPGRADE: Told = {"type": "installationUpdate", "action": "upgrade", "channelData": None}
 REMOVE: Told = {"type": "installationUpdate", "action": "remove"}
 BOT_ADDED: Told = {"type": "conversationUpdate", "membersAdded": [BOT]}
+USER_ADDED: Told = {"type": "conversationUpdate", "membersAdded": [{"id": "$USER"}]}
 BARE_ID_ADDED: Told = {**BOT_ADDED, "membersAdded": [{"id": "bot"}], "channelData": None}
 TEAM: Told = {
     "conversation": {"id": "19:t@thread.tacv2", "conversationType": "channel", "isGroup": True},
@@ -54,14 +56,15 @@ def user() -> str:
     return unique("29:user")
 
 
-def tell(services: Services, user_id: str, *told: Told) -> None:
+def tell(services: Services, user_id: str, *activities: Told) -> None:
     """Post activities, each a minute after the other."""
-    for minute, changes in enumerate(told):
+    for minute, changes in enumerate(activities):
         time = f"2026-01-01T10:{minute:02}:00Z"
         activity = inbound(SERVICE_URL, user_id, id=f"{minute}", timestamp=time, text=None)
         # Installs have nobody's name.
         nameless = {} if "text" in changes else {"from": {"id": user_id}}
-        receive_activity(read({**activity, **nameless, **changes}), services)
+        told = json.dumps({**activity, **nameless, **changes}).replace("$USER", user_id)
+        receive_activity(read(json.loads(told)), services)
 
 
 def welcomes(queue: QueueReader) -> list[Any]:
@@ -78,11 +81,15 @@ def welcomes(queue: QueueReader) -> list[Any]:
         ([BARE_ID_ADDED], 1),
         ([ADD, BOT_ADDED], 1),
         ([BOT_ADDED, UPGRADE, ADD, BOT_ADDED], 1),
+        # https://github.com/microsoft/botbuilder-js/issues/4377
+        ([USER_ADDED, ADD, USER_ADDED, BOT_ADDED], 1),
+        ([BOT_ADDED, USER_ADDED, ADD], 1),
         ([{**BOT_ADDED, "membersAdded": [BOT, {"id": "29:colleague"}]}, ADD], 1),
         ([{**ADD, **GROUP}, {**ADD, **TEAM}, ADD], 1),
         ([REMOVE, ADD], 1),
         ([ADD, REMOVE, ADD, BOT_ADDED], 2),
         # These are no installs.
+        ([USER_ADDED], 0),
         ([UPGRADE, ADD], 0),
         ([{**UPGRADE, "action": "add-upgrade"}, BOT_ADDED], 0),
         ([{"text": "stop"}, ADD], 0),
