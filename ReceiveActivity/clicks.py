@@ -41,6 +41,8 @@ _TEXTS = {Refusal.UNKNOWN: "unknown action", Refusal.OVER: "over"}
 
 def click_in(activity: InboundActivity) -> Click | None:
     """Return the click on a button of an alert that an activity tells of, if it does."""
+    if activity.is_refresh:
+        return None
     return next(filter(None, map(clicked, _values(activity))), None)
 
 

@@ -134,7 +134,7 @@ def read_choices(activity: InboundActivity, offered: Sequence[str]) -> Choices |
     """
     data = activity.button_data
     drawn = data.get(_CARD)
-    if not activity.is_personal or not isinstance(drawn, Mapping):
+    if not activity.is_personal or activity.is_refresh or not isinstance(drawn, Mapping):
         return None
     card_id = drawn.get("card")
     choices = Choices(card_id=card_id if isinstance(card_id, str) else "", offered=offered)

@@ -1,11 +1,18 @@
 """What the Connector posts: an activity, of which we read who, where, when and in what language."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from shared.accounts.address import is_person, is_personal, is_same_bot
 from shared.clock import read_time
@@ -31,6 +38,14 @@ def _known_or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         return read(value)
     except ValidationError:
         return None
+
+
+def _object_in(value: Any) -> Any:
+    """Return the object that is written as a text, as some clients send it; else the value."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
 
 
 # How channels say in channelData that a button was clicked: Web Chat, Slack, Telegram, Facebook.
@@ -77,7 +92,7 @@ class InboundActivity(OpenModel):
     members_removed: Lenient[list[Participant]] = None
     entities: Lenient[list[dict[str, Any]]] = None
     attachments: Lenient[list[dict[str, Any]]] = None
-    value: Any = None
+    value: Annotated[Any, BeforeValidator(_object_in)] = None
     channel_data: Any = None
 
     @classmethod
@@ -144,6 +159,12 @@ class InboundActivity(OpenModel):
         """Whether it tells of a button that was clicked; its text is not the person's own then."""
         data = self.channel_data if isinstance(self.channel_data, Mapping) else {}
         return bool(self.value) or not _BUTTONS.isdisjoint(data)
+
+    @property
+    def is_refresh(self) -> bool:
+        """Whether the client asks for the card by itself, so that nobody has clicked."""
+        trigger = self.value.get("trigger") if isinstance(self.value, Mapping) else None
+        return self.type == "invoke" and trigger == "automatic"
 
     @property
     def button_data(self) -> Mapping[str, Any]:

@@ -145,7 +145,8 @@ def _find(
         return Refusal.UNKNOWN
     if question is None or question.option(click.option) is None:
         return Refusal.UNKNOWN
-    [account] = (each for each in known.result() if to.key.id in each.key_ids)
+    # An account that is being joined with another of the same person shares its keys.
+    account = next(each for each in known.result() if to.key.id in each.key_ids)
     if to.conversation_id != clicker.conversation_id or not _is_of(account, clicker.tenant_id):
         return Refusal.UNKNOWN
     return Clicked(account, delivery, stored.alert, answered.result()), stored, to.key.id

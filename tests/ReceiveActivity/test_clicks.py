@@ -101,6 +101,12 @@ def shapes(person) -> dict[str, dict[str, Any]]:
             **invoked,
             "value": {"action": {"type": "Action.Submit", "data": data}},
         },
+        "an invoke whose value became text": {**invoked, "value": json.dumps({"action": action})},
+        "somebody whose ids are the same": {
+            **invoked,
+            "value": {"action": action},
+            "from": dict.fromkeys(("id", "aadObjectId"), person.account.user_id),
+        },
         "an invoke with nothing around the data": {"type": "invoke", "value": data},
         "Action.Submit": {"value": data, "replyToId": "1:x"},
         "Action.Submit with inputs": {"value": {**data, "note": "x"}},
@@ -176,6 +182,7 @@ def test_the_card_comes_back_as_it_is_then(services, alert, each, reached):
 
 
 def nobody(person, others) -> dict[str, Any]:
+    data = Click(person.delivery.id, "take", 0).to_json()
     return {
         "another person's card": invoke(
             SimpleNamespace(account=person.account, delivery=others.delivery)
@@ -187,11 +194,11 @@ def nobody(person, others) -> dict[str, Any]:
         "nobody": invoke(person, **{"from": {}}),
         "another conversation": invoke(person, conversation={"id": "a:2"}),
         "another tenant": invoke(person, channelData={"tenant": {"id": "0" * 36}}),
-        "a refresh that nobody asked for": activity(
+        "what the client does by itself": activity(
             person,
             type="invoke",
             name="adaptiveCard/action",
-            value={"action": {"type": "Action.Execute", "verb": "refresh"}, "trigger": "automatic"},
+            value={"action": {"verb": "refresh", "data": data}, "trigger": "automatic"},
         ),
         "no action": activity(person, type="invoke", name="adaptiveCard/action", value={}),
     }
