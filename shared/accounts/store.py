@@ -60,6 +60,8 @@ class AccountStore:
         self._opt_outs = opt_outs
         self._keys = keys
         self._conversations = conversations
+        self.erasures = 0
+        """How often this process has erased somebody, so that nobody is named from memory then."""
 
     def get(self, channel_id: str, user_id: str) -> StoredAccount | None:
         """Return what is cached of a person, None when nothing is.
@@ -164,6 +166,7 @@ class AccountStore:
     def erase(self, channel_id: str, user_id: str) -> None:
         """Erase a person, by either of their ids; a stop is remembered, if they have said it."""
         self._erasure.erase(channel_id, user_id)
+        self.erasures += 1
 
     def _own(self, row: Row) -> Account | None:
         """Return the account of a row; rows that only point to an account have no appId."""

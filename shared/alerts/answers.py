@@ -121,9 +121,10 @@ class AnswerStore:
     def person(self, answer: Answer) -> Account | None:
         """Return who has given an answer, as they were PERSON_REMEMBERED_FOR ago at most.
 
-        None when they are erased, or what was recorded of them is removed.
+        None when what was recorded of them is removed, or they are erased; at once, where this
+        process has erased them.
         """
-        who = (answer.delivery_id, answer.key_id)
+        who = (answer.delivery_id, answer.key_id, self._accounts.erasures)
         return self._people.get(who, lambda: self._find_person(answer))
 
     def people(self, answers: list[Answer]) -> list[Account | None]:
