@@ -1,7 +1,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from threading import Event, Semaphore
 
@@ -31,25 +30,14 @@ from shared.storage.clients import Storage
 from shared.storage.encryption import derived_key
 from shared.triggers.http import http_function, json_response
 from tests.support.builders import NOWHERE, http_request, unique
+from tests.support.clocks import FakeClock
 from tests.support.lossy_storage import LossyStorage
 from tests.support.waiting import PATIENCE_SECONDS
 
 LEASE_SECONDS = 40
+DAY = 24 * 60 * 60
 NEWS = {"text": "Zephyr-7 is only for Alex"}
 CREATED = Answer({"id": "activity-1"}, HTTPStatus.CREATED, {"Location": "/api/there"})
-
-
-class Clock:
-    """The time, which passes when it is told to."""
-
-    def __init__(self):
-        self.now = datetime(2026, 1, 2, 10, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, **time):
-        self.now += timedelta(**time)
 
 
 class Handler:
@@ -68,7 +56,7 @@ class Handler:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture
@@ -216,9 +204,9 @@ def test_the_first_answer_is_kept_for_a_day(keys, key, clock):
     keys.once("SendActivity", request(key), Handler(CREATED))
     handle = Handler(Answer({"id": "activity-2"}))
 
-    clock.advance(hours=23, minutes=59)
+    clock.pass_by(DAY - 60)
     assert keys.once("SendActivity", request(key), handle) == CREATED
-    clock.advance(minutes=1)
+    clock.pass_by(60)
     assert keys.once("SendActivity", request(key, {"text": "Else"}), handle) == handle.outcome
     assert keys.once("SendActivity", request(key, {"text": "Else"}), handle) == handle.outcome
     assert handle.calls == 1
@@ -326,7 +314,7 @@ def test_of_many_who_come_at_once_one_does_it(keys, key, clock, one_died):
         return got
 
     with hanging(keys, key) if one_died else nullcontext():
-        clock.advance(seconds=LEASE_SECONDS)
+        clock.pass_by(LEASE_SECONDS)
         with ThreadPoolExecutor(8) as pool:
             got = list(pool.map(ask, range(8)))
 
@@ -339,10 +327,10 @@ def test_of_many_who_come_at_once_one_does_it(keys, key, clock, one_died):
 def test_a_process_that_died_does_not_keep_the_key_but_its_request_does(keys, key, clock):
     handle = Handler(CREATED)
     with hanging(keys, key):
-        clock.advance(seconds=LEASE_SECONDS - 1)
+        clock.pass_by(LEASE_SECONDS - 1)
         with pytest.raises(IdempotencyKeyInUseError):
             keys.once("SendActivity", request(key), handle)
-        clock.advance(seconds=1)
+        clock.pass_by(1)
 
         with pytest.raises(IdempotencyKeyReusedError):
             keys.once("SendActivity", request(key, {"text": "Else"}), handle)
@@ -356,7 +344,7 @@ def test_who_was_too_slow_does_not_undo_what_another_did(keys, key, clock):
         own = f"{key}-{type(late).__name__}"
 
         def handle_slowly(_request, own=own, late=late):
-            clock.advance(seconds=LEASE_SECONDS)
+            clock.pass_by(LEASE_SECONDS)
             keys.once("SendActivity", request(own), Handler(CREATED))
             return Handler(late)(_request)
 
@@ -497,7 +485,7 @@ def test_what_died_in_the_middle_is_not_done_again_where_that_is_wanted(services
     handle = Handler(CREATED)
 
     with hanging(keys, key):
-        clock.advance(seconds=LEASE_SECONDS)
+        clock.pass_by(LEASE_SECONDS)
         with pytest.raises(OutcomeUnknownError):
             careful.once("SendActivity", request(key), handle)
 

@@ -13,23 +13,14 @@ from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.deliveries.rows import id_in_alert
 from shared.storage.personal_keys import PersonalKeys
 from tests.support.builders import unique
+from tests.support.clocks import FakeSeconds
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self):
-        self.seconds = 1000.0
-
-    def __call__(self):
-        return self.seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeSeconds()
 
 
 @pytest.fixture
@@ -121,9 +112,9 @@ def test_answers_are_counted_by_option_and_listed_in_pages(answers, answer, aler
 
     assert answers.counts(alert_id) == {"yes": 2, "no": 1}
     answers.record(with_option(given[0], "no"), after=1)
-    clock.seconds += 4.9
+    clock.now += 4.9
     assert answers.counts(alert_id) == {"yes": 2, "no": 1}
-    clock.seconds += 0.2
+    clock.now += 0.2
     assert answers.counts(alert_id) == {"yes": 1, "no": 2}
     assert answers.counts(unique("alert")) == {}
 

@@ -14,6 +14,7 @@ from shared.settings import Settings
 from shared.storage.tables import Table
 from shared.wiring import Services
 from tests.support.builders import unique
+from tests.support.clocks import FakeSeconds
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WHOLE = Alert(
@@ -54,19 +55,9 @@ WHOLE = Alert(
 )
 
 
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self):
-        self.seconds = 1000.0
-
-    def __call__(self):
-        return self.seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeSeconds()
 
 
 @pytest.fixture
@@ -207,10 +198,10 @@ def test_an_alert_is_remembered_for_a_second(alerts, store, clock, storage_calls
     store().change("order-7", lambda alert: replace(alert, version=2))
     storage_calls()
 
-    clock.seconds += 0.9
+    clock.now += 0.9
     assert alerts.current("order-7").version == 1
     assert storage_calls() == []
-    clock.seconds += 0.1
+    clock.now += 0.1
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: alerts.current("order-7"), range(100)))
     assert {each.version for each in found} == {2}
@@ -235,7 +226,7 @@ def test_a_stopped_alert_is_not_under_way(alerts, clock, stop):
     alerts.create(an_alert())
     assert alerts.under_way("order-7") == an_alert()
     alerts.change("order-7", lambda alert: replace(alert, **{stop: NOW}))
-    clock.seconds += 1
+    clock.now += 1
 
     with pytest.raises(CancelledError):
         alerts.under_way("order-7")

@@ -9,6 +9,7 @@ import pytest
 
 from shared.auth.inbound import ConnectorCallers, SigningKeys
 from shared.errors import ForbiddenActivityError, KeysUnavailableError, UnauthorizedCallerError
+from tests.support.clocks import FakeSeconds
 from tests.support.exchange import ReceivedRequest
 from tests.support.hostile_tokens import ACCEPTED, REFUSED, Forger
 from tests.support.openid import ISSUER, StubOpenId, good_claims, make_signer
@@ -18,19 +19,9 @@ SERVICE_URL = "https://smba.trafficmanager.net/amer/"
 MINUTE = 60
 
 
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeSeconds:
+    return FakeSeconds()
 
 
 @pytest.fixture
@@ -40,7 +31,7 @@ def openid() -> Iterator[StubOpenId]:
 
 
 @pytest.fixture
-def callers(openid: StubOpenId, clock: Clock) -> ConnectorCallers:
+def callers(openid: StubOpenId, clock: FakeSeconds) -> ConnectorCallers:
     return ConnectorCallers(APP_ID, ISSUER, SigningKeys(openid.metadata_url, clock=clock))
 
 
@@ -112,7 +103,7 @@ def is_for(path: str, request: ReceivedRequest) -> bool:
 
 
 def test_odd_metadata_and_odd_keys_are_taken_for_none(
-    openid: StubOpenId, forger: Forger, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, forger: Forger, callers: ConnectorCallers, clock: FakeSeconds
 ):
     # It reaches this machine, but not by a name that is known to.
     elsewhere = {"jwks_uri": f"http://0.0.0.0:{openid.url.rpartition(':')[2]}/keys"}
@@ -162,7 +153,7 @@ def test_a_service_url_may_lack_the_last_slash_in_the_token_or_in_the_activity(
         caller.require(service_url=told, channel_id="msteams")
 
 
-def test_a_key_without_endorsements_speaks_for_no_channel(clock: Clock):
+def test_a_key_without_endorsements_speaks_for_no_channel(clock: FakeSeconds):
     signer = make_signer(endorsements=())
     with StubOpenId(signer) as openid:
         callers = ConnectorCallers(APP_ID, ISSUER, SigningKeys(openid.metadata_url, clock=clock))
@@ -173,7 +164,7 @@ def test_a_key_without_endorsements_speaks_for_no_channel(clock: Clock):
 
 
 def test_keys_are_read_once_for_many_calls(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     token = openid.signers[0].sign(claims())
 
@@ -185,7 +176,7 @@ def test_keys_are_read_once_for_many_calls(
 
 
 def test_a_new_key_is_read_when_it_is_first_used(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     callers.identify(f"Bearer {openid.signers[0].sign(claims())}")
     openid.signers.append(make_signer(1))
@@ -197,7 +188,7 @@ def test_a_new_key_is_read_when_it_is_first_used(
 
 
 def test_unknown_keys_have_the_metadata_read_once_in_30_seconds_at_most(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     for number in range(50):
         with pytest.raises(UnauthorizedCallerError):
@@ -208,7 +199,7 @@ def test_unknown_keys_have_the_metadata_read_once_in_30_seconds_at_most(
 
 
 def test_a_key_that_was_rotated_away_is_refused_after_a_day(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     token = openid.signers[0].sign(claims())
     callers.identify(f"Bearer {token}")
@@ -220,7 +211,7 @@ def test_a_key_that_was_rotated_away_is_refused_after_a_day(
 
 
 def test_known_keys_go_on_working_while_the_metadata_is_down(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     token = openid.signers[0].sign(claims())
     callers.identify(f"Bearer {token}")
@@ -243,7 +234,7 @@ def test_an_unknown_key_is_no_refusal_while_the_metadata_is_down(
 
 
 def test_a_set_of_keys_that_is_empty_does_not_drop_those_that_are_known(
-    openid: StubOpenId, callers: ConnectorCallers, clock: Clock
+    openid: StubOpenId, callers: ConnectorCallers, clock: FakeSeconds
 ):
     token = openid.signers[0].sign(claims())
     callers.identify(f"Bearer {token}")

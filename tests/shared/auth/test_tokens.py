@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from shared.auth.tokens import AppType, BotCredential, BotTokens, NoTokens, TokenSource
 from shared.errors import BotCredentialError
+from tests.support.clocks import FakeSeconds
 from tests.support.login import is_token_request
 from tests.support.waiting import until
 
@@ -22,7 +23,7 @@ TENANT_ID = "22222222-0000-4000-8000-000000000002"
 FEDERATED_CLIENT_ID = "33333333-0000-4000-8000-000000000003"
 RESOURCE = "https://api.botframework.com"
 PASSWORD = "very-secret-password"
-NOW = 1_800_000_000.0
+NOW = 1000.0
 LIFETIME = 3600
 
 
@@ -67,16 +68,9 @@ class AzureCredential:
         return AccessToken(f"token-{self.asked}", int(self.clock.now) + LIFETIME)
 
 
-class Clock:
-    now = NOW
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeSeconds()
 
 
 @pytest.fixture

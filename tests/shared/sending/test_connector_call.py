@@ -30,27 +30,15 @@ from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer, Slot
 from shared.wiring import Services
 from tests.support.builders import unique
+from tests.support.clocks import FakeClock
 from tests.support.worker import Worker
 
 SLACK = "slack"
 
 
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self):
-        self.now = datetime.now(UTC)
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += timedelta(seconds=seconds)
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock(datetime.now(UTC))
 
 
 @pytest.fixture
@@ -335,7 +323,7 @@ def test_a_tenant_that_refuses_every_token_waits_alone_but_for_a_probe_a_minute(
     assert len(connector.requests) == 4
 
     mended.append(True)
-    clock.now += timedelta(seconds=61)
+    clock.pass_by(61)
     assert worker.send(messages[2]).status is Status.SENT
     assert worker.send(conversation()).status is Status.SENT
 

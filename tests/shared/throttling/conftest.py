@@ -7,13 +7,14 @@ from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
 from shared.throttling.lane import Lane, LaneRow
 from shared.throttling.pacer import Pacer
-from tests.shared.throttling.pacing import DISABLED, HOUR, LANE, FakeTime, use
+from tests.shared.throttling.pacing import DISABLED, HOUR, LANE, use
 from tests.support.builders import unique
+from tests.support.clocks import FakeClock
 
 
 @pytest.fixture
 def time():
-    return FakeTime()
+    return FakeClock()
 
 
 @pytest.fixture

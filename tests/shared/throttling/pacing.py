@@ -1,7 +1,4 @@
-"""A clock that stands still, and what the tests of the pace do to a lane."""
-
-import threading
-from datetime import UTC, datetime, timedelta
+"""What the tests of the pace do to a lane."""
 
 import pytest
 
@@ -12,30 +9,6 @@ LANE = Lane("smba.example.com", "tenant")
 OTHER = Lane("smba.example.com", "other")
 HOUR = 3600.0
 DISABLED = "an administrator has disabled the bot"
-
-
-class FakeTime:
-    """A clock that stands still until somebody sleeps; tells who slept for how long."""
-
-    def __init__(self):
-        self.now = datetime(2030, 1, 1, tzinfo=UTC)
-        self.slept = []
-        self._lock = threading.Lock()
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        with self._lock:
-            self.slept.append(seconds)
-            self.now += timedelta(seconds=seconds)
-
-    def pass_by(self, seconds):
-        with self._lock:
-            self.now += timedelta(seconds=seconds)
-
-    def until(self, time):
-        return (time - self.now).total_seconds()
 
 
 def use(pacer, lane=LANE):

@@ -6,24 +6,15 @@ import pytest
 
 from shared.errors import HeldBackError, OnQueue
 from shared.throttling.conversation_limits import ConversationLimits
+from tests.support.clocks import FakeSeconds
 
 TEAMS = ((7, 1.0), (60, 30.0))
 PATIENT = 3600.0
 
 
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeSeconds()
 
 
 @pytest.fixture
