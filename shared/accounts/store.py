@@ -21,7 +21,7 @@ from shared.errors import UnknownAccountError
 from shared.json_text import without_none
 from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
-from shared.storage.tables import Row, retry_until_written, version_of
+from shared.storage.tables import Pauses, Row, version_of
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class AccountStore:
         between, or when the account is found by the object id that it tells. What is equal is not
         written. Returns what is cached in the end; the row of its conversation is there then.
         """
-
-        def write() -> StoredAccount | None:
+        pauses = Pauses()
+        while True:
             stored, pointer = self._find(channel_id, user_id)
             changed = as_found(change(stored), user_id, pointer)
             other = self._point_to(changed)
@@ -125,9 +125,10 @@ class AccountStore:
             is_equal = stored is not None and changed == stored.account
             if is_equal and not changed.lacks_pointer and not changed.lacks_conversation_row:
                 return stored
-            return self._write(changed, stored, other)
-
-        return retry_until_written(write)
+            written = self._write(changed, stored, other)
+            if written is not None:
+                return written
+            pauses.take()
 
     def page(
         self, size: int, token: str | None = None, **properties: str | None

@@ -23,7 +23,7 @@ from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.remembered import Remembered
 from shared.storage.row_properties import to_fields, to_properties
-from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
+from shared.storage.tables import Pauses, Row, Table, key_of, version_of
 
 COUNTS_LAG: Final = timedelta(seconds=5)
 """How old the counts of answers may be."""
@@ -90,18 +90,18 @@ class AnswerStore:
         Where they have answered since, or not so often, it is not recorded. ``given`` is what they
         had given a moment ago, if that is known.
         """
-
-        def write() -> Given | None:
-            nonlocal given
-            known, given = given or self.find(answer.delivery_id), None
+        pauses = Pauses()
+        known = given or self.find(answer.delivery_id)
+        while True:
             if known.count != after:
                 return known
             latest = (*known.latest, _mark(answer))[-_LATEST_KEPT:]
             recorded = Given(answer, after + 1, latest, known.row_version)
             version = self._write(recorded)
-            return replace(recorded, row_version=version) if version is not None else None
-
-        return retry_until_written(write)
+            if version is not None:
+                return replace(recorded, row_version=version)
+            pauses.take()
+            known = self.find(answer.delivery_id)
 
     def counts(self, alert_id: str) -> Mapping[str, int]:
         """Return how many people have given each option, as it was COUNTS_LAG ago at most."""

@@ -23,7 +23,7 @@ from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
 from shared.storage.remembered import Remembered
 from shared.storage.row_properties import to_fields, to_properties
-from shared.storage.tables import Row, Table, key_of, retry_until_written, version_of
+from shared.storage.tables import Pauses, Row, Table, key_of, version_of
 
 _ROW_KEY = "alert"
 REMEMBERED_FOR = timedelta(seconds=1)
@@ -105,18 +105,17 @@ class AlertStore:
         ``change`` is called again when somebody else was faster; an equal alert is not written.
         With ``stored``, as it was read a moment ago, it is not read at first.
         """
-
-        def write() -> Alert | None:
-            nonlocal stored
-            read, stored = stored or self.read(alert_id), None
+        pauses = Pauses()
+        read = stored or self.read(alert_id)
+        while True:
             changed = change(read.alert)
             if changed == read.alert:
                 return changed
             changed = replace(changed, updated_at=datetime.now(UTC))
-            is_written = self._table.replace(self._to_row(changed), read.row_version) is not None
-            return changed if is_written else None
-
-        return retry_until_written(write)
+            if self._table.replace(self._to_row(changed), read.row_version) is not None:
+                return changed
+            pauses.take()
+            read = self.read(alert_id)
 
     def page(self, size: int, token: str | None = None) -> tuple[list[Alert], str | None]:
         """Return a page of all alerts, and the token of the next page.

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ _HEADERS = {
     "Prefer": "return-no-content",
 }
 
-_Written = TypeVar("_Written")
-
 
 def key_of(*ids: str) -> str:
     """Return the key of what ``ids`` name: a hash, as ids hold characters that a key may not."""
@@ -57,23 +55,24 @@ def _entity(partition_key: str, row_key: str) -> str:
     return f"(PartitionKey='{partition}',RowKey='{row}')"
 
 
-def retry_until_written(
-    write: Callable[[], _Written | None], *, sleep: Callable[[float], None] = time.sleep
-) -> _Written:
-    """Return what ``write`` returns; it is called again when it returns None, after a pause.
+class Pauses:
+    """The pauses between tries to change a row, as somebody else changes it at the same time.
 
-    None means that somebody else changed the row after it was read. The pauses are random, so that
-    those who meet do not meet again, and grow. Raises StorageUnavailableError when that happens
-    again and again.
+    They are random, so that those who meet do not meet again, and grow.
     """
-    pause = _FIRST_PAUSE_SECONDS
-    for _ in range(_MOST_TRIES):
-        written = write()
-        if written is not None:
-            return written
-        sleep(random.uniform(0, pause))  # noqa: S311  # no secret
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    raise StorageUnavailableError("A row is being changed by too many at once")
+
+    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
+        self._longest = _FIRST_PAUSE_SECONDS
+        self._left = _MOST_TRIES - 1
+
+    def take(self) -> None:
+        """Sleep before the next try; raise StorageUnavailableError after too many of them."""
+        if not self._left:
+            raise StorageUnavailableError("A row is being changed by too many at once")
+        self._left -= 1
+        self._sleep(random.uniform(0, self._longest))  # noqa: S311  # no secret
+        self._longest = min(2 * self._longest, _LONGEST_PAUSE_SECONDS)
 
 
 def _stored(entities: "Iterable[TableEntity]") -> list[Row]:
@@ -202,20 +201,22 @@ class Table:
         then, the version is empty. With ``is_new`` there is most likely no row, so none is read at
         first.
         """
-        is_read = not is_new
-
-        def write() -> str | None:
-            nonlocal is_read
-            row = self.get(keys["PartitionKey"], keys["RowKey"]) if is_read else None
-            is_read = True
+        pauses = Pauses()
+        row = None if is_new else self.get(keys["PartitionKey"], keys["RowKey"])
+        while True:
             changed = change(row)
             if changed is None:
                 return ""
+            if changed is row:
+                return version_of(row)
             if row is None:
-                return self.insert(changed)
-            return version_of(row) if changed is row else self.replace(changed, version_of(row))
-
-        return retry_until_written(write)
+                version = self.insert(changed)
+            else:
+                version = self.replace(changed, version_of(row))
+            if version is not None:
+                return version
+            pauses.take()
+            row = self.get(keys["PartitionKey"], keys["RowKey"])
 
     def get_or_make(self, keys: Mapping[str, str], make: Callable[[], Row]) -> Row:
         """Return the row with these keys; where there is none, write what ``make`` returns."""

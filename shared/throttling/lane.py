@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from shared import json_text
 from shared.clock import Clock
 from shared.storage.row_properties import to_fields, to_properties
-from shared.storage.tables import Table, retry_until_written, version_of
+from shared.storage.tables import Pauses, Table, version_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "lane"
@@ -214,7 +214,8 @@ class LaneRow:
         ``change`` is called again when somebody else has changed the row.
         """
 
-        def write() -> bool | None:
+        pauses = Pauses(self._sleep)
+        while True:
             if self.known_at is None:
                 self._read()
             state = change(self.state)
@@ -223,9 +224,7 @@ class LaneRow:
             if self._write(state):
                 return True
             self.known_at = None
-            return None
-
-        return retry_until_written(write, sleep=self._sleep)
+            pauses.take()
 
     def _read(self) -> None:
         asked_at = self._clock()
