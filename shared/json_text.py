@@ -38,21 +38,33 @@ def parse(text: bytes | str) -> Any:
 
 def require_depth(value: dict[str, Any]) -> None:
     """Raise InvalidRequestError for what is nested too deeply to be worked with, naming it."""
-    for field, member in value.items():
-        if _is_too_deep(member):
-            raise InvalidRequestError(
-                FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels")
-            )
+    level = list(value.items())
+    for _ in range(_DEEPEST_NESTING):
+        level = [
+            (field, child)
+            for field, node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    field = level[0][0]
+    raise InvalidRequestError(FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels"))
 
 
 def parse_object(text: bytes | str) -> dict[str, Any]:
     """Return the JSON object in ``text``; raise InvalidRequestError saying what is wrong."""
-    return _object(parse(text))
+    value = parse_own_object(text)
+    require_depth(value)
+    return value
 
 
 def parse_own_object(text: bytes | str) -> dict[str, Any]:
     """Return the JSON object in a text of ours, which wraps what came in; see require_depth."""
-    return _object(_load(text))
+    value = _load(text)
+    if not isinstance(value, dict):
+        raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
+    return value
 
 
 def _load(text: bytes | str) -> Any:
@@ -79,12 +91,6 @@ def _without_token(members: dict[str, Any]) -> dict[str, Any]:
             for token in ("ApiToken", "apiToken"):
                 channel_data.pop(token, None)
     return members
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidRequestError(FieldError(_WHOLE_BODY, "must be a JSON object"))
-    return value
 
 
 def encode(value: object) -> bytes:
@@ -152,17 +158,3 @@ def _finite_float(text: str) -> float:
     if isinf(number):
         raise ValueError(text)
     return number
-
-
-def _is_too_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST_NESTING):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return False
-    return True

@@ -122,8 +122,8 @@ class AccountStore:
                 # What is told by a new id is told of the account that there is.
                 stored, other = other, None
                 changed = as_found(change(stored), user_id, None)
-            is_equal = stored is not None and changed == stored.account
-            if is_equal and not changed.lacks_pointer and not changed.lacks_conversation_row:
+            is_whole = not changed.lacks_pointer and not changed.lacks_conversation_row
+            if stored is not None and changed == stored.account and is_whole:
                 return stored
             written = self._write(changed, stored, other)
             if written is not None:

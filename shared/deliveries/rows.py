@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from shared import json_text
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.json_text import without_none
 from shared.storage.encryption import decrypt, encrypt
@@ -77,7 +76,7 @@ def _of_destination(destination: Destination) -> dict[str, Any]:
     return {
         **plain,
         "keyId": destination.key.id,
-        "sealed": encrypt(destination.key.value, json_text.to_text(ids)),
+        "sealed": encrypt(destination.key.value, json.dumps(ids)),
     }
 
 

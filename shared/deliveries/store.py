@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from shared.clock import Clock, utc_now
 from shared.deliveries.delivery import Delivery, Status
@@ -106,12 +105,13 @@ class DeliveryStore:
             until=now + timedelta(seconds=seconds),
         )
         claimed, before = wanted, None
+        keys = keys_of(self._app_id, delivery.id)
 
         def claim(row: Row | None) -> Row:
             nonlocal claimed, before
             if row is None:
                 claimed, before = wanted, None
-                return self._row_of(wanted)
+                return {**keys, **to_properties(wanted)}
             known = from_row(row)
             if known.owner == wanted.owner:
                 # Storage has written our claim, and its answer was lost.
@@ -119,9 +119,9 @@ class DeliveryStore:
             claimed, before = self._following(known, wanted, now), known
             if known.status.is_failure:
                 self._require_recipient(row)
-            return self._row_of(claimed)
+            return {**keys, **to_properties(claimed)}
 
-        version = self._table.change(self._keys_of(delivery.id), claim, is_new=is_new)
+        version = self._table.change(keys, claim, is_new=is_new)
         if before is not None:
             self._forget_failure(before, now)
         return Claim(claimed, version)
@@ -148,7 +148,8 @@ class DeliveryStore:
         The call was made; if its result were lost, it would be made again. So this goes on trying
         until the claim runs out and others may make the call.
         """
-        row = self._row_of(replace(result, owner=claim.delivery.owner))
+        result = replace(result, owner=claim.delivery.owner)
+        row = {**keys_of(self._app_id, result.id), **to_properties(result)}
         while True:
             try:
                 # If we were so slow that somebody else has the claim, they record the result: they
@@ -168,6 +169,7 @@ class DeliveryStore:
         raises DeliveryUnderWayError where the message was to end here.
         """
         result = replace(result, attempts=0)
+        keys = keys_of(self._app_id, result.id)
         followed: Delivery | None = None
         # When an answer of storage is lost, the row that is read next is our own.
         before: list[Delivery] = []
@@ -176,7 +178,7 @@ class DeliveryStore:
             nonlocal followed
             followed = None
             if row is None:
-                return self._row_of(result)
+                return {**keys, **to_properties(result)}
             known = from_row(row, None if result.destination else self._keys.find)
             try:
                 followed = self._following(known, result, result.updated_at)
@@ -195,9 +197,9 @@ class DeliveryStore:
                     ambiguous=True,
                 )
             before.append(known)
-            return self._row_of(followed)
+            return {**keys, **to_properties(followed)}
 
-        self._table.change(self._keys_of(result.id), record, is_new=True)
+        self._table.change(keys, record, is_new=True)
         if followed is None:
             return
         for each in before:
@@ -211,7 +213,8 @@ class DeliveryStore:
         """
         for start in range(0, len(results), MOST_ROWS_AT_ONCE):
             some = results[start : start + MOST_ROWS_AT_ONCE]
-            if not self._table.insert_all([self._row_of(each) for each in some]):
+            rows = [{**keys_of(self._app_id, each.id), **to_properties(each)} for each in some]
+            if not self._table.insert_all(rows):
                 for each in some:
                     with suppress(DeliveryUnderWayError):
                         self.record(each)
@@ -255,7 +258,7 @@ class DeliveryStore:
                 "answers": answers,
             }
 
-        self._table.change(self._keys_of(delivery_id), note)
+        self._table.change(keys_of(self._app_id, delivery_id), note)
 
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
         """Return the wanted record, completed from the known one; raise if it must not follow."""
@@ -297,14 +300,8 @@ class DeliveryStore:
             raise ForgottenRecipientError("The recipient was forgotten after this had failed")
 
     def _row(self, delivery_id: str) -> Row | None:
-        keys = self._keys_of(delivery_id)
+        keys = keys_of(self._app_id, delivery_id)
         return self._table.get(keys["PartitionKey"], keys["RowKey"])
-
-    def _row_of(self, delivery: Delivery) -> dict[str, Any]:
-        return {**self._keys_of(delivery.id), **to_properties(delivery)}
-
-    def _keys_of(self, delivery_id: str) -> dict[str, str]:
-        return keys_of(self._app_id, delivery_id)
 
 
 def _is_done(known: Delivery, wanted: Delivery) -> bool:

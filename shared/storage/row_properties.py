@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from shared.json_text import without_none
 from shared.storage.tables import Row
 
 _property_name = cache(to_camel)
@@ -14,11 +13,17 @@ _property_name = cache(to_camel)
 
 def to_properties(record: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the fields of a dataclass as properties, ``but`` those that are written otherwise."""
-    names = [each.name for each in fields(record) if each.name not in but]
-    return without_none({_property_name(name): getattr(record, name) for name in names})
+    return {
+        _property_name(each.name): value
+        for each in fields(record)
+        if each.name not in but and (value := getattr(record, each.name)) is not None
+    }
 
 
 def to_fields(record_type: Any, row: Row) -> dict[str, Any]:
     """Return the fields of a dataclass that a row has a property for, as they stand in it."""
-    names = [each.name for each in fields(record_type)]
-    return without_none({name: row.get(_property_name(name)) for name in names})
+    return {
+        each.name: value
+        for each in fields(record_type)
+        if (value := row.get(_property_name(each.name))) is not None
+    }
