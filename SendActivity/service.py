@@ -42,13 +42,14 @@ def send_activity(
     just wrote; ConversationNotStartedError when the bot has no conversation with them.
     """
     recipient = _find_recipient(request, services)
-    with addressed(message, recipient.destination) as message:
+    destination = recipient.destination
+    with addressed(message, destination) as message:
         is_probe = require_wanted(recipient, request.topic, services, message)
         activity = _in_language(request, recipient.account, services.settings.default_locale)
         is_targeted = activity.is_targeted
         require_deliverable(activity, recipient, services, is_targeted=is_targeted)
         conversation = recipient.conversation
-        with connector_call(recipient.destination, services, message, is_probe=is_probe) as call:
+        with connector_call(destination, services, message, is_probe=is_probe) as call:
             activity_id = call.connector.send_activity(
                 conversation.id,
                 outgoing(activity, conversation),
@@ -92,7 +93,8 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
     alert = services.alerts.under_way(alert_id)
     snapshot = _account_in_snapshot(request, message)
     recipient = recipient_of(snapshot, services) if snapshot else _find_recipient(request, services)
-    with addressed(message, recipient.destination) as addressed_message:
+    destination = recipient.destination
+    with addressed(message, destination) as addressed_message:
         # Whether they want it was checked when the snapshot was made, a moment ago.
         is_probe = not snapshot and require_wanted(recipient, alert.topic, services, message)
         conversation = recipient.conversation
@@ -100,9 +102,7 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
         shown = shown_to(recipient, alert, delivery_id, services)
         activity = alert_activity(alert, recipient, shown, services)
         require_deliverable(activity, recipient, services, is_targeted=activity.is_targeted)
-        with connector_call(
-            recipient.destination, services, addressed_message, is_probe=is_probe
-        ) as call:
+        with connector_call(destination, services, addressed_message, is_probe=is_probe) as call:
             current = services.alerts.under_way(alert_id)
             if current.version != alert.version:
                 shown = shown_to(recipient, current, delivery_id, services)

@@ -128,7 +128,7 @@ class Connector:
             if parameters.get("isGroup")
             else ConversationNotSupportedError
         )
-        answer = self._call("POST", (), parameters, unsupported_error.code)
+        answer = self._call("POST", "", parameters, unsupported_error.code)
         conversation_id = _id(answer)
         if conversation_id is None:
             # Not tried again: each further try could open one more conversation.
@@ -161,7 +161,7 @@ class Connector:
         is_targeted: bool = False,
     ) -> str | None:
         """Put an activity in the place of one that was sent; return the id it has now, if told."""
-        path = _activity(conversation_id, activity_id)
+        path = _activities(conversation_id, activity_id)
         return _id(
             self._call("PUT", path, activity, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted)
         )
@@ -170,19 +170,19 @@ class Connector:
         self, conversation_id: str, activity_id: str, *, is_targeted: bool = False
     ) -> None:
         """Delete an activity that was sent."""
-        path = _activity(conversation_id, activity_id)
+        path = _activities(conversation_id, activity_id)
         self._call("DELETE", path, None, _CHANGE_NOT_SUPPORTED, is_targeted=is_targeted)
 
     def _call(
         self,
         method: str,
-        path: tuple[str, ...],
+        path: str,
         body: Mapping[str, Any] | None,
         unsupported_code: str | None = None,
         *,
         is_targeted: bool = False,
     ) -> Mapping[str, Any]:
-        """Make a call; each part of the path below the conversations is encoded already.
+        """Make a call, at a path below the conversations.
 
         ``unsupported_code`` is ours where the channel answers that it has no such operation.
         """
@@ -191,7 +191,7 @@ class Connector:
         try:
             response = self._transport.request(
                 method,
-                "/".join((self._base, "v3", "conversations", *path))
+                f"{self._base}/v3/conversations{path}"
                 + ("?isTargetedActivity=true" if is_targeted else ""),
                 headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
                 body=None if body is None else json_text.encode(body),
@@ -216,20 +216,17 @@ class Connector:
         raise connector_error(response.status, described)
 
 
-def _activities(conversation_id: str) -> tuple[str, ...]:
-    return _part("conversationId", conversation_id), "activities"
+def _activities(conversation_id: str, activity_id: str | None = None) -> str:
+    """Return the path of the activities of a conversation, or of one of them.
 
-
-def _activity(conversation_id: str, activity_id: str) -> tuple[str, ...]:
-    return *_activities(conversation_id), _part("activityId", activity_id)
-
-
-def _part(field: str, value: str) -> str:
-    """Return an id as one part of a path: they hold ":", ";", "@" and more."""
-    if value in (".", ".."):
-        # However it is encoded, it would lead up the path, to something else.
-        raise InvalidRequestError(FieldError(field, "is no id"))
-    return quote(value, safe="")
+    Ids hold ":", ";", "@" and more.
+    """
+    for field, value in (("conversationId", conversation_id), ("activityId", activity_id)):
+        if value in (".", ".."):
+            # However it is encoded, it would lead up the path, to something else.
+            raise InvalidRequestError(FieldError(field, "is no id"))
+    path = f"/{quote(conversation_id, safe='')}/activities"
+    return path if activity_id is None else f"{path}/{quote(activity_id, safe='')}"
 
 
 def _read_object(response: urllib3.BaseHTTPResponse) -> Mapping[str, Any]:

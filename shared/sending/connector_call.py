@@ -8,7 +8,7 @@ told what the Connector said, and decides.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Protocol
@@ -38,6 +38,7 @@ _PATIENCE_SECONDS = 2.0
 _MOMENT_SECONDS = 1.0
 
 
+@dataclass
 class Call:
     """A call that may be made now, once, and not after ``until``.
 
@@ -46,18 +47,11 @@ class Call:
     left to do when everything else is ready.
     """
 
-    def __init__(
-        self,
-        connector: Connector,
-        message: QueuedMessage | None = None,
-        until: datetime | None = None,
-        prepare: Callable[[], None] | None = None,
-    ) -> None:
-        self._connector = connector
-        self.message = message
-        self._until = until
-        self._prepare = prepare
-        self.began_at: float | None = None
+    _connector: Connector
+    message: QueuedMessage | None = None
+    _until: datetime | None = None
+    _prepare: Callable[[], None] | None = None
+    began_at: float | None = None
 
     @property
     def connector(self) -> Connector:
@@ -129,8 +123,10 @@ class _HttpTurn:
         self._connector = connector
         self._is_over = False
         try:
-            self._slot = services.pacer.count(_lane(destination))
-            services.conversation_limits.count(_conversation(destination), _limits(destination))
+            lane = Lane.of(destination.service_url, destination.tenant_id)
+            self._slot = services.pacer.count(lane)
+            limits = channel(destination.channel_id).conversation_limits
+            services.conversation_limits.count(destination.conversation_id, limits)
             connector.have_token()
             services.pacer.had_token(self._slot)
         except AppError as error:
@@ -164,7 +160,7 @@ class _HttpTurn:
             status=int(error.status) if error else None,
             code=error.code if error else None,
             correlationId=error.correlation_id if error else None,
-            milliseconds=_milliseconds_since(started) if started is not None else None,
+            milliseconds=_milliseconds_since(started),
         )
 
 
@@ -185,12 +181,14 @@ class _QueueTurn:
         self._is_probe = is_probe
         self._is_over = False
         try:
+            limits = channel(destination.channel_id).conversation_limits
             wait_seconds = services.conversation_limits.take(
-                _conversation(destination), _limits(destination), patience_seconds=_PATIENCE_SECONDS
+                destination.conversation_id, limits, patience_seconds=_PATIENCE_SECONDS
             )
             if wait_seconds > 0:
                 time.sleep(wait_seconds)
-            self._slot = services.pacer.reserve(_lane(destination))
+            lane = Lane.of(destination.service_url, destination.tenant_id)
+            self._slot = services.pacer.reserve(lane)
             self._have_token()
         except AppError as error:
             raise UnsentError(self.message, error) from error
@@ -215,7 +213,9 @@ class _QueueTurn:
         services, destination = self._services, self._destination
         claim = self._claim()
         message = replace(self.message, claim=claim)
-        call = Call(self._connector, message, self._latest_start(claim), self._take_person_probe)
+        takes_probe = self._is_probe and not message.envelope.is_probe
+        prepare = self._take_person_probe if takes_probe else None
+        call = Call(self._connector, message, self._latest_start(claim), prepare)
         try:
             self._slot = services.pacer.wait(self._slot)
             yield call
@@ -232,8 +232,6 @@ class _QueueTurn:
 
     def _take_person_probe(self) -> None:
         """Take the person's probe, last of all: so it is not used up without a call."""
-        if not self._is_probe or self.message.envelope.is_probe:
-            return
         before = self.message
         # Kept also where storage does not answer, as it may have written it.
         self.message = before.noting(is_probe=True)
@@ -263,8 +261,7 @@ class _QueueTurn:
         return UnsentError(message, error)
 
     def _message_after(self, claim: Claim, call: Call) -> QueuedMessage:
-        began_at = call.began_at
-        milliseconds = None if began_at is None else _milliseconds_since(began_at)
+        milliseconds = _milliseconds_since(call.began_at)
         return replace(self.message, claim=claim, call_milliseconds=milliseconds)
 
     def _claim(self) -> Claim:
@@ -310,20 +307,5 @@ def _note_pace(
         services.pacer.passed(slot)
 
 
-def _lane(destination: Destination) -> Lane:
-    return Lane.of(destination.service_url, destination.tenant_id)
-
-
-def _conversation(destination: Destination) -> str:
-    return destination.conversation_id or ""
-
-
-def _limits(destination: Destination) -> tuple[tuple[int, float], ...]:
-    # A start has no conversation yet.
-    if destination.conversation_id is None:
-        return ()
-    return channel(destination.channel_id).conversation_limits
-
-
-def _milliseconds_since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+def _milliseconds_since(started: float | None) -> int | None:
+    return None if started is None else round((time.monotonic() - started) * 1000)

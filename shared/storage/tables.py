@@ -48,13 +48,6 @@ def key_of(*ids: str) -> str:
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _entity(partition_key: str, row_key: str) -> str:
-    """Return how a row is addressed below its table: "Update Entity", Azure Storage REST API."""
-    partition = quote(partition_key.replace("'", "''"), safe="")
-    row = quote(row_key.replace("'", "''"), safe="")
-    return f"(PartitionKey='{partition}',RowKey='{row}')"
-
-
 class Pauses:
     """The pauses between tries to change a row, as somebody else changes it at the same time.
 
@@ -103,7 +96,7 @@ class Table:
 
     def get(self, partition_key: str, row_key: str) -> StoredRow | None:
         """Return a row by its key, None when there is none."""
-        answer = self._ask("GET", _entity(partition_key, row_key), _OK, _NOT_FOUND)
+        answer = self._ask("GET", (partition_key, row_key), _OK, _NOT_FOUND)
         if answer.status == _NOT_FOUND:
             return None
         return decode(answer.data, answer.headers.get("ETag"))
@@ -158,7 +151,7 @@ class Table:
 
     def insert(self, row: Row) -> str | None:
         """Write a new row and return its version; None, writing nothing, when there is one."""
-        return self._write("POST", "", row, _CONFLICT)
+        return self._write("POST", row, _CONFLICT)
 
     def insert_all(self, rows: Sequence[Row]) -> bool:
         """Write new rows of one partition, all or none; False: one of them is there already."""
@@ -177,15 +170,14 @@ class Table:
 
     def put(self, row: Row) -> None:
         """Write a row, whether or not there is one already."""
-        self._write("PUT", _entity(row["PartitionKey"], row["RowKey"]), row)
+        self._write("PUT", row)
 
     def replace(self, row: Row, version: str) -> str | None:
         """Write a row over the given version of it and return the new version.
 
         Returns None, writing nothing, when the row is no longer of that version.
         """
-        key = _entity(row["PartitionKey"], row["RowKey"])
-        return self._write("PUT", key, row, _CHANGED, version=version)
+        return self._write("PUT", row, _CHANGED, version=version)
 
     def change(
         self,
@@ -234,26 +226,27 @@ class Table:
         """Delete a row, if it is of the version, where one is given; tell whether it is gone."""
         answer = self._ask(
             "DELETE",
-            _entity(partition_key, row_key),
+            (partition_key, row_key),
             *(_NO_CONTENT, _NOT_FOUND, _CHANGED),
             version=version or "*",
         )
         return answer.status != _CHANGED
 
     def _write(
-        self, method: str, key: str, row: Row, *conflicts: HTTPStatus, version: str | None = None
+        self, method: str, row: Row, *conflicts: HTTPStatus, version: str | None = None
     ) -> str | None:
         """Write a row and return its version, None on a conflict; make the table if it is missing.
 
         Over a ``version``, there is no row to write where the table is missing.
         """
+        keys = (row["PartitionKey"], row["RowKey"]) if method == "PUT" else None
         write_id = uuid.uuid4().hex
         body = encode({**row, WRITE_ID: write_id})
         expected = (_NO_CONTENT, _NOT_FOUND, *conflicts)
-        answer = self._ask(method, key, *expected, body=body, version=version)
+        answer = self._ask(method, keys, *expected, body=body, version=version)
         if answer.status == _NOT_FOUND and version is None:
             self._make_table()
-            answer = self._ask(method, key, _NO_CONTENT, *conflicts, body=body)
+            answer = self._ask(method, keys, _NO_CONTENT, *conflicts, body=body)
         if answer.status == _NO_CONTENT:
             return answer.headers["ETag"]
         return self._version_written(row, write_id) if was_repeated(answer) else None
@@ -266,15 +259,18 @@ class Table:
     def _ask(
         self,
         method: str,
-        key: str,
+        keys: tuple[str, str] | None,
         *expected: HTTPStatus,
         body: bytes | None = None,
         version: str | None = None,
     ) -> "BaseHTTPResponse":
+        path = f"/{self._name}"
+        if keys is not None:
+            # How a row is addressed: "Update Entity", Azure Storage REST API.
+            partition, row = (quote(key.replace("'", "''"), safe="") for key in keys)
+            path += f"(PartitionKey='{partition}',RowKey='{row}')"
         headers = _HEADERS | {"If-Match": version} if version else _HEADERS
-        return self._storage.table_service.ask(
-            method, f"/{self._name}{key}", *expected, headers=headers, body=body
-        )
+        return self._storage.table_service.ask(method, path, *expected, headers=headers, body=body)
 
     def _make_table(self) -> None:
         with translated_errors(), ignoring(_CONFLICT):

@@ -40,16 +40,17 @@ class ConversationLimits:
 
     def take(
         self,
-        conversation_id: str,
+        conversation_id: str | None,
         limits: Sequence[tuple[int, float]],
         *,
         patience_seconds: float,
     ) -> float:
         """Return the seconds to wait before the call; it is counted as made then.
 
-        Raises HeldBackError, counting nothing, when that is more than ``patience_seconds``.
+        A start has no conversation yet, and is not counted. Raises HeldBackError, counting nothing,
+        when that is more than ``patience_seconds``.
         """
-        if not limits:
+        if conversation_id is None or not limits:
             return 0.0
         with self._lock:
             now = self._clock()
@@ -60,9 +61,9 @@ class ConversationLimits:
             _add(calls, at, limits)
             return at - now
 
-    def count(self, conversation_id: str, limits: Sequence[tuple[int, float]]) -> None:
+    def count(self, conversation_id: str | None, limits: Sequence[tuple[int, float]]) -> None:
         """Count a call over HTTP, which is made at once, whatever the limits are."""
-        if not limits:
+        if conversation_id is None or not limits:
             return
         with self._lock:
             now = self._clock()

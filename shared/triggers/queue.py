@@ -28,7 +28,7 @@ from shared.errors import (
     UnexpectedError,
 )
 from shared.messages.envelope import BODY, ENVELOPE, Envelope, read_envelope, without_notes
-from shared.messages.queued_message import Handled, QueuedMessage, UnsentError, addressed
+from shared.messages.queued_message import Handled, QueuedMessage, UnsentError
 from shared.triggers.settlement import Jitter, Settlement
 from shared.wiring import Services, services
 
@@ -143,18 +143,20 @@ def _handled(
     message: QueuedMessage, taken: Taken, handle: Handle
 ) -> tuple[QueuedMessage, Handled | AppError]:
     """Return what became of a message, and the message as it is then."""
-    if message.expires_at is not None and message.expires_at <= datetime.now(UTC):
+    expires_at = message.expires_at
+    if expires_at is not None and expires_at <= datetime.now(UTC):
         return message, ExpiredError("Its time was over before it could be sent")
     try:
-        with addressed(message):
-            handled = handle(message)
-            if handled is None:
-                return message, None
-            if handled.message is None:
-                raise RuntimeError("a queue's message has no message as it is now")
-            return handled.message, handled
+        handled = handle(message)
+        if handled is None:
+            return message, None
+        if handled.message is None:
+            raise RuntimeError("a queue's message has no message as it is now")
+        return handled.message, handled
     except UnsentError as unsent:
         message, error = unsent.message, unsent.error
+    except Exception as failed:  # noqa: BLE001  # it is settled here, or raised for the host
+        error = failed
     if isinstance(error, AppError) and error.on_queue is not OnQueue.LEAVE_TO_HOST:
         return message, error
     if not taken.is_last_try:
