@@ -55,7 +55,8 @@ class ConversationLimits:
         with self._lock:
             now = self._clock()
             calls = self._calls(conversation_id, now)
-            at = max([now, *[_free_at(calls, limit) for limit in limits]])
+            full = [(count, seconds) for count, seconds in limits if len(calls.times) >= count]
+            at = max([now, *[calls.times[-count] + seconds for count, seconds in full]])
             if at - now > patience_seconds:
                 raise HeldBackError(_REASON, _return_at(calls, at, limits) - now)
             _add(calls, at, limits)
@@ -84,12 +85,6 @@ class ConversationLimits:
         }
         # Next when there are twice as many: so the work for each new conversation stays the same.
         self._clean_at = max(_FEW_CONVERSATIONS, 2 * len(self._conversations))
-
-
-def _free_at(calls: _Calls, limit: tuple[int, float]) -> float:
-    """Return when one more call fits into the limit."""
-    count, seconds = limit
-    return calls.times[-count] + seconds if len(calls.times) >= count else float("-inf")
 
 
 def _return_at(calls: _Calls, at: float, limits: Sequence[tuple[int, float]]) -> float:

@@ -85,61 +85,67 @@ class LaneSlots:
 
     def require_open(
         self, *, reserves: bool = False, may_probe: bool = False, is_http: bool = False
-    ) -> None:
+    ) -> bool:
         """Raise HeldBackError when the lane is paused, unless a probe is due and this may be it.
 
-        ``reserves`` tells that a slot is to be taken next. Who has a share of the pace looks at the
-        row after some calls only: it costs a read, and where the lane is paused, the first of these
-        calls tells that too.
+        Returns whether it may. ``reserves`` tells that a slot is to be taken next. Who has a share
+        of the pace looks at the row after some calls only: it costs a read, and where the lane is
+        paused, the first of these calls tells that too.
         """
         with self._lock:
-            self._drop_lost_slots()
-            is_paused = self._row.state.is_paused(self._clock())
             if self._has_share():
                 may_be_old = self._calls_since_look < _CALLS_WITHOUT_A_LOOK
             else:
                 # The write that follows notices changes by itself.
-                may_be_old = reserves and not self._slots
+                may_be_old = reserves and self._next_in_hand() is None
+            is_paused = self._row.state.is_paused(self._clock())
             self._row.refresh(may_be_old=may_be_old and not is_paused)
             if self._row.known_at != self._looked_at:
                 self._looked_at, self._calls_since_look = self._row.known_at, 0
-            if not (may_probe and self._row.state.is_probe_due(self._clock())):
-                self._require_open(self._row.state, is_http=is_http)
+            state, now = self._row.state, self._clock()
+            if not state.is_paused(now):
+                return False
+            if may_probe and state.is_probe_due(now):
+                return True
+            raise self._pause_error(state, now, is_http=is_http)
 
     def take_lane_probe(self, *, is_http: bool = False) -> bool:
         """Tell whether this is the probe that a pause waits for; HeldBackError if another is."""
         with self._lock:
-            if not self._row.state.is_paused(self._clock()):
-                return False
             if self._row.change(lambda state: state.probed(self._clock())):
                 return True
-            self._require_open(self._row.state, is_http=is_http)
+            state, now = self._row.state, self._clock()
+            if state.is_paused(now):
+                raise self._pause_error(state, now, is_http=is_http)
             return False
 
     def take_slot(self) -> datetime:
         """Return the time of a slot, which is taken from here on."""
         with self._lock:
             for _ in range(_TRIES):
-                self._drop_lost_slots()
-                self._require_near()
-                if (at := self._take_in_hand()) is not None:
+                at = self._next_in_hand()
+                next_at = at or self._row.state.next_slot_at
+                if next_at is not None and next_at - self._clock() > _FARTHEST_SLOT:
+                    raise self._too_far(next_at)
+                if at is not None:
+                    self._take(at)
                     return at
-                self._reserve(lambda ahead: self._largest_chunk if ahead <= _FARTHEST_SLOT else 0)
+                self._reserve(_FARTHEST_SLOT)
         raise StorageUnavailableError("Storage is too slow to keep the pace of a lane in it")
 
     def spend_slot(self) -> None:
         """Take a slot for a call that does not wait for it."""
         with self._lock:
-            self._drop_lost_slots()
-            if self._take_in_hand() is not None:
-                return
-            self._reserve(
-                lambda ahead: (_FARTHEST_HTTP_SLOT - ahead) // self._interval, is_http=True
-            )
-            if self._take_in_hand() is not None:
+            if (at := self._next_in_hand()) is None:
+                self._reserve(_FARTHEST_HTTP_SLOT, is_http=True)
+                at = self._next_in_hand()
+            if at is not None:
+                self._take(at)
                 return
             self._row.refresh()
-            self._require_open(self._row.state, is_http=True)
+            state, now = self._row.state, self._clock()
+            if state.is_paused(now):
+                raise self._pause_error(state, now, is_http=True)
 
     def state(self) -> LaneState:
         """Return what is known of the lane, a second ago at most."""
@@ -201,8 +207,8 @@ class LaneSlots:
         self.note(paused)
         return is_paused
 
-    def _reserve(self, most: Callable[[timedelta], int], *, is_http: bool = False) -> None:
-        """Reserve a chunk of slots, of which ``most`` are allowed when it is so far ahead."""
+    def _reserve(self, farthest: timedelta, *, is_http: bool = False) -> None:
+        """Reserve a chunk of slots, none of them further ahead than ``farthest``."""
         wanted = self._next_chunk()
         slots: list[datetime] = []
         share: _Share | None = None
@@ -210,24 +216,25 @@ class LaneSlots:
         def reserved(state: LaneState) -> LaneState:
             nonlocal share
             share = None
-            self._require_open(state, is_http=is_http)
             now = self._clock()
+            if state.is_paused(now):
+                raise self._pause_error(state, now, is_http=is_http)
             left = state.left(now)
             interval = self._interval / left
             # Where storage is slow, slots from now on would be lost before they are written.
             first = now + min(max(self._row.write_lasts, timedelta(0)), _LONGEST_LEAD)
             if state.next_slot_at is not None:
                 first = max(first, state.next_slot_at)
-            count = max(0, min(wanted, most(first - now)))
-            slots[:] = [first + index * interval for index in range(count)]
-            if not count:
+            times = [first + index * interval for index in range(wanted)]
+            slots[:] = [at for at in times if at - now <= farthest]
+            if not slots:
                 return state
             if left > _LEFT_FOR_SHARES and self._may_take_share(state, now):
                 part = _SHARE * left
                 until = now + _SHARE_LASTS
                 share = _Share(until, self._interval / part, first + self._interval / part)
                 state = state.lending(part, until, now)
-            next_slot_at = first + count * interval
+            next_slot_at = slots[-1] + interval
             return replace(state, next_slot_at=next_slot_at).knowing(self._passed_at)
 
         if self._row.change(reserved):
@@ -246,22 +253,27 @@ class LaneSlots:
     def _has_share(self) -> bool:
         return self._share is not None and self._clock() < self._share.until
 
-    def _take_in_hand(self) -> datetime | None:
-        """Return the time of a slot that needs no write, and take it; None when there is none."""
-        at = self._next_in_hand()
-        if at is not None:
-            if self._slots and at == self._slots[0]:
-                self._slots.popleft()
-            elif self._share is not None:
-                self._share.next_at = at + self._share.interval
-            self._used_at = at
-            self._calls_since_look += 1
-        return at
-
     def _next_in_hand(self) -> datetime | None:
+        """Return the time of the next slot that needs no write, None when there is none.
+
+        Slots that are lost are dropped.
+        """
+        now = self._clock()
+        while self._slots and now - self._slots[0] > SLOT_LASTS:
+            self._slots.popleft()
+            self._was_slot_lost = True
         reserved = self._slots[0] if self._slots else None
-        shared = self._share.slot(self._clock()) if self._share is not None else None
-        return min((at for at in (reserved, shared) if at is not None), default=None)
+        shared = self._share.slot(now) if self._share is not None else None
+        return min([at for at in (reserved, shared) if at is not None], default=None)
+
+    def _take(self, at: datetime) -> None:
+        """Take the next slot in hand."""
+        if self._slots and at == self._slots[0]:
+            self._slots.popleft()
+        elif self._share is not None:
+            self._share.next_at = at + self._share.interval
+        self._used_at = at
+        self._calls_since_look += 1
 
     def _next_chunk(self) -> int:
         """Return twice the last chunk when that was used up and is needed again, else 1."""
@@ -271,32 +283,22 @@ class LaneSlots:
             return 1
         return min(2 * self._chunk, self._largest_chunk)
 
-    def _drop_lost_slots(self) -> None:
+    def _too_far(self, next_slot_at: datetime) -> HeldBackError:
+        """Return what tells a message to come back when its slot is near."""
         now = self._clock()
-        while self._slots and now - self._slots[0] > SLOT_LASTS:
-            self._slots.popleft()
-            self._was_slot_lost = True
-
-    def _require_near(self) -> None:
-        next_slot_at = self._next_in_hand() or self._row.state.next_slot_at
-        now = self._clock()
-        if next_slot_at is None or next_slot_at - now <= _FARTHEST_SLOT:
-            return
         returns_at = max(next_slot_at - _TOO_FAR_RETURNS_BEFORE, now + _SHORTEST_RETURN)
         if self._too_far_returns_at is not None:
             # So that they do not all come back at the same moment.
             returns_at = max(returns_at, self._too_far_returns_at + self._interval)
         self._too_far_returns_at = returns_at
-        raise HeldBackError(TOO_MANY, (returns_at - now).total_seconds())
+        return HeldBackError(TOO_MANY, (returns_at - now).total_seconds())
 
-    def _require_open(self, state: LaneState, *, is_http: bool = False) -> None:
-        now = self._clock()
-        if not state.is_paused(now) or state.paused_until is None:
-            return
-        reason = state.pause_reason or THROTTLED
-        remaining = max((state.paused_until - now).total_seconds(), 0.0)
+    def _pause_error(self, state: LaneState, now: datetime, *, is_http: bool) -> HeldBackError:
+        """Return what tells a message to come back after a pause, or when more is known of it."""
+        reason, until = state.pause_reason or THROTTLED, state.paused_until or now
+        remaining = max((until - now).total_seconds(), 0.0)
         if is_http:
-            raise HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
+            return HeldBackError(reason, max(remaining, _SHORTEST_HTTP_RETURN_SECONDS))
         if state.is_probe_out(now):
             # How it went is known in a moment, so nothing needs to wait for the next probe.
             remaining = min(remaining, PROBE_IS_OUT.total_seconds())
@@ -305,4 +307,4 @@ class LaneSlots:
             self._held_back = 0
         spread = self._held_back * self._interval.total_seconds()
         self._held_back += 1
-        raise HeldBackError(reason, remaining + spread)
+        return HeldBackError(reason, remaining + spread)

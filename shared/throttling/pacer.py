@@ -224,10 +224,12 @@ class Pacer:
 
     def _lane_probe(self, lane: Lane, *, is_http: bool = False) -> Slot | None:
         """Return the slot of a probe, where one is due; raise HeldBackError during a pause."""
-        gates = self._gates(lane)
-        for gate, shared in gates:
-            shared.require_open(reserves=gate == lane, may_probe=True, is_http=is_http)
-        for gate, shared in gates:
+        due = [
+            (gate, shared)
+            for gate, shared in self._gates(lane)
+            if shared.require_open(reserves=gate == lane, may_probe=True, is_http=is_http)
+        ]
+        for gate, shared in due:
             if shared.take_lane_probe(is_http=is_http):
                 return Slot(lane, self._clock(), probes=gate)
         return None
