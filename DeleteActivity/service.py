@@ -4,7 +4,7 @@ from DeleteActivity.request import DeleteRequest
 from shared.connector.errors import ConnectorError, says_activity_is_unknown
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import held_copy
-from shared.sending.connector_call import connector_call
+from shared.sending.connector_call import take_turn
 from shared.sending.recipient import FoundRecipient
 from shared.wire_models import parse
 from shared.wiring import Services
@@ -45,7 +45,7 @@ def _delete(
         conversation = recipient.conversation
         if is_targeted:
             recipient.require_targeting()
-        with connector_call(recipient.destination, services, message) as call:
+        with take_turn(recipient.destination, services, message).call() as call:
             try:
                 call.connector.delete_activity(
                     conversation.id, activity_id, is_targeted=is_targeted

@@ -16,7 +16,7 @@ from shared.messages.queued_message import (
     UnsentError,
     addressed,
 )
-from shared.sending.connector_call import connector_call
+from shared.sending.connector_call import take_turn
 from shared.sending.outgoing_activity import alert_activity, outgoing, require_deliverable
 from shared.sending.recipient import (
     FoundRecipient,
@@ -49,7 +49,7 @@ def send_activity(
         is_targeted = activity.is_targeted
         require_deliverable(activity, recipient, services, is_targeted=is_targeted)
         conversation = recipient.conversation
-        with connector_call(destination, services, message, is_probe=is_probe) as call:
+        with take_turn(destination, services, message, is_probe=is_probe).call() as call:
             activity_id = call.connector.send_activity(
                 conversation.id,
                 outgoing(activity, conversation),
@@ -102,7 +102,7 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
         shown = shown_to(recipient, alert, delivery_id, services)
         activity = alert_activity(alert, recipient, shown, services)
         require_deliverable(activity, recipient, services, is_targeted=activity.is_targeted)
-        with connector_call(destination, services, addressed_message, is_probe=is_probe) as call:
+        with take_turn(destination, services, addressed_message, is_probe=is_probe).call() as call:
             current = services.alerts.under_way(alert_id)
             if current.version != alert.version:
                 shown = shown_to(recipient, current, delivery_id, services)

@@ -2,7 +2,7 @@
 
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import held_copy
-from shared.sending.connector_call import connector_call
+from shared.sending.connector_call import take_turn
 from shared.sending.outgoing_activity import outgoing, require_deliverable
 from shared.sending.recipient import FoundRecipient
 from shared.wire_models import Activity, parse
@@ -52,7 +52,7 @@ def _update(
         if is_targeted:
             # Who sees it cannot be changed: Teams answers 400 to an edit with a recipient.
             changed.pop("recipient", None)
-        with connector_call(recipient.destination, services, message) as call:
+        with take_turn(recipient.destination, services, message).call() as call:
             updated_id = call.connector.update_activity(
                 conversation.id, activity_id, changed, is_targeted=is_targeted
             )

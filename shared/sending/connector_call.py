@@ -72,28 +72,15 @@ class Turn(Protocol):
         """The queue's message as it is now; None over HTTP."""
 
     def call(self) -> AbstractContextManager[Call]:
-        """Make the call within the block, which learns from what it raises."""
+        """Make the call within the block, which learns from what it raises.
+
+        The block must not use storage after the call: where storage fails in it, the call counts
+        as not made. Raises what the Connector answers; for a queue's message as an UnsentError,
+        with the message as it is then.
+        """
 
     def give_back(self) -> None:
         """Give the turn back for which no call is made; does nothing where one was made."""
-
-
-def connector_call(
-    destination: Destination,
-    services: Services,
-    message: QueuedMessage | None = None,
-    *,
-    is_probe: bool = False,
-) -> AbstractContextManager[Call]:
-    """Wait for the turn of a call; make it within the block.
-
-    Takes where it goes, and the queue's message that it is made for, None over HTTP. ``is_probe``:
-    the call shows whether a person out of reach can be reached again; where another message does
-    so, it is a SuppressedError. The block must not use storage after the call: where storage fails
-    in it, the call counts as not made. Raises what ``take_turn`` raises, and what the Connector
-    answers; for a queue's message as an UnsentError, with the message as it is then.
-    """
-    return take_turn(destination, services, message, is_probe=is_probe).call()
 
 
 def take_turn(
@@ -103,10 +90,12 @@ def take_turn(
     *,
     is_probe: bool = False,
 ) -> Turn:
-    """Return the turn of a call, for a function that does something else before it makes the call.
+    """Wait for the turn of a call, and return it.
 
-    Raises UntrustedServiceUrlError before anything else, HeldBackError when the call must not be
-    made now, and BotCredentialError.
+    Takes where the call goes, and the queue's message that it is made for, None over HTTP.
+    ``is_probe``: it shows whether a person out of reach can be reached again; where another message
+    does so, the call is a SuppressedError. Raises UntrustedServiceUrlError before anything else,
+    HeldBackError when the call must not be made now, and BotCredentialError.
     """
     connector = services.connector.at(destination.service_url)
     if message is None:
@@ -215,7 +204,11 @@ class _QueueTurn:
         message = replace(self.message, claim=claim)
         takes_probe = self._is_probe and not message.envelope.is_probe
         prepare = self._take_person_probe if takes_probe else None
-        call = Call(self._connector, message, self._latest_start(claim), prepare)
+        until = claim.delivery.until
+        if until is not None:
+            # So that the call ends while the claim is good.
+            until -= timedelta(seconds=services.settings.connector_timeout_seconds)
+        call = Call(self._connector, message, until, prepare)
         try:
             self._slot = services.pacer.wait(self._slot)
             yield call
@@ -286,11 +279,6 @@ class _QueueTurn:
         except AppError as error:
             self.give_back()
             raise UnsentError(self.message, error) from error
-
-    def _latest_start(self, claim: Claim) -> datetime | None:
-        """Return until when the call may begin, so that it ends while the claim is good."""
-        longest = timedelta(seconds=self._services.settings.connector_timeout_seconds)
-        return claim.delivery.until - longest if claim.delivery.until else None
 
 
 def _note_pace(

@@ -69,16 +69,17 @@ def find_conversation(
     Raises UnknownConversationError, and AmbiguousConversationError where two channels have it.
     """
     found = services.conversations.find(conversation_id, channel_id)
-    account = _account(found.channel_id, found.user_id, services) if found.user_id else None
-    return FoundRecipient(found.channel_id, found.user_id, account, found)
+    user_id = found.user_id
+    stored = services.accounts.get(found.channel_id, user_id) if user_id else None
+    return FoundRecipient(found.channel_id, user_id, stored.account if stored else None, found)
 
 
 def find_person(channel_id: str, user_id: str, services: Services) -> FoundRecipient:
     """Return a person, in the conversation that they have with the bot now, if they have one."""
-    account = _account(channel_id, user_id, services)
-    if account is None:
+    stored = services.accounts.get(channel_id, user_id)
+    if stored is None:
         return FoundRecipient(channel_id, user_id, None, None)
-    return recipient_of(account, services, user_id=user_id)
+    return recipient_of(stored.account, services, user_id=user_id)
 
 
 def recipient_of(
@@ -131,8 +132,3 @@ def _text_at(value: Any, *path: str | int) -> str | None:
         except (KeyError, IndexError, TypeError):
             return None
     return value if isinstance(value, str) else None
-
-
-def _account(channel_id: str, user_id: str, services: Services) -> Account | None:
-    stored = services.accounts.get(channel_id, user_id)
-    return stored.account if stored else None

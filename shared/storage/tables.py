@@ -5,6 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -48,16 +49,16 @@ def key_of(*ids: str) -> str:
     return hashlib.sha256(lengths_and_ids.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@dataclass
 class Pauses:
     """The pauses between tries to change a row, as somebody else changes it at the same time.
 
     They are random, so that those who meet do not meet again, and grow.
     """
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._sleep = sleep
-        self._longest = _FIRST_PAUSE_SECONDS
-        self._left = _MOST_TRIES - 1
+    _sleep: Callable[[float], None] = time.sleep
+    _longest: float = _FIRST_PAUSE_SECONDS
+    _left: int = _MOST_TRIES - 1
 
     def take(self) -> None:
         """Sleep before the next try; raise StorageUnavailableError after too many of them."""
@@ -267,7 +268,7 @@ class Table:
         path = f"/{self._name}"
         if keys is not None:
             # How a row is addressed: "Update Entity", Azure Storage REST API.
-            partition, row = (quote(key.replace("'", "''"), safe="") for key in keys)
+            partition, row = [quote(key.replace("'", "''"), safe="") for key in keys]
             path += f"(PartitionKey='{partition}',RowKey='{row}')"
         headers = _HEADERS | {"If-Match": version} if version else _HEADERS
         return self._storage.table_service.ask(method, path, *expected, headers=headers, body=body)

@@ -98,8 +98,9 @@ class LaneSlots:
             else:
                 # The write that follows notices changes by itself.
                 may_be_old = reserves and self._next_in_hand() is None
-            is_paused = self._row.state.is_paused(self._clock())
-            self._row.refresh(may_be_old=may_be_old and not is_paused)
+            self._row.refresh(
+                may_be_old=may_be_old and not self._row.state.is_paused(self._clock())
+            )
             if self._row.known_at != self._looked_at:
                 self._looked_at, self._calls_since_look = self._row.known_at, 0
             state, now = self._row.state, self._clock()

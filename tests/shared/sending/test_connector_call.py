@@ -21,7 +21,7 @@ from shared.errors import (
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.connector_call import connector_call, take_turn
+from shared.sending.connector_call import take_turn
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Table, key_of
@@ -161,7 +161,7 @@ def test_a_call_begins_only_where_it_ends_within_its_claim(
 def test_where_storage_fails_before_the_call_it_was_none(services, connector):
     with (
         pytest.raises(UnsentError) as caught,
-        connector_call(at(connector), services, queued(ambiguous=True)),
+        take_turn(at(connector), services, queued(ambiguous=True)).call(),
     ):
         raise StorageUnavailableError("down")
 
@@ -181,7 +181,7 @@ def test_where_storage_fails_after_the_call_the_host_tries_again(services, conne
 
     with (
         pytest.raises(UnsentError) as caught,
-        connector_call(at(connector, user_id="U1"), services, queued()) as call,
+        take_turn(at(connector, user_id="U1"), services, queued()).call() as call,
     ):
         call.connector.send_activity("C1", {})
 

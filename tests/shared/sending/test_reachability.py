@@ -15,7 +15,7 @@ from shared.errors import SuppressedError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
-from shared.sending.connector_call import connector_call
+from shared.sending.connector_call import take_turn
 from shared.sending.recipient import find_person
 from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
@@ -100,7 +100,7 @@ def test_of_two_messages_at_once_one_is_the_probe(worker, blocked, services):
     def call(message_id):
         envelope = Envelope(id=message_id, accepted_at=datetime.now(UTC))
         queued = QueuedMessage(SEND_ACTIVITY, {}, envelope)
-        return connector_call(destination, services, queued, is_probe=True)
+        return take_turn(destination, services, queued, is_probe=True).call()
 
     with call("order-7") as probe:
         assert probe.connector
