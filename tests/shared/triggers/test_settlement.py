@@ -1,109 +1,51 @@
+"""What becomes of a message once it is handled: done, back on its queue, or failed."""
+
 import json
 import logging
-import math
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
-from shared.connector.errors import ConnectorAnswer, NoAnswer, connector_error
-from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.connector.errors import NoAnswer, connector_error
+from shared.deliveries.delivery import Status
 from shared.errors import (
     AlreadyDoneError,
     BotCredentialError,
     CancelledError,
     ExpiredError,
-    FieldError,
-    InvalidRequestError,
     OutcomeUnknownError,
     StorageRefusedError,
     StorageUnavailableError,
     SuppressedError,
     UnknownDeliveryError,
 )
-from shared.messages.envelope import AccountSnapshot, Envelope
+from shared.messages.envelope import AccountSnapshot
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
-from shared.messages.queued_message import QueuedMessage, Sent, StartFirst
+from shared.messages.queued_message import Sent, StartFirst
 from shared.settings import Settings
 from shared.triggers.settlement import Settlement
 from shared.wiring import Services
-from tests.support.builders import envelope_of, telling, unique
-from tests.support.lossy_storage import LossyStorage
+from tests.shared.triggers.settling import (
+    MESSAGE,
+    NOW,
+    Settling,
+    rejected,
+    throttled,
+    unavailable,
+    wrong,
+)
+from tests.support.builders import envelope_of
 
-NOW = datetime.now(UTC)
 STORAGE = "AzureWebJobsStorage"
-MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
 TAKEN_ALONG = AccountSnapshot(conversation_id="a:1", key_id="k", key="c2VjcmV0", name="Alex")
-
-
-class Settling:
-    """Settles messages of one queue, and looks at what became of them."""
-
-    def __init__(self, services, queue_reader, queue=None):
-        self.services = services
-        self.queue = queue or unique("queue")
-        self.waiting = queue_reader(self.queue)
-        self.poison = queue_reader(f"{self.queue}-poison")
-        self.ranges = []
-        self.jitter = 0.0
-
-    def message(self, body=MESSAGE, **noted):
-        noted = {"id": "message-1", "accepted_at": NOW, "posting": "posting-1", **noted}
-        return QueuedMessage(self.queue, body, Envelope(**noted))
-
-    def claimed(self, body=MESSAGE, **noted):
-        """A message that came as far as its call."""
-        message = self.message(body, **noted)
-        destination = Destination("slack", "https://slack.botframework.com/", user_id="29:alex")
-        delivery = Delivery(
-            message.envelope.id,
-            Status.SENDING,
-            created_at=message.envelope.accepted_at,
-            updated_at=message.envelope.accepted_at,
-            posting=message.envelope.posting,
-            destination=destination,
-        )
-        claim = self.services.deliveries.claim(delivery, seconds=25, is_new=message.envelope.is_new)
-        return replace(message, destination=destination, claim=claim, call_milliseconds=7)
-
-    def settle(self, message, result):
-        def jitter(least, most):
-            self.ranges.append((least, most))
-            return self.jitter
-
-        Settlement(self.services, jitter).settle(message, result)
-
-    def delivery(self):
-        return self.services.deliveries.find("message-1")
-
-
-@pytest.fixture
-def settling(services, queue_reader):
-    return Settling(services, queue_reader)
 
 
 @pytest.fixture
 def sending(services, queue_reader):
     return Settling(services, queue_reader, SEND_ACTIVITY)
-
-
-def throttled(seconds):
-    return connector_error(429, ConnectorAnswer(429, retry_after_seconds=seconds))
-
-
-def unavailable():
-    return connector_error(503)
-
-
-def rejected():
-    return connector_error(403, ConnectorAnswer(403, "Odd"))
-
-
-def wrong():
-    return InvalidRequestError(FieldError("activity.text", "is missing"))
 
 
 def delays(calls):
@@ -464,116 +406,6 @@ def test_a_message_that_failed_and_is_given_out_again_fails_once(settling):
         settling.settle(settling.message(), wrong())
 
     assert settling.poison.count() == 1
-
-
-# Told
-
-
-@pytest.fixture
-def told(settling, queue_reader):
-    """Takes what other systems were told; the rest of the settling is theirs to be told of."""
-    queue = unique("outcomes")
-    settling.services = telling(settling.services, queue)
-    return queue_reader(queue)
-
-
-def without_outcomes(settling, message, error):
-    """Settle a message as who dies right after it is recorded."""
-    services, settling.services = settling.services, replace(settling.services, outcomes=None)
-    settling.settle(message, error)
-    settling.services = services
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "attempts"),
-    [
-        (rejected(), "permanent-failure", 6),
-        (wrong(), "permanent-failure", 5),
-        (unavailable(), "temporary-failure", 6),
-        (StorageRefusedError("x"), "technical-failure", 5),
-    ],
-    ids=["rejected", "invalid", "unavailable", "refused by storage"],
-)
-def test_other_systems_are_told_of_each_failure_once(settling, told, error, status, attempts):
-    for _ in range(5):
-        settling.settle(settling.claimed(alert="alert-7"), unavailable())
-    assert told.count() == 0
-
-    settling.settle(settling.claimed(alert="alert-7", attempts=5, returns=5), error)
-
-    [event] = told.take()
-    assert (event["type"], event["subject"]) == ("delivery.failed", "message-1")
-    assert event["data"] == {
-        "alertId": "alert-7",
-        "status": status,
-        "code": error.code,
-        "attempts": attempts,
-    }
-
-
-def test_what_fails_before_any_call_is_told_with_the_calls_that_were_made_for_it(settling, told):
-    settling.settle(settling.claimed(), unavailable())
-    settling.settle(settling.message(returns=1), wrong())
-
-    [event] = told.take()
-    assert event["data"] == {"status": "permanent-failure", "code": "InvalidRequest", "attempts": 1}
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        SuppressedError("x"),
-        ExpiredError("x"),
-        CancelledError("x"),
-        AlreadyDoneError("x"),
-        unavailable(),
-        Sent("activity-1", None),
-        None,
-    ],
-    ids=lambda value: type(value).__name__,
-)
-@pytest.mark.parametrize("is_claimed", [True, False])
-def test_what_is_no_failure_is_not_told(settling, told, result, is_claimed):
-    settling.settle(settling.claimed() if is_claimed else settling.message(), result)
-
-    assert told.count() == 0
-
-
-@pytest.mark.parametrize(
-    "again",
-    [AlreadyDoneError("x"), wrong(), SuppressedError("x"), ExpiredError("x"), Sent("a", None)],
-    ids=lambda value: type(value).__name__,
-)
-def test_a_failure_that_was_not_told_is_told_when_its_message_comes_again(settling, told, again):
-    without_outcomes(settling, settling.claimed(), rejected())
-    for _ in range(2):
-        settling.settle(settling.message(), again)
-
-    first, second = told.take()
-    assert first == second
-    assert first["data"] == {"status": "permanent-failure", "code": "Odd", "attempts": 1}
-    # Put back, it fails anew.
-    settling.settle(settling.message(posting="posting-2"), wrong())
-    [anew] = told.take()
-    assert anew["id"] != first["id"]
-
-
-def test_a_failure_is_recorded_before_it_is_told_and_told_before_its_message_is_done(
-    app_settings, settling, told, queue_reader, monkeypatch
-):
-    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
-    queue = settling.services.settings.outcome_queue
-    with LossyStorage(app_settings[STORAGE], "Queue") as lossy:
-        lossy.answer(503, times=math.inf, when=lambda request: f"/{queue}/" in request.path)
-        environment = {**app_settings, STORAGE: lossy.connection_string, "OutcomeQueue": queue}
-        broken = Services.of(Settings.from_environment(environment))
-
-        with pytest.raises(StorageUnavailableError):
-            Settling(broken, queue_reader, settling.queue).settle(settling.claimed(), rejected())
-
-    assert settling.delivery().status is Status.PERMANENT_FAILURE
-    settling.settle(settling.message(), AlreadyDoneError("x"))
-    [_event] = told.take()
 
 
 @pytest.mark.parametrize("error", [rejected(), unavailable()], ids=["fails", "goes back"])
