@@ -68,9 +68,14 @@ _Model = TypeVar("_Model", bound="WireModel")
 
 
 class WireModel(BaseModel):
-    """A JSON object: camelCase outside, no conversions (the text "no" is not a false)."""
+    """A JSON object: camelCase outside, no conversions (the text "no" is not a false).
 
-    model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True, extra="forbid")
+    What reads and writes it is built when it is first used, as most are used by few functions.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, strict=True, frozen=True, extra="forbid", defer_build=True
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the object as it came in, and as it goes out."""

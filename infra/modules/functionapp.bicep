@@ -87,6 +87,8 @@ var fixedSettings = {
   AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identity.properties.clientId
+  // There are none, and a new process that looks for them reads what is said of every package.
+  PYDANTIC_DISABLE_PLUGINS: '__all__'
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
   MicrosoftAppType: isSingleTenant ? 'SingleTenant' : 'UserAssignedMSI'

@@ -31,9 +31,10 @@ OF_AZURE = {
     f"{STORAGE}__{part}"
     for part in ("tableServiceUri", "queueServiceUri", "clientId", "credential", "accountName")
 }
-# The Functions host reads these, and we do not.
-OF_THE_HOST = {
+# The Functions host or a library reads these, and we do not.
+OF_OTHERS = {
     f"{STORAGE}__blobServiceUri",
+    "PYDANTIC_DISABLE_PLUGINS",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
@@ -97,7 +98,7 @@ def test_a_setting_of_the_code_is_in_the_example(in_code, example):
 def test_a_setting_of_the_code_is_set_in_azure(in_code, default):
     deployed = the(default, "Web/sites/config", "/appsettings").keys()
 
-    assert deployed == (in_code - OF_DEVELOPMENT) | OF_THE_HOST
+    assert deployed == (in_code - OF_DEVELOPMENT) | OF_OTHERS
     assert not [name for name in deployed if name.startswith(NOT_ON_FLEX)]
 
 

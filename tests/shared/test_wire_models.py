@@ -1,4 +1,7 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Barrier
 
 import pytest
 
@@ -203,3 +206,31 @@ def test_ids_may_have_any_characters_and_channels_simple_ones():
         assert parse(Everything, {"channelId": told}).channel_id == channel_id
     for user_id in ("a:1;messageid=2@thread.tacv2", "+49 30 123/456?#%", "김😀", "x" * 1024):
         assert parse(Everything, {"userId": user_id, "name": user_id}).user_id == user_id
+
+
+def test_a_model_that_many_threads_use_at_once_for_the_first_time_reads_and_writes_as_later():
+    threads = 16
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            # New to all threads, as after the start of a process.
+            class Inner(WireModel):
+                user_id: Identifier
+
+            class Outer(WireModel):
+                sent_by: Inner
+                sent_to: list[Inner]
+                activity: Activity | None = None
+
+            together = Barrier(threads)
+
+            def read_and_write(user: int, model=Outer, together=together):
+                together.wait()
+                body = {"sentBy": {"userId": f"29:{user}"}, "sentTo": [{"userId": "29:alex"}]}
+                return parse(model, body).to_json() == body
+
+            with ThreadPoolExecutor(threads) as pool:
+                assert all(pool.map(read_and_write, range(threads)))
+    finally:
+        sys.setswitchinterval(usual)
