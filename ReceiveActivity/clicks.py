@@ -14,10 +14,9 @@ from ReceiveActivity.texts import texts_in
 from shared.alerts.button_data import Click, clicked
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
+from shared.sending.alert_activity import alert_activity
 from shared.sending.answer_decision import Clicked, Clicker, Refusal, take_click
-from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import recipient_of
-from shared.sending.shown_answers import shown_to
 from shared.storage.tables import key_of
 from shared.wire_models import ADAPTIVE_CARD, Activity
 from shared.wiring import Services
@@ -74,8 +73,7 @@ def _drawn(seen: Clicked, services: Services) -> Activity:
     to = seen.delivery.destination
     conversation_id = to.conversation_id if to else None
     recipient = recipient_of(seen.account, services, conversation_id=conversation_id)
-    shown = shown_to(recipient, seen.alert, seen.delivery.id, services, seen.given)
-    return alert_activity(seen.alert, recipient, shown, services)
+    return alert_activity(seen.alert, recipient, seen.delivery.id, services, seen.given)
 
 
 def refusal_text(refusal: Refusal, *languages: str) -> str:

@@ -17,14 +17,13 @@ from shared.messages.queued_message import (
     addressed,
 )
 from shared.sending.connector_call import take_turn
-from shared.sending.outgoing_activity import alert_activity, outgoing, require_deliverable
+from shared.sending.outgoing_activity import outgoing, require_deliverable
 from shared.sending.recipient import (
     FoundRecipient,
     find_conversation,
     find_person,
     recipient_of,
 )
-from shared.sending.shown_answers import shown_to
 from shared.sending.suppression_check import require_wanted
 from shared.wire_models import Activity
 from shared.wiring import Services
@@ -89,6 +88,8 @@ def _start(
 
 def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Sent:
     """Send a person's share of an alert, in the version that it has when the call is made."""
+    from shared.sending.alert_activity import alert_activity
+
     request = SendRequest.of_alert(message.body)
     alert = services.alerts.under_way(alert_id)
     snapshot = _account_in_snapshot(request, message)
@@ -99,14 +100,12 @@ def _send_alert(alert_id: str, services: Services, message: QueuedMessage) -> Se
         is_probe = not snapshot and require_wanted(recipient, alert.topic, services, message)
         conversation = recipient.conversation
         delivery_id = message.envelope.id
-        shown = shown_to(recipient, alert, delivery_id, services)
-        activity = alert_activity(alert, recipient, shown, services)
+        activity = alert_activity(alert, recipient, delivery_id, services)
         require_deliverable(activity, recipient, services, is_targeted=activity.is_targeted)
         with take_turn(destination, services, addressed_message, is_probe=is_probe).call() as call:
             current = services.alerts.under_way(alert_id)
             if current.version != alert.version:
-                shown = shown_to(recipient, current, delivery_id, services)
-                activity = alert_activity(current, recipient, shown, services)
+                activity = alert_activity(current, recipient, delivery_id, services)
             activity_id = call.connector.send_activity(
                 conversation.id, outgoing(activity, conversation)
             )

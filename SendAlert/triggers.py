@@ -2,10 +2,10 @@
 
 import uuid
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared.alerts.alert import Alert
 from shared.idempotency import Answer, id_for_key
 from shared.messages.queue_names import SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
@@ -13,6 +13,9 @@ from shared.settings import STORAGE
 from shared.triggers.http import http_function, json_response, page_response, path_id, read_json
 from shared.triggers.queue import queue_function
 from shared.wiring import services
+
+if TYPE_CHECKING:
+    from shared.alerts.alert import Alert
 
 send_alert_blueprint = func.Blueprint()
 
@@ -159,7 +162,9 @@ def recall_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     return _progress_response(recall_alert(path_id(request, "id"), services()))
 
 
-def _progress_response(alert: Alert, status: HTTPStatus = HTTPStatus.ACCEPTED) -> func.HttpResponse:
+def _progress_response(
+    alert: "Alert", status: HTTPStatus = HTTPStatus.ACCEPTED
+) -> func.HttpResponse:
     from SendAlert.progress import progress_of
     from SendAlert.responses import progress_body
 

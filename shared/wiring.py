@@ -2,15 +2,12 @@
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.accounts.conversations import ConversationStore
 from shared.accounts.opt_outs import OptOuts
 from shared.accounts.store import AccountStore
-from shared.alerts.answers import AnswerStore
-from shared.alerts.audience_pages import AudiencePages
-from shared.alerts.incidents import IncidentStore
-from shared.alerts.store import AlertStore
 from shared.auth.inbound import AnyCallers, Callers, ConnectorCallers, SigningKeys
 from shared.auth.tokens import BotTokens, NoTokens
 from shared.connector.client import ConnectorClient
@@ -27,6 +24,10 @@ from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.pacer import Pacer
 
 if TYPE_CHECKING:
+    from shared.alerts.answers import AnswerStore
+    from shared.alerts.audience_pages import AudiencePages
+    from shared.alerts.incidents import IncidentStore
+    from shared.alerts.store import AlertStore
     from shared.messages.outcomes import Outcomes
 
 
@@ -49,10 +50,6 @@ class Services:
     queues: AppQueues
     deliveries: DeliveryStore
     failures: Failures
-    alerts: AlertStore
-    audience_pages: AudiencePages
-    answers: AnswerStore
-    incidents: IncidentStore
     pacer: Pacer
     conversation_limits: ConversationLimits
     idempotency_keys: IdempotencyKeys
@@ -92,12 +89,6 @@ class Services:
             queues=AppQueues(storage, app_id, large_values),
             deliveries=deliveries,
             failures=failures,
-            alerts=AlertStore(
-                storage, app_id, large_values, kept_days=settings.delivery_retention_days
-            ),
-            audience_pages=AudiencePages(storage, app_id),
-            answers=AnswerStore(storage, app_id, keys, deliveries, accounts),
-            incidents=IncidentStore(storage, app_id),
             pacer=Pacer(storage, app_id, rate_per_second=settings.send_rate_per_second),
             conversation_limits=ConversationLimits(),
             idempotency_keys=IdempotencyKeys(
@@ -109,6 +100,44 @@ class Services:
             ),
             outcomes=_outcomes(storage, settings),
         )
+
+    # What a message to one person does without is loaded when it is first used.
+
+    @cached_property
+    def alerts(self) -> "AlertStore":
+        """The alerts, and what they say."""
+        from shared.alerts.store import AlertStore
+
+        settings = self.settings
+        return AlertStore(
+            self.storage,
+            settings.app_id,
+            self.queues.large_values,
+            kept_days=settings.delivery_retention_days,
+        )
+
+    @cached_property
+    def audience_pages(self) -> "AudiencePages":
+        """The pages of their audiences."""
+        from shared.alerts.audience_pages import AudiencePages
+
+        return AudiencePages(self.storage, self.settings.app_id)
+
+    @cached_property
+    def answers(self) -> "AnswerStore":
+        """The answers to them."""
+        from shared.alerts.answers import AnswerStore
+
+        return AnswerStore(
+            self.storage, self.settings.app_id, self.keys, self.deliveries, self.accounts
+        )
+
+    @cached_property
+    def incidents(self) -> "IncidentStore":
+        """What other systems have told."""
+        from shared.alerts.incidents import IncidentStore
+
+        return IncidentStore(self.storage, self.settings.app_id)
 
 
 def _callers(settings: Settings) -> Callers:

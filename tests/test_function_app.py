@@ -32,6 +32,8 @@ sys.dont_write_bytecode = True
 sys.addaudithook(watch)
 import function_app
 seen = {"happened": happened, "modules": sorted(sys.modules)}
+import SendActivity.service
+seen["sending"] = sorted(sys.modules)
 seen["bindings"] = {
     function.get_function_name(): json.loads(str(function))["bindings"]
     for function in function_app.app.get_functions()
@@ -114,8 +116,13 @@ def test_of_a_folder_only_its_triggers_are_loaded_before_they_are_called(seen):
     assert loaded == folders | {f"{folder}.triggers" for folder in folders}
 
 
+def test_a_message_to_one_person_loads_nothing_of_alerts(seen):
+    assert [name for name in seen["sending"] if name.startswith("shared.alerts")] == []
+
+
 def test_the_real_app_was_looked_at(seen):
     assert {"function_app", "shared.wiring", "pydantic", "requests"} <= set(seen["modules"])
+    assert "shared.sending.connector_call" in seen["sending"]
 
 
 # Around the app

@@ -15,10 +15,9 @@ from shared.errors import (
 )
 from shared.messages.envelope import AlertChange
 from shared.messages.queued_message import Sent, UnsentError
+from shared.sending.alert_activity import alert_activity
 from shared.sending.outdated_copies import is_outdated
-from shared.sending.outgoing_activity import alert_activity
 from shared.sending.recipient import FoundRecipient, recipient_of
-from shared.sending.shown_answers import shown_to
 from shared.wire_models import Activity
 from shared.wiring import Services
 
@@ -40,8 +39,7 @@ class AlertCopy:
 
     def activity(self, services: Services) -> Activity:
         """Return the activity that takes the copy's place."""
-        shown = shown_to(self.recipient, self.alert, self.delivery_id, services, self.given)
-        return alert_activity(self.alert, self.recipient, shown, services)
+        return alert_activity(self.alert, self.recipient, self.delivery_id, services, self.given)
 
 
 @contextmanager

@@ -6,12 +6,10 @@ from typing import Any
 
 from shared import json_text
 from shared.accounts.conversations import Conversation
-from shared.alerts.alert import Alert
-from shared.alerts.buttons import Shown, with_buttons
 from shared.connector.channel_features import channel
 from shared.sending.recipient import FoundRecipient
 from shared.settings import Settings
-from shared.wire_models import ADAPTIVE_CARD, Activity, WireModel, parse
+from shared.wire_models import Activity, WireModel
 from shared.wiring import Services
 
 
@@ -26,43 +24,6 @@ def outgoing(activity: Activity, conversation: Conversation) -> dict[str, Any]:
         sent["from"] = conversation.bot.to_json()
     sent["conversation"] = {**(activity.conversation or {}), "id": conversation.id}
     return sent
-
-
-def alert_activity(
-    alert: Alert, recipient: FoundRecipient, shown: Shown, services: Services
-) -> Activity:
-    """Return what an alert says to a person, in their language, and as their channel shows it.
-
-    ``shown`` is what it shows of the answers, where the alert asks something.
-    """
-    account, default_locale = recipient.account, services.settings.default_locale
-    locale = account.locale if account else None
-    activity = services.alerts.content(alert).activity(
-        topic=alert.topic,
-        name=account.name if account else None,
-        locale=locale,
-        default_locale=default_locale,
-    )
-    if not channel(recipient.channel_id).shows_cards:
-        activity = as_text(activity)
-    if alert.question is None:
-        return activity
-    locales = [locale, default_locale] if locale else [default_locale]
-    return with_buttons(activity, alert.question, shown, recipient.channel_id, locales)
-
-
-def as_text(activity: Activity) -> Activity:
-    """Return the fallback text of the card that an activity is; any other stays as it is."""
-    if activity.text is None and activity.attachments and len(activity.attachments) == 1:
-        [attachment] = activity.attachments
-        card = attachment.get("content")
-        if attachment.get("contentType") == ADAPTIVE_CARD and isinstance(card, dict):
-            text = card.get("fallbackText")
-            if isinstance(text, str) and text:
-                kept = {**activity.to_json(), "text": text, "textFormat": "plain"}
-                del kept["attachments"]
-                return parse(Activity, kept)
-    return activity
 
 
 def require_deliverable(

@@ -23,8 +23,6 @@ from shared.errors import (
 )
 from shared.messages.envelope import whole_message
 from shared.messages.queued_message import Handled, QueuedMessage, Sent, StartFirst
-from shared.sending.alert_steps import recount
-from shared.sending.outdated_copies import change_late_copy
 from shared.sending.recipient import find_named
 from shared.sending.telemetry import Outcome, outcome_of, report
 from shared.wiring import Services
@@ -180,6 +178,9 @@ class Settlement:
         envelope, services = message.envelope, self._services
         if envelope.alert is None:
             return
+        from shared.sending.alert_steps import recount
+        from shared.sending.outdated_copies import change_late_copy
+
         try:
             if envelope.change is None:
                 ended = ended or services.deliveries.get(envelope.id)

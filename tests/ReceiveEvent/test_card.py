@@ -11,7 +11,8 @@ from ReceiveEvent.card_words import WORDS
 from ReceiveEvent.event import Event
 from shared.alerts.content import Content
 from shared.alerts.incidents import Incident
-from shared.sending.outgoing_activity import as_text, require_size
+from shared.sending.alert_activity import as_text
+from shared.sending.outgoing_activity import require_size
 from tests.support.builders import settings
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)

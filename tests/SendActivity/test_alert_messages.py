@@ -8,7 +8,6 @@ import pytest
 
 from shared.accounts.account import OneToOne
 from shared.alerts.alert import Alert
-from shared.alerts.store import AlertStore
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import (
@@ -23,7 +22,7 @@ from shared.messages.queued_message import QueuedMessage
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer
 from tests.SendActivity.sending import START_FOR_ALEX, TO_ALEX, handle
-from tests.support.builders import on_its_way, unique
+from tests.support.builders import on_its_way, remembering_alerts_by, unique
 from tests.support.connector import is_send, is_start
 from tests.support.worker import Worker
 
@@ -148,16 +147,9 @@ def meanwhile(services, connector):
             happens()
 
         pacer = Pacer(services.storage, unique("pace"), rate_per_second=1, sleep=sleep)
-        alerts = AlertStore(
-            services.storage,
-            services.settings.app_id,
-            services.queues.large_values,
-            kept_days=30,
-            clock=lambda: time["now"],
-        )
         # The next slot is a second away.
         pacer.reserve(Lane.of(connector.url, "tenant"))
-        return replace(services, pacer=pacer, alerts=alerts)
+        return remembering_alerts_by(lambda: time["now"], services, pacer=pacer)
 
     return arrange
 

@@ -9,7 +9,7 @@ import pytest
 
 from SendAlert.change_pages import change_page
 from SendAlert.service import retry_alert
-from shared.alerts.store import REMEMBERED_FOR, AlertStore
+from shared.alerts.store import REMEMBERED_FOR
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import HeldBackError
@@ -18,6 +18,7 @@ from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, UPDATE_A
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
 from tests.SendAlert.alerting import STORAGE, interrupted, through
+from tests.support.builders import remembering_alerts_by
 from tests.support.connector import is_send
 from tests.support.lossy_storage import LossyStorage, writes
 
@@ -54,12 +55,6 @@ def changes(alerting):
         AlertChange.model_validate(message["_flow"]["change"])
         for message in alerting.worker.waiting[UPDATE_ACTIVITY].take()
     ]
-
-
-def alerts_by(clock, services):
-    """The alerts, as a process with this clock remembers them."""
-    settings, large_values = services.settings, services.queues.large_values
-    return AlertStore(services.storage, settings.app_id, large_values, kept_days=30, clock=clock)
 
 
 def calls(connector, method):
@@ -183,7 +178,7 @@ def test_a_copy_that_is_sent_while_its_alert_is_changed_is_changed_too(
         put_back(only_delivery(alerting, alert), alerting.services)
     [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
     seconds = 0.0
-    sender = replace(alerting.sending, alerts=alerts_by(lambda: seconds, alerting.sending))
+    sender = remembering_alerts_by(lambda: seconds, alerting.sending)
     connector.block(times=1)
     with ThreadPoolExecutor() as pool:
         sending = pool.submit(alerting.worker.handle, message, services=sender)
@@ -216,7 +211,7 @@ def test_who_died_after_a_late_send_is_followed_by_who_changes_its_copy(alerting
     alerting.worker.handle(message)
     edit(alerting, alert)
 
-    other = replace(alerting.sending, alerts=alerts_by(lambda: 0.0, alerting.sending))
+    other = remembering_alerts_by(lambda: 0.0, alerting.sending)
     alerting.worker.handle(message, services=other)
 
     [change] = changes(alerting)
@@ -247,7 +242,7 @@ def test_a_copy_that_was_missed_holds_its_alert_up_for_minutes_at_most(alerting,
     alert = alerting.accept()
     alerting.run(alert)
     [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
-    stopped = replace(alerting.sending, alerts=alerts_by(lambda: 0.0, alerting.sending))
+    stopped = remembering_alerts_by(lambda: 0.0, alerting.sending)
     stopped.alerts.current(alert.id)
     edit(alerting, alert)
     go_round(alerting, alert)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ import azure.functions as func
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
+from shared.alerts.store import AlertStore
 from shared.auth.clouds import PUBLIC
 from shared.auth.service_urls import TrustedServiceUrls, origin_of
 from shared.messages.envelope import Envelope
@@ -44,6 +45,21 @@ def settings(**changes: str) -> Settings:
             **changes,
         }
     )
+
+
+def remembering_alerts_by(
+    clock: Callable[[], float], services: Services, **changes: Any
+) -> Services:
+    """The services of another process, which remembers alerts by this clock."""
+    other = replace(services, **changes)
+    vars(other)["alerts"] = AlertStore(
+        services.storage,
+        services.settings.app_id,
+        services.queues.large_values,
+        kept_days=30,
+        clock=clock,
+    )
+    return other
 
 
 def trusting(*urls: str) -> TrustedServiceUrls:

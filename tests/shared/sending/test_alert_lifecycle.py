@@ -19,7 +19,6 @@ from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending import alert_lifecycle, outdated_copies
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import Settings
-from shared.wiring import Services
 from tests.SendAlert.alerting import STORAGE, Alerting, delays, recipients, texts, through
 from tests.support.builders import telling, unique
 from tests.support.lossy_storage import LossyStorage
@@ -284,7 +283,7 @@ def test_nothing_more_is_sent_of_a_cancelled_alert(alerting, connector):
     assert ended.counts == {"sent": 1, "current": 1, "cancelled": 1}
     assert ended.ended_at is not None
     assert cancelled.ended_at is None
-    fresh = replace(alerting.sending, alerts=Services.of(alerting.sending.settings).alerts)
+    fresh = replace(alerting.sending)
     alerting.worker.handle(message, services=fresh)
     assert len(connector.requests) == 1
     found = alerting.services.deliveries.page(alert.id, 0)
@@ -335,7 +334,7 @@ def test_a_recall_deletes_the_copies_and_stops_the_rest(alerting, connector):
     assert (recalled.version, recalled.closed_pages, recalled.ended_at) == (2, 0, None)
     alerting.run(alert)
     # What this process knows of the alert may be a second old.
-    fresh = replace(alerting.sending, alerts=Services.of(alerting.sending.settings).alerts)
+    fresh = replace(alerting.sending)
     alerting.worker.handle(message, services=fresh)
     alerting.worker.run()
     assert [call.method for call in connector.requests] == ["POST", "DELETE"]

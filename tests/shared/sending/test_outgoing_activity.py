@@ -2,7 +2,7 @@ import pytest
 
 from shared.accounts.conversations import Conversation
 from shared.errors import RequestTooLargeError
-from shared.sending.outgoing_activity import as_text, outgoing, require_size
+from shared.sending.outgoing_activity import outgoing, require_size
 from shared.wire_models import Activity, ChannelAccount, parse
 from tests.support.builders import settings
 
@@ -50,27 +50,6 @@ def test_an_activity_goes_into_the_conversation_that_it_is_for():
     sent = outgoing(activity(text="News", conversation=given), CONVERSATION)
 
     assert sent["conversation"] == {**given, "id": "a:1"}
-
-
-def test_a_card_alone_has_a_text_for_who_sees_no_cards():
-    def card(**content):
-        return {"contentType": "application/vnd.microsoft.card.adaptive", "content": content}
-
-    with_text = card(fallbackText="*News*")
-    assert as_text(activity(summary="s", attachments=[with_text])).to_json() == {
-        "summary": "s",
-        "text": "*News*",
-        "textFormat": "plain",
-    }
-    for other in (
-        {"attachments": [card()]},
-        {"attachments": [with_text, with_text]},
-        {"attachments": [with_text], "text": "News"},
-        {"attachments": [{**with_text, "contentType": "image/png"}]},
-        {"attachments": [{"contentType": with_text["contentType"], "content": None}]},
-        {"text": "News"},
-    ):
-        assert as_text(activity(**other)).to_json() == other
 
 
 @pytest.mark.parametrize(("channel_id", "kilobytes"), [("msteams", 100), ("webchat", 256)])
