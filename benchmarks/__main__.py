@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.agents_venv import NotInstalledError, agents_interpreter
 from benchmarks.cold_start import first_messages
+from benchmarks.messages import FILL
 from benchmarks.report import Results, to_json, to_markdown
 from benchmarks.rounds import alternate
 from benchmarks.workers import PROJECT, Program, WorkerError, running_worker
@@ -59,7 +60,7 @@ def main() -> int:
             tempfile.TemporaryDirectory() as folder,
             running_world(Path(folder)) as world,
         ):
-            say(f"accounts and references of {size.messages} users")
+            say(f"accounts, references and cards of {size.messages} users")
             _fill(world, size.messages)
             rounds = alternate(
                 [
@@ -88,9 +89,10 @@ def main() -> int:
 
 
 def _fill(world: World, users: int) -> None:
-    for program in (Program("The accounts", "accounts"), Program("The references", "references")):
+    for name in ("accounts", "references", "cards"):
+        program = Program(f"The {name}", name)
         with running_worker(program, world.environment, world.folder) as worker:
-            worker.send("fill", users)
+            worker.send(FILL, users)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,12 @@ THREADS = 32
 REFERENCES = "references"
 """The table with a ConversationReference for each user, for those who have no accounts of ours."""
 
+FILL = "fill"
+"""The batch of what is there before anything is measured."""
+
+OPTIONS = ("yes", "no")
+"""What people are asked on their cards."""
+
 _TEXT = (
     "**The lighthouse opens its doors again.** After two years of repairs, all 217 steps can be "
     "climbed from Saturday on. The first hundred visitors get in for free. "
@@ -57,8 +63,13 @@ def delivered(batch: str, user: int) -> str:
     return f"{conversation_id(user)}#{batch}/{user_name(user)}"
 
 
-def click(batch: str, user: int, service_url: str) -> dict[str, Any]:
-    """Return the invoke that a click of a user on a card of theirs is."""
+def alert_id(batch: str) -> str:
+    """Return the id of the alert that is a batch."""
+    return f"alert-{batch}"
+
+
+def click(batch: str, user: int, service_url: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the invoke that a user's click is, on the button that has this data."""
     return {
         **reference(user, service_url),
         "type": "invoke",
@@ -68,7 +79,7 @@ def click(batch: str, user: int, service_url: str) -> dict[str, Any]:
         "from": {"id": user_id(user), "name": user_name(user)},
         "recipient": {"id": BOT_ID, "name": "News"},
         "channelData": {"tenant": {"id": TENANT_ID}},
-        "value": {"action": {"type": "Action.Execute", "data": {"option": "yes"}}},
+        "value": {"action": {"type": "Action.Execute", "data": data}},
     }
 
 

@@ -28,8 +28,9 @@ token requests, storage and Connector calls are those of all messages together, 
 - an alert: ours to everybody, from the message that asks for it to its end: it reads the accounts,
   puts a message for each on the queue itself, sends it as above, and counts how all have ended.
 - an answered click, a cached account, a status read: our functions over HTTP. For a click the
-  signature of the Connector's token is checked, but nothing is recorded of its card; an account is
-  read and written; what became of a message is read. The Connector is not called.
+  signature of the Connector's token is checked; it is put on the queue, taken for an answer, and
+  answered with the card as it is then. An account is read and written; what became of a message is
+  read. The Connector is not called.
 - Agents SDK: reads a ConversationReference and continues the conversation, as its samples do.
 
 The first message of a new process is counted from when the process has azure.functions loaded, as

@@ -6,18 +6,19 @@ next step of the alert. In Azure the Functions host does that; here it costs nex
 
 import json
 import os
+from typing import Any
 
 import requests
 
 from benchmarks.contenders.as_in_azure import log_as_in_azure, queue_function
 from benchmarks.contenders.worker import Send, SendAll, in_threads
-from benchmarks.messages import QUEUED, activity_for_all
+from benchmarks.messages import QUEUED, activity_for_all, alert_id
 
 _Messages = list[tuple[str, str]]
 
 
-def contender() -> SendAll:
-    """Return what sends, once all that it needs is loaded."""
+def alert_to_everybody(**asked: Any) -> SendAll:
+    """Return what sends, once all that it needs is loaded; ``asked`` is what the alert asks."""
     log_as_in_azure()
     send = queue_function("SendActivityFromQueue")
     step = queue_function("SendAlertFromQueue")
@@ -26,8 +27,8 @@ def contender() -> SendAll:
         return lambda _batch, number: send(*messages[number])
 
     def send_all(batch: str, _count: int) -> None:
-        alert = {"id": f"alert-{batch}", "audience": {}, "activity": activity_for_all(batch)}
-        step(json.dumps(alert), batch)
+        alert = {"id": alert_id(batch), "audience": {}, "activity": activity_for_all(batch)}
+        step(json.dumps(alert | asked), batch)
         while queued := _queued():
             sends = queued.get("send-activity", [])
             in_threads(one_of(sends))(batch, len(sends))
@@ -35,6 +36,11 @@ def contender() -> SendAll:
                 step(text, message_id)
 
     return send_all
+
+
+def contender() -> SendAll:
+    """Return what sends, once all that it needs is loaded."""
+    return alert_to_everybody()
 
 
 def _queued() -> dict[str, _Messages]:

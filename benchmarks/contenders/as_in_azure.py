@@ -47,14 +47,19 @@ def queue_function(name: str) -> Callable[[str, str], None]:
     return invoke
 
 
-def http_function(name: str) -> Callable[..., None]:
-    """Return what the host does with a request: it calls the function; the answer must be good."""
+def http_function(name: str) -> Callable[..., bytes]:
+    """Return what the host does with a request: it calls the function, whose answer must be good.
+
+    That returns the body of the answer.
+    """
     function = _functions()[name]
 
-    def invoke(method: str, path: str, *, body: bytes = b"", **options: Any) -> None:
+    def invoke(method: str, path: str, *, body: bytes = b"", **options: Any) -> bytes:
         url = f"https://app.example.com/api/{path}"
         answer: HttpResponse = function(HttpRequest(method=method, url=url, body=body, **options))
-        assert answer.status_code < 300, answer.get_body()
+        said: bytes = answer.get_body()
+        assert answer.status_code < 300, said
+        return said
 
     return invoke
 

@@ -23,7 +23,7 @@ _LIST = """\
 
 
 class StubQueues(StubServer):
-    """Takes messages, and hands all of them out at once."""
+    """Takes messages, and hands out at once all but those that are to be seen later."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -31,14 +31,14 @@ class StubQueues(StubServer):
         super().__init__()
 
     def default_answer(self, request: ReceivedRequest) -> Answer:
-        """Take a message that can be seen at once, or hand out all."""
+        """Take a message, or hand out all."""
         if request.path == TAKE_ALL:
             messages, self._messages = self._messages, defaultdict(list)
             return Answer(200, messages)
         route, text = _ROUTE.fullmatch(urlsplit(request.path).path), _TEXT.search(request.body)
-        is_delayed = request.query.get("visibilitytimeout") != "0"
-        if request.method != "POST" or route is None or text is None or is_delayed:
+        if request.method != "POST" or route is None or text is None:
             return Answer(501)
         message_id = f"0e7a0000-0000-4000-8000-{next(self._numbers):012}"
-        self._messages[route[1]].append((base64.b64decode(text[1]).decode(), message_id))
+        if request.query.get("visibilitytimeout") == "0":
+            self._messages[route[1]].append((base64.b64decode(text[1]).decode(), message_id))
         return Answer(201, _LIST.format(message_id).encode(), {"Content-Type": "application/xml"})
