@@ -23,6 +23,7 @@ from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer
 from tests.SendActivity.sending import START_FOR_ALEX, TO_ALEX, handle
 from tests.support.builders import on_its_way, remembering_alerts_by, unique
+from tests.support.clocks import FakeClock
 from tests.support.connector import is_send, is_start
 from tests.support.worker import Worker
 
@@ -140,16 +141,16 @@ def meanwhile(services, connector):
     """Services with which something happens while a message waits for its turn."""
 
     def arrange(happens):
-        time = {"now": 1000.0}
+        clock = FakeClock()
 
-        def sleep(_seconds):
-            time["now"] += 1
+        def sleep(seconds):
+            clock.sleep(seconds)
             happens()
 
-        pacer = Pacer(services.storage, unique("pace"), rate_per_second=1, sleep=sleep)
+        pacer = Pacer(services.storage, unique("pace"), rate_per_second=1, clock=clock, sleep=sleep)
         # The next slot is a second away.
         pacer.reserve(Lane.of(connector.url, "tenant"))
-        return remembering_alerts_by(lambda: time["now"], services, pacer=pacer)
+        return remembering_alerts_by(lambda: clock.now.timestamp(), services, pacer=pacer)
 
     return arrange
 
