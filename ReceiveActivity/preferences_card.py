@@ -71,6 +71,11 @@ def has_card(channel_id: str) -> bool:
     return channel(channel_id).buttons in _VERSIONS
 
 
+def shows_edited_card(channel_id: str) -> bool:
+    """Tell whether a channel shows the card anew when it is edited: Teams alone."""
+    return channel(channel_id).buttons is Buttons.EXECUTE
+
+
 def card_activity(
     preferences: Mapping[str, Any],
     offered: Sequence[str],

@@ -7,7 +7,7 @@ from typing import Any
 from ReceiveActivity.clicks import click_in, put_reply_to_click, take_click_in
 from ReceiveActivity.commands import NOT_UNDERSTOOD, Command, read_command
 from ReceiveActivity.observation import TELLING_TYPES, observe
-from ReceiveActivity.preferences_card import Choices, read_choices
+from ReceiveActivity.preferences_card import Choices, read_choices, shows_edited_card
 from ReceiveActivity.replies import put_reply, put_saved_card
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.welcome import welcome
@@ -146,8 +146,11 @@ def _update_account(
 
     kept = services.accounts.change_or_make(seen.activity.channel_id, person.id, observed)
     welcome(kept.account, services)
-    if isinstance(command, Choices) and seen.activity.type == "invoke":
-        return put_saved_card(command, kept.account, seen.conversation.id, seen.id, services)
+    is_invoke = seen.activity.type == "invoke"
+    if isinstance(command, Choices) and (is_invoke or shows_edited_card(kept.account.channel_id)):
+        card = put_saved_card(command, kept.account, seen.conversation.id, seen.id, services)
+        if is_invoke:
+            return card
     if command and (command.only_asks or is_followed):
         _answer(command, kept.account, seen, services)
     return None

@@ -80,6 +80,16 @@ def test_topics_are_ticked_on_a_card_that_shows_what_was_saved(app: ListeningApp
     assert edited.method == "PUT"
     assert edited.json["attachments"][0]["content"] == answered["value"]
 
+    # Older clients have Action.Submit, which comes as a message.
+    app.begin()
+    again = {**shown[-1]["actions"][0]["fallback"]["data"], "topics": "", "stopped": "true"}
+    time = "2026-01-01T10:02:00Z"
+    write(app, user, id="f:4", timestamp=time, text=None, value=again, locale="en")
+    app.settle()
+    said, edited = sorted(app.calls, key=lambda call: call.method)
+    assert said.json["text"].startswith("Saved.\n")
+    assert edited.json["attachments"][0]["content"]["body"][0]["value"] == ""
+
 
 def test_what_is_saved_by_a_message_is_told_by_one(app: ListeningApp, user: str):
     chat: dict[str, Any] = {"channelId": "webchat", "channelData": None, "locale": "en"}
