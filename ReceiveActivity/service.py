@@ -11,7 +11,7 @@ from ReceiveActivity.preferences_card import Choices, read_choices, shows_edited
 from ReceiveActivity.replies import put_reply, put_saved_card
 from ReceiveActivity.request import InboundActivity, InboundConversation, Participant
 from ReceiveActivity.welcome import welcome
-from ReceiveActivity.written_text import written_text
+from ReceiveActivity.written_text import is_for_bot, written_text
 from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import group_at
@@ -94,7 +94,7 @@ class _Seen:
 
 def _command_in(activity: InboundActivity, services: Services) -> Command | None:
     """Return what the person who writes wants of the bot; None where it is to say nothing."""
-    if activity.type not in ("message", "messageUpdate"):
+    if activity.type not in ("message", "messageUpdate") or not is_for_bot(activity):
         return None
     text = written_text(activity)
     command = read_command(text)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ReceiveActivity.request import InboundActivity
 from shared.accounts.address import is_same_bot
+from shared.connector.channel_features import TEAMS
 from shared.wire_models import ChannelAccount
 
 # A command is short, and patterns take their time with what is long and made for it.
@@ -46,6 +47,17 @@ def written_text(activity: InboundActivity) -> str:
         text = next((line for line in text.splitlines() if line.strip()), "")
     marked = _MARKED.fullmatch(text)
     return marked[2] if marked else text
+
+
+def is_for_bot(activity: InboundActivity) -> bool:
+    """Tell whether a message is for the bot: on Teams, some bots get all that is said in a group.
+
+    Source: "Receive all messages for bots and agents" of the Teams platform.
+    """
+    if activity.channel_id != TEAMS or activity.is_personal or activity.product:
+        return True
+    mentions = (each for each in activity.entities or () if each.get("type") == "mention")
+    return any(_is_of_bot(each, activity.recipient) for each in mentions)
 
 
 def _without_mentions(text: str, activity: InboundActivity) -> str:

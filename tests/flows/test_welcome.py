@@ -110,10 +110,14 @@ def test_what_is_saved_by_a_message_is_told_by_one(app: ListeningApp, user: str)
 def test_where_others_could_click_topics_are_listed(app: ListeningApp, user: str):
     write(app, user, text="hello", locale="en")
     group = {"id": f"19:{user}", "conversationType": "groupChat"}
+    asked: dict[str, Any] = {"text": "interests", "conversation": group, "locale": "en"}
+    mention = {"type": "mention", "text": "<at>Notify Bot</at>", "mentioned": BOT}
     app.settle()
     app.begin()
 
-    write(app, user, id="2", text="interests", conversation=group, locale="en")
+    # Where it is not mentioned, people talk with each other.
+    write(app, user, **asked, id="2")
+    write(app, user, **asked, id="3", entities=[mention])
     app.settle()
 
     [said] = texts(app)
