@@ -56,7 +56,10 @@ def is_for_bot(activity: InboundActivity) -> bool:
     """
     if activity.channel_id != TEAMS or activity.is_personal or activity.product:
         return True
-    mentions = (each for each in activity.entities or () if each.get("type") == "mention")
+    mentions = [each for each in activity.entities or () if each.get("type") == "mention"]
+    if not mentions:
+        # Some clients leave the entities out.
+        return _MENTION.search(activity.text or "") is not None
     return any(_is_of_bot(each, activity.recipient) for each in mentions)
 
 
