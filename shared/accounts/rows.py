@@ -47,7 +47,7 @@ def from_row(row: Row) -> Account:
     former_ids = known.get("former_conversation_ids", [])
     if "conversations" in row:
         conversation, *others = _own_first(json.loads(row["conversations"]), bot)
-        former_ids = [*former_ids, *(one["id"] for one in others)]
+        former_ids = [*former_ids, *[one["id"] for one in others]]
     return Account(
         **known
         | {

@@ -221,7 +221,15 @@ class LaneRow:
             state = change(self.state)
             if state == self.state:
                 return False
-            if self._write(state):
+            asked_at = self._clock()
+            row = {"PartitionKey": self._key, "RowKey": _ROW_KEY, **to_properties(state)}
+            if self._version is None:
+                version = self._table.insert(row)
+            else:
+                version = self._table.replace(row, self._version)
+            if version is not None:
+                self.state, self._version, self.known_at = state, version, asked_at
+                self.write_lasts = self._clock() - asked_at
                 return True
             self.known_at = None
             pauses.take()
@@ -232,18 +240,3 @@ class LaneRow:
         self.state = LaneState(**to_fields(LaneState, row or {}))
         self._version = version_of(row) if row is not None else None
         self.known_at = asked_at
-
-    def _write(self, state: LaneState) -> bool:
-        asked_at = self._clock()
-        row = {"PartitionKey": self._key, "RowKey": _ROW_KEY, **to_properties(state)}
-        if self._version is None:
-            version = self._table.insert(row)
-        else:
-            version = self._table.replace(row, self._version)
-        if version is None:
-            return False
-        self.state = state
-        self._version = version
-        self.known_at = asked_at
-        self.write_lasts = self._clock() - asked_at
-        return True

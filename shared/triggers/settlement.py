@@ -6,7 +6,7 @@ in the poison queue.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.deliveries.delivery import Delivery, Status
@@ -36,15 +36,15 @@ _LONGEST_BACKOFF_SECONDS = 300.0
 Jitter = Callable[[float, float], float]
 
 
+@dataclass(frozen=True)
 class Settlement:
     """Settles messages: writes the record, the queue and the log line of each.
 
     ``jitter`` returns a number between two others, so that messages do not come back all at once.
     """
 
-    def __init__(self, services: Services, jitter: Jitter) -> None:
-        self._services = services
-        self._jitter = jitter
+    _services: Services
+    _jitter: Jitter
 
     def settle(self, message: QueuedMessage, result: Handled | AppError) -> None:
         """Settle a message by what its handler returned, or by the error that it met.
