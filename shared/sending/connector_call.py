@@ -6,12 +6,12 @@ told what the Connector said, and decides.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Protocol
 
 from shared.connector.channel_features import channel
 from shared.connector.client import Connector
@@ -64,13 +64,24 @@ class Call:
         return self._connector
 
 
-class Turn(Protocol):
-    """The turn of a call: whatever it needs is in hand."""
+class Turn(ABC):
+    """The turn of a call: whatever it needs is in hand.
 
-    @property
-    def message(self) -> QueuedMessage | None:
-        """The queue's message as it is now; None over HTTP."""
+    ``message`` is the queue's message as it is now; None over HTTP.
+    """
 
+    message: QueuedMessage | None = None
+    _slot: Slot
+
+    def __init__(self, destination: Destination, services: Services) -> None:
+        self._destination = destination
+        self._services = services
+        self._connector = services.connector.at(destination.service_url)
+        self._lane = Lane.of(destination.service_url, destination.tenant_id)
+        self._limits = channel(destination.channel_id).conversation_limits
+        self._is_over = False
+
+    @abstractmethod
     def call(self) -> AbstractContextManager[Call]:
         """Make the call within the block, which learns from what it raises.
 
@@ -81,6 +92,9 @@ class Turn(Protocol):
 
     def give_back(self) -> None:
         """Give the turn back for which no call is made; does nothing where one was made."""
+        if not self._is_over:
+            self._is_over = True
+            self._services.pacer.give_back(self._slot)
 
 
 def take_turn(
@@ -97,35 +111,22 @@ def take_turn(
     does so, the call is a SuppressedError. Raises UntrustedServiceUrlError before anything else,
     HeldBackError when the call must not be made now, and BotCredentialError.
     """
-    connector = services.connector.at(destination.service_url)
     if message is None:
-        return _HttpTurn(destination, services, connector)
-    return _QueueTurn(destination, services, connector, message, is_probe=is_probe)
+        return _HttpTurn(destination, services)
+    return _QueueTurn(destination, services, message, is_probe=is_probe)
 
 
-class _HttpTurn:
-    message = None
-
-    def __init__(self, destination: Destination, services: Services, connector: Connector) -> None:
-        self._destination = destination
-        self._services = services
-        self._connector = connector
-        self._is_over = False
+class _HttpTurn(Turn):
+    def __init__(self, destination: Destination, services: Services) -> None:
+        super().__init__(destination, services)
         try:
-            lane = Lane.of(destination.service_url, destination.tenant_id)
-            self._slot = services.pacer.count(lane)
-            limits = channel(destination.channel_id).conversation_limits
-            services.conversation_limits.count(destination.conversation_id, limits)
-            connector.have_token()
+            self._slot = services.pacer.count(self._lane)
+            services.conversation_limits.count(destination.conversation_id, self._limits)
+            self._connector.have_token()
             services.pacer.had_token(self._slot)
         except AppError as error:
             self._report(error)
             raise
-
-    def give_back(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._services.pacer.give_back(self._slot)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
@@ -153,31 +154,27 @@ class _HttpTurn:
         )
 
 
-class _QueueTurn:
+class _QueueTurn(Turn):
+    message: QueuedMessage
+
     def __init__(
         self,
         destination: Destination,
         services: Services,
-        connector: Connector,
         message: QueuedMessage,
         *,
         is_probe: bool,
     ) -> None:
-        self._destination = destination
-        self._services = services
-        self._connector = connector
-        self.message: QueuedMessage = message
+        super().__init__(destination, services)
+        self.message = message
         self._is_probe = is_probe
-        self._is_over = False
         try:
-            limits = channel(destination.channel_id).conversation_limits
             wait_seconds = services.conversation_limits.take(
-                destination.conversation_id, limits, patience_seconds=_PATIENCE_SECONDS
+                destination.conversation_id, self._limits, patience_seconds=_PATIENCE_SECONDS
             )
             if wait_seconds > 0:
                 time.sleep(wait_seconds)
-            lane = Lane.of(destination.service_url, destination.tenant_id)
-            self._slot = services.pacer.reserve(lane)
+            self._slot = services.pacer.reserve(self._lane)
             self._have_token()
         except AppError as error:
             raise UnsentError(self.message, error) from error
@@ -191,11 +188,6 @@ class _QueueTurn:
                 self.give_back()
             raise
         self._services.pacer.had_token(self._slot)
-
-    def give_back(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._services.pacer.give_back(self._slot)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
