@@ -1,15 +1,12 @@
-from datetime import UTC, datetime
-
 import pytest
 
-from shared.messages.envelope import Envelope
-from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import START_CONVERSATION
 from StartConversation.triggers import (
     get_conversation_http,
     start_conversation_from_queue,
     start_conversation_http,
 )
-from tests.support.builders import answer_of, http_request, invocation, on_its_way, queue_message
+from tests.support.builders import answer_of, http_request, invocation, queue_message
 from tests.support.connector import is_start
 
 ALEX = {"members": [{"id": "29:alex"}]}
@@ -120,20 +117,6 @@ def test_a_start_from_the_queue_is_the_same_start(app, connector, poison):
     assert request.json["topicName"] == "News"
     assert app.accounts.get("msteams", "29:alex").account.conversation
     assert poison.count() == 0
-
-
-def test_what_waits_for_a_start_goes_on_when_it_is_done(app, queue_reader):
-    sends = queue_reader(SEND_ACTIVITY)
-    then = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "x"}}
-    envelope = Envelope(id="order-7", accepted_at=datetime.now(UTC), then=then)
-    message = on_its_way(app, START_CONVERSATION, ALEX, envelope)
-
-    start_conversation_from_queue(queue_message(message), invocation())
-
-    [send] = sends.take()
-    noted = send.pop("_flow")
-    assert send == then
-    assert (noted["id"], noted["started"]) == ("order-7", True)
 
 
 def test_a_start_that_another_is_making_goes_back_to_the_queue(

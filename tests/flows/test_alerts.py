@@ -11,7 +11,6 @@ from tests.flows.alerts import (
     counts,
     deliveries,
     path_of,
-    progress,
     send_alert,
     told,
     wait_for_end,
@@ -119,71 +118,6 @@ def test_an_alert_comes_from_the_queue_too(app, topic, readers):
     assert told(app.calls) == {(f"a:{user}", "News"): 1}
 
 
-def test_a_dry_run_counts_by_channel_and_locale_and_sends_nothing(app, topic, readers):
-    readers(2, locale="de-AT")
-    readers(1, "slack")
-    readers(1, preferences={"interests": [topic], "muted": True})
-    rows = app.storage.rows()
-
-    answer = app.post(
-        "/api/alerts",
-        {"audience": {"interests": [topic]}, "activity": {"text": "News"}, "dryRun": True},
-    )
-
-    assert (answer.status, answer.json()) == (
-        200,
-        {
-            "total": 3,
-            "suppressed": 1,
-            "isEstimate": False,
-            "byChannel": {"msteams": 2, "slack": 1},
-            "byLocale": {"de-AT": 2, "en": 1},
-        },
-    )
-    app.settle()
-    assert app.calls == []
-    assert app.storage.rows() == rows
-
-
-def test_the_same_alert_is_sent_once_and_another_with_its_id_is_refused(app, topic, readers):
-    readers(1)
-    alert_id = f"x-{topic}"
-    alert = {"id": alert_id, "audience": {"interests": [topic]}, "activity": {"text": "News"}}
-
-    answers = [app.post("/api/alerts", alert) for _ in range(3)]
-    wait_for_end(app, alert_id)
-    answers.append(app.post("/api/alerts", alert))
-    other = app.post("/api/alerts", {**alert, "activity": {"text": "Other"}})
-
-    assert [answer.status for answer in answers] == [202] * 4
-    assert {answer.json()["id"] for answer in answers} == {alert_id}
-    assert (other.status, other.json()["code"]) == (409, "AlertExists")
-    assert len(app.calls) == 1
-
-
-def test_what_is_scheduled_waits_and_can_be_cancelled_before(app, topic, readers):
-    readers(1)
-    send_at = datetime.now(UTC) + timedelta(days=20)
-    alert_id = send_alert(
-        app,
-        audience={"interests": [topic]},
-        activity={"text": "News"},
-        sendAt=send_at.isoformat(),
-    )
-
-    assert progress(app, alert_id)["status"] == "scheduled"
-    cancelled = act(app, "POST", path_of(alert_id, "cancel"))
-
-    assert (cancelled.status, cancelled.json()["status"]) == (200, "cancelled")
-    assert "endedAt" in cancelled.json()
-    edited = act(app, "PUT", path_of(alert_id, "activity"), {"text": "Late"})
-    assert edited.status == 202
-    assert wait_for_end(app, alert_id)["status"] == "cancelled"
-    assert app.calls == []
-    # What is hidden until then is in nobody's way.
-    app.storage.empty("send-alert")
-
-
 def test_an_alert_is_sent_when_its_time_comes(app, topic, readers):
     [user] = readers(1)
     send_at = datetime.now(UTC) + timedelta(seconds=3)
@@ -199,28 +133,6 @@ def test_an_alert_is_sent_when_its_time_comes(app, topic, readers):
     assert told(app.calls) == {(f"a:{user}", "News"): 1}
     sent_at = datetime.fromisoformat(deliveries(app, alert_id)[0]["updatedAt"])
     assert sent_at > send_at
-
-
-def test_retry_touches_only_what_failed(app, connector, topic, readers):
-    users = readers(5)
-    broken = {f"a:{user}" for user in users[:2]}
-    connector.fail(
-        400, "BadSyntax", times=2, when=lambda call: call.json["conversation"]["id"] in broken
-    )
-    alert_id = send_alert(app, audience={"interests": [topic]}, activity={"text": "News"})
-    assert counts(wait_for_end(app, alert_id)) == {"sent": 3, "permanent-failure": 2}
-    failed = deliveries(app, alert_id, status="permanent-failure")
-    assert {each["recipient"]["userId"] for each in failed} == {*users[:2]}
-    assert {each["code"] for each in failed} == {"BadSyntax"}
-    before = len(app.calls)
-
-    retried = act(app, "POST", path_of(alert_id, "retry"))
-
-    assert (retried.status, retried.json()["status"]) == (202, "sending")
-    assert counts(wait_for_end(app, alert_id)) == {"sent": 5}
-    assert {call.json["conversation"]["id"] for call in app.calls[before:]} == broken
-    assert len(app.calls) == 7
-    app.storage.take_poison("send-activity")
 
 
 def test_an_edit_reaches_all_to_whom_it_was_delivered_and_the_last_one_wins(app, topic, readers):
@@ -268,83 +180,3 @@ def test_a_recall_deletes_each_delivered_message_once(app, topic, readers):
     assert all(each["recalled"] for each in deliveries(app, alert_id))
     refused = act(app, "PUT", path_of(alert_id, "activity"), {"text": "Late"})
     assert (refused.status, refused.json()["code"]) == (409, "AlertOver")
-
-
-def test_what_cannot_be_edited_says_so_and_holds_up_nothing(app, connector, topic, readers):
-    readers(2)
-    alert_id = send_alert(app, audience={"interests": [topic]}, activity={"text": "Hi"})
-    wait_for_end(app, alert_id)
-    connector.fail(405, "MethodNotAllowed", when=lambda call: call.method == "PUT")
-
-    act(app, "PUT", path_of(alert_id, "activity"), {"text": "Edited"})
-
-    assert wait_for_end(app, alert_id)["current"] == 1
-    [poisoned] = app.storage.take_poison("update-activity")
-    assert poisoned["failure"]["code"] == "ActivityChangeNotSupported"
-    act(app, "POST", path_of(alert_id, "retry"))
-    assert wait_for_end(app, alert_id)["current"] == 2
-
-
-def test_an_alert_that_nobody_knows_is_not_found(app):
-    for method, *parts in [
-        ("GET",),
-        ("GET", "deliveries"),
-        ("POST", "cancel"),
-        ("POST", "retry"),
-        ("DELETE",),
-    ]:
-        answer = act(app, method, path_of("nothing", *parts))
-        assert (answer.status, answer.json()["code"]) == (404, "UnknownAlert")
-    answer = act(app, "PUT", path_of("nothing", "activity"), {"text": "x"})
-    assert answer.status == 404
-
-
-HOSTILE = {
-    "quotes": 'He said "no", \\"no\\" and \'no\'',
-    "braces": "{}}{ ${topic} ${unknown} {{x}} \\${y}",
-    "newlines": "one\ntwo\r\nthree\u2028four\x00five",
-    "markup": "<b>**bold**</b> <at>you</at> &amp; [x](javascript:alert(1))",
-    "long": "0123456789" * 1024,
-    "emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f3f3\ufe0f\u200d\U0001f308 \ud83d",
-}
-
-
-def test_a_value_comes_out_as_the_text_that_it_is(app, topic, readers):
-    # Half of a surrogate pair is in no name.
-    names = {kind: value[:1000].replace("\ud83d", "") for kind, value in HOSTILE.items()}
-    users = {readers(1, name=name)[0]: name for name in names.values()}
-    blocks = [
-        {"type": "TextBlock", "text": f"${{deep.{kind}.0}}", "${name}": kind} for kind in names
-    ]
-    attachment = {
-        "contentType": "application/vnd.microsoft.card.adaptive",
-        "content": {"type": "AdaptiveCard", "body": blocks},
-    }
-    values = "|".join(f"${{{kind}}}|${{data.{kind}}}" for kind in names)
-
-    alert_id = send_alert(
-        app,
-        audience={"interests": [topic]},
-        topic=topic,
-        activity={
-            "text": f"${{name}}|${{topic}}|\\${{name}}|{values}",
-            "attachments": [attachment],
-        },
-        data={
-            **HOSTILE,
-            "deep": {kind: [value] for kind, value in HOSTILE.items()},
-            "name": "not the person's",
-        },
-    )
-    assert counts(wait_for_end(app, alert_id)) == {"sent": len(users)}
-
-    twice = "|".join(f"{value}|{value}" for value in HOSTILE.values())
-    said = {call.json["conversation"]["id"]: call.json for call in app.calls}
-    assert {each: activity["text"] for each, activity in said.items()} == {
-        f"a:{user}": f"{name}|{topic}|${{name}}|{twice}" for user, name in users.items()
-    }
-    for activity in said.values():
-        assert activity["attachments"][0]["content"]["body"] == [
-            {"type": "TextBlock", "text": value, "${name}": kind} for kind, value in HOSTILE.items()
-        ]
-        assert activity["summary"]

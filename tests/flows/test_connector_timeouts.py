@@ -11,20 +11,6 @@ def module_app(folder, storage, connector, identity):
         yield app
 
 
-@pytest.mark.parametrize("is_slow", [False, True], ids=["does not answer", "byte by byte"])
-def test_a_connector_that_takes_too_long_is_given_up(app, connector, conversation_id, is_slow):
-    if is_slow:
-        connector.answer(201, {"id": "1"}, seconds_per_header_byte=0.5)
-    else:
-        connector.block(times=1)
-
-    answer = app.send(conversation_id, text="Hello")
-    connector.release()
-
-    assert (answer.status, answer.json()["code"]) == (504, "ConnectorTimeout")
-    assert "Retry-After" in answer.headers
-
-
 def test_a_message_that_was_not_answered_goes_back_and_is_sent_again(
     app, connector, user, conversation_id
 ):

@@ -23,54 +23,6 @@ def message_for(user: str) -> dict[str, object]:
     return {"id": user, "recipient": recipient, "activity": {"text": user}}
 
 
-def test_a_refused_token_is_renewed_and_the_message_sent(app, connector, user, conversation_id):
-    connector.fail(401, "BotNotRegistered")
-
-    app.enqueue(SENDING, message_for(user))
-    app.settle()
-
-    first, second = (call.headers["Authorization"] for call in app.calls)
-    delivery = app.delivery(user)
-    assert first != second
-    assert (delivery["status"], delivery["attempts"]) == ("sent", 1)
-    assert app.storage.take_poison(SENDING) == []
-
-
-@pytest.mark.parametrize("is_start", [False, True], ids=["send", "start"])
-def test_over_http_the_caller_learns_no_more_than_that_it_failed(
-    app, connector, user, conversation_id, is_start
-):
-    def ask():
-        if is_start:
-            return app.start(members=[{"id": user}], startNew=True)
-        return app.send(conversation_id, text="News")
-
-    connector.fail(401, "BotNotRegistered")
-
-    refused, again = ask(), ask()
-
-    assert (refused.status, refused.json()["code"]) == (500, "BotCredentialError")
-    assert "Retry-After" not in refused.headers
-    assert b"BotNotRegistered" not in refused.body
-    assert again.status == 201
-    first, second = (call.headers["Authorization"] for call in app.calls)
-    assert first != second
-
-
-def test_without_a_token_no_call_is_made(app, connector, identity, conversation_id):
-    connector.fail(401, "BotNotRegistered")
-    app.send(conversation_id, text="News")
-    identity.answer(400, {"statusCode": 400, "message": "No managed identity is assigned."})
-    app.begin()
-
-    answer = app.send(conversation_id, text="News")
-
-    assert (answer.status, answer.json()["code"]) == (500, "BotCredentialError")
-    assert b"managed identity" not in answer.body
-    assert app.calls == []
-    assert app.send(conversation_id, text="News").status == 201
-
-
 def test_a_tenant_that_refuses_the_token_holds_up_no_other(app, connector):
     # https://github.com/OfficeDev/Microsoft-Teams-Samples/issues/1762
     refused = remember_all(app, 20, tenantId=new_tenant())

@@ -45,23 +45,15 @@ OVER_HTTP_ONLY: Bodies = {
     "very deep arrays": (nested(1_000_000, "[", "]"), 400, "(body)"),
 }
 
+# Which fields are wrong is tested where requests are read. Of each body here is one of a kind.
 STARTS: Bodies = {
-    "an empty object": ({}, 400, "members"),
-    "two members": ({"members": [*MEMBERS, {"id": "another"}]}, 400, "members"),
-    "member: a number for an id": ({"members": [{"id": 5}]}, 400, "members[0].id"),
-    "isGroup: a string": ({"isGroup": "no", "members": MEMBERS}, 400, "isGroup"),
-    "channelData: an array": ({"channelData": [SECRET], "members": MEMBERS}, 400, "channelData"),
-    "activity: a number": ({"activity": {"text": 5}, "members": MEMBERS}, 400, "activity.text"),
-    "startNew: a string": ({"startNew": "yes", "members": MEMBERS}, 400, "startNew"),
+    "members: a number for an id": ({"members": [{"id": 5}]}, 400, "members[0].id"),
     "serviceUrl: untrusted": ({"serviceUrl": UNTRUSTED, "members": MEMBERS}, 400, "serviceUrl"),
-    "serviceUrl: nothing": ({"serviceUrl": "", "members": MEMBERS}, 400, "serviceUrl"),
-    "channelId: a path": ({"channelId": "../msteams", "members": MEMBERS}, 400, "channelId"),
 }
 LARGE_STARTS: Bodies = {
     "1 MB of text": ({"activity": {"text": LONG}, "members": MEMBERS}, 413, "activity.text"),
     "1 MB of channelData": ({"channelData": {"a": LONG}, "members": MEMBERS}, 413, "channelData"),
     "1 MB of a bot": ({"bot": {"id": "b", "extra": LONG}, "members": MEMBERS}, 413, "bot.extra"),
-    "1 MB of a topic": ({"topicName": LONG, "members": MEMBERS}, 400, "topicName"),
     "100,000 members": (
         {"channelId": "telegram", "isGroup": True, "members": MEMBERS * 100_000},
         413,
@@ -69,34 +61,14 @@ LARGE_STARTS: Bodies = {
     ),
 }
 ACTIVITIES: Bodies = {
-    "an empty object": ({}, 400, "(body)"),
     "a message that says nothing": ({"type": "message", "text": None}, 400, "(body)"),
-    "type: a number": ({"type": 5, "text": SECRET}, 400, "type"),
     "text: an object": ({"text": {"secret": SECRET}}, 400, "text"),
-    "attachment: a string": ({"attachments": [SECRET]}, 400, "attachments[0]"),
-    "conversation: a string": ({**ACTIVITY, "conversation": "a"}, 400, "conversation"),
-}
-LARGE_ACTIVITIES: Bodies = {
-    "1 MB of text": ({"text": LONG}, 413, "text"),
-    # Twice as long in UTF-16.
-    "60 KB of text": ({"text": "a" * 60 * 1024}, 413, "text"),
 }
 ACCOUNTS: Bodies = {
-    "bot: no id": ({"bot": {"id": None}}, 400, "bot.id"),
-    "serviceUrl: null": ({"serviceUrl": None}, 400, "serviceUrl"),
     "serviceUrl: untrusted": ({"serviceUrl": UNTRUSTED}, 400, "serviceUrl"),
-    "locale: a number": ({"locale": 5}, 400, "locale"),
     "interests: a string": ({"preferences": {"interests": SECRET}}, 400, "preferences.interests"),
-    "a preference of none": ({"preferences": {"loud": SECRET}}, 400, "preferences.loud"),
-    "muted: a string": ({"preferences": {"muted": "yes"}}, 400, "preferences.muted"),
-    "conversation: an empty id": ({"conversation": {"id": ""}}, 400, "conversation.id"),
-    "observedAt: a number": ({"observedAt": 1767225600}, 400, "observedAt"),
-    "observedAt: no zone": ({"observedAt": "2099-01-01T00:00:00"}, 400, "observedAt"),
-    "a field of none": ({"invented": SECRET}, 400, "invented"),
 }
-OTHER_ACCOUNTS: Bodies = {
-    "another user": ({"userId": "29:another"}, 400, "userId"),
-    "another channel": ({"channelId": "telegram"}, 400, "channelId"),
+LARGE_ACCOUNTS: Bodies = {
     "1 MB of a name": ({"name": LONG}, 413, "name"),
     "1 MB of a preference": ({"preferences": {"interests": [LONG]}}, 413, "preferences"),
 }
@@ -107,56 +79,16 @@ ROUTES: Mapping[tuple[str, str], Bodies] = {
         **NO_OBJECTS,
         **OVER_HTTP_ONLY,
         **ACTIVITIES,
-        **LARGE_ACTIVITIES,
+        "1 MB of text": ({"text": LONG}, 413, "text"),
     },
-    ("PUT", ACCOUNT_PATH): {**NO_OBJECTS, **ACCOUNTS, **OTHER_ACCOUNTS},
-    ("PUT", "/api/accounts/msteams/29:new"): {
-        "a reference": (
-            {
-                "channelId": "msteams",
-                "user": {"id": "29:new"},
-                "bot": {"id": "28:bot"},
-                "conversation": {"id": "a:new"},
-                "serviceUrl": UNTRUSTED,
-            },
-            400,
-            "serviceUrl",
-        )
-    },
+    ("PUT", ACCOUNT_PATH): {**NO_OBJECTS, **ACCOUNTS, **LARGE_ACCOUNTS},
 }
 
 SEND = {"conversationId": CONVERSATION_ID, "activity": ACTIVITY}
-# Each message with the start of the detail that is expected of it.
-SENDS: list[tuple[object, str]] = [
-    *(
-        (
-            {**SEND, "activity": body},
-            "activity: " if field == "(body)" else f"activity.{field}: ",
-        )
-        for body, _, field in ACTIVITIES.values()
-    ),
-    ({"activity": ACTIVITY}, "conversationId: "),
-    ({"conversationId": CONVERSATION_ID}, "activity: "),
-    ({**SEND, "recipient": RECIPIENT}, "conversationId: "),
-    ({**SEND, "activities": {"en": ACTIVITY}}, "activity: "),
-    ({"recipient": {"channelId": "msteams"}, "activity": ACTIVITY}, "recipient.userId: "),
-    ({"conversationId": "a", "activities": {"en": {"text": 5}}}, "activities.en.text: "),
-    ({"conversationId": "a", "activities": {"no language": ACTIVITY}}, "activities.no language"),
-    ({**SEND, "id": 5}, "id: "),
-    ({**SEND, "id": SECRET * 50}, "id: "),
-    ({**SEND, "expiresAt": "soon"}, "expiresAt: "),
-    ({**SEND, "channelId": "ms teams"}, "channelId: "),
-    ({**SEND, "invented": SECRET}, "invented: "),
-    ({**SEND, "_flow": SECRET}, "_flow: "),
-    ({**SEND, "_flow": {"id": "1"}}, "_flow: "),
-    (
-        {**SEND, "_flow": {"id": "1", "acceptedAt": "2026-01-01T00:00:00Z", "isReply": True}},
-        "_flow: ",
-    ),
-]
 
 
 def as_messages(bodies: Bodies, **around: object) -> list[tuple[object, str]]:
+    """Each message with the start of the detail that is expected of it."""
     return [
         ({**around, **body} if isinstance(body, dict) else body, f"{field}: ")
         for body, _, field in bodies.values()
@@ -165,14 +97,13 @@ def as_messages(bodies: Bodies, **around: object) -> list[tuple[object, str]]:
 
 QUEUES: Mapping[str, list[tuple[object, str]]] = {
     "start-conversation": [*as_messages(NO_OBJECTS), *as_messages(STARTS)],
-    "send-activity": [*as_messages(NO_OBJECTS), *SENDS],
-    "cache-account": [
+    "send-activity": [
         *as_messages(NO_OBJECTS),
-        *as_messages(ACCOUNTS, **RECIPIENT),
-        ({"userId": USER, "name": "Alex"}, "channelId: "),
-        ({"channelId": "msteams", "name": "Alex"}, "userId: "),
-        ({**RECIPIENT, "expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt: "),
+        ({**SEND, "id": SECRET * 50}, "id: "),
+        ({**SEND, "invented": SECRET}, "invented: "),
+        ({**SEND, "_flow": SECRET}, "_flow: "),
     ],
+    "cache-account": [*as_messages(NO_OBJECTS), *as_messages(ACCOUNTS, **RECIPIENT)],
 }
 
 

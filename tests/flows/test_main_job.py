@@ -1,11 +1,9 @@
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.flows.running_app import APP_ID, TENANT_ID, new_user
 from tests.support.connector import is_send, is_start
-from tests.support.waiting import until
 
 # As it stands in the documentation of the Bot Connector.
 EXAMPLE = {
@@ -72,68 +70,6 @@ def test_the_documented_example_does_the_same_through_the_queues(app):
     check_example(*app.calls)
 
 
-def test_a_second_start_answers_the_same_without_a_call(app, user):
-    body = {"members": [{"id": user}], "activity": {"text": "Hello"}}
-
-    first = app.start(**body)
-    second = app.start(members=[{"id": user}])
-
-    assert len(app.calls) == 1
-    assert (first.status, second.status) == (201, 200)
-    assert "activityId" in first.json()
-    assert second.json() == first.json()
-    assert second.headers["Location"] == first.headers["Location"]
-
-
-def test_a_second_start_with_an_activity_sends_it_into_the_conversation(app, user):
-    app.start(members=[{"id": user}])
-    second = app.start(members=[{"id": user}], activity={"text": "Hello"})
-
-    _, send = app.calls
-    assert send.path.endswith("/activities")
-    assert send.json["text"] == "Hello"
-    assert second.status == 201
-    assert second.json()["activityId"].startswith("activity-")
-
-
-def test_starts_at_the_same_moment_make_one_call(app, connector, user):
-    connector.block(when=is_start)
-    with ThreadPoolExecutor() as callers:
-        answers = [callers.submit(app.start, members=[{"id": user}]) for _ in range(5)]
-        connector.wait_for_waiting(1)
-        connector.release()
-        done = [answer.result() for answer in answers]
-
-    assert len(app.calls) == 1
-    assert sorted(answer.status for answer in done) == [200] * 4 + [201]
-    assert [answer.json() for answer in done] == [done[0].json()] * 5
-
-
-def test_a_start_over_http_and_one_from_the_queue_make_one_call(app, connector, user):
-    connector.block(when=is_start)
-    with ThreadPoolExecutor() as callers:
-        answer = callers.submit(app.start, members=[{"id": user}])
-        connector.wait_for_waiting(1)
-        app.enqueue("start-conversation", {"members": [{"id": user}]})
-        until(lambda: "ConversationStarting" in app.host.log())
-        connector.release()
-        started = answer.result()
-    app.settle()
-
-    assert len(app.calls) == 1
-    assert started.status == 201
-    assert app.storage.take_poison("start-conversation") == []
-
-
-def test_a_group_is_started_anew_each_time(app):
-    group = {"channelId": "telegram", "isGroup": True, "members": [{"id": "1"}, {"id": "2"}]}
-
-    ids = [app.start(**group).json()["id"] for _ in range(2)]
-
-    assert len(app.calls) == 2
-    assert len(set(ids)) == 2
-
-
 def test_a_recipient_whom_nobody_knows_is_tried_with_what_the_settings_give(app, connector):
     object_id = new_user().removeprefix("29:")
 
@@ -177,25 +113,6 @@ def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connect
     assert Counter(call.json["text"] for call in app.calls if is_send(call)) == Counter(texts)
     assert app.storage.take_poison("send-activity") == []
     assert app.storage.take_poison("start-conversation") == []
-
-
-@pytest.mark.parametrize(
-    ("locale", "text", "sent_locale"), [("de-AT", "Guten Tag", "de"), ("fr", "Good day", "en")]
-)
-def test_people_are_written_to_in_their_language(app, user, locale, text, sent_locale):
-    app.remember("msteams", user, locale=locale, conversation={"id": f"a:{user}"})
-
-    app.enqueue(
-        "send-activity",
-        {
-            "recipient": {"channelId": "msteams", "userId": user},
-            "activities": {"de": {"text": "Guten Tag"}, "en": {"text": "Good day"}},
-        },
-    )
-    app.settle()
-
-    [send] = app.calls
-    assert (send.json["text"], send.json["locale"]) == (text, sent_locale)
 
 
 def test_the_queue_caches_an_account_that_a_message_then_reaches(app, connector, user):

@@ -162,87 +162,6 @@ def test_what_was_told_under_the_object_id_holds_from_the_first_message_on(
         assert preferences == {"interests": ["Lighthouses"], "muted": True}
 
 
-def test_a_block_that_was_told_under_the_object_id_holds_under_the_other(
-    app: ListeningApp, person: Person
-):
-    app.remember("msteams", person.object_id, blocked=True)
-    app.remember("msteams", person.user_id, aadObjectId=person.object_id)
-
-    send(app, alert(person.user_id), alert(person.object_id))
-
-    assert app.calls == []
-    for user_id in person.ids:
-        assert app.get(account_path(user_id)).json()["blocked"] is True
-
-
-def test_who_mutes_a_topic_still_hears_of_the_others(app: ListeningApp, person: Person):
-    person.write("mute Lighthouses")
-    app.begin()
-
-    send(
-        app,
-        alert(person.user_id, "muted", topic="LIGHTHOUSES"),
-        alert(person.object_id, "muted", topic="lighthouses"),
-        alert(person.object_id, "another topic", topic="Ferries"),
-        alert(person.user_id, "no topic"),
-    )
-
-    assert sorted(texts_of(app.calls)) == ["another topic", "no topic"]
-    assert app.storage.take_poison("send-activity") == []
-
-
-@pytest.mark.parametrize(
-    ("locale", "command", "said"),
-    [
-        ("de-AT", "follow Fähren", "Sie folgen Fähren."),
-        ("fi-FI", "mute Ferries", "You will get no more alerts on Ferries."),
-    ],
-)
-def test_a_command_is_confirmed_in_the_language_of_the_person(
-    app: ListeningApp, person: Person, locale: str, command: str, said: str
-):
-    person.write(command, locale=locale)
-
-    [confirmed] = app.calls
-    assert confirmed.path.startswith("/amer/v3/conversations/a%3A")
-    assert confirmed.json["text"].startswith(said)
-    assert confirmed.json["conversation"] == {"id": person.conversation_id}
-    assert confirmed.json["from"]["id"] == "28:bot"
-
-
-# One person, two ids
-
-
-def test_either_id_finds_the_language_and_the_conversation(app: ListeningApp, person: Person):
-    person.write("hello", locale="sv-SE")
-    texts = {"en": {"text": "Hello"}, "sv": {"text": "Hej"}}
-
-    for user_id in person.ids:
-        send(app, {"recipient": {"channelId": "msteams", "userId": user_id}, "activities": texts})
-        started = app.start(members=[{"id": user_id}])
-        assert (started.status, started.json()["id"]) == (200, person.conversation_id)
-
-    for sent in app.calls:
-        assert (sent.json["text"], sent.json["locale"]) == ("Hej", "sv")
-        assert sent.json["conversation"] == {"id": person.conversation_id}
-    assert len(app.calls) == 2
-
-
-def test_what_is_told_of_either_id_is_told_of_the_person(app: ListeningApp, person: Person):
-    person.write("hello")
-
-    for user_id, zone in zip(person.ids, ("Europe/Vienna", "Europe/Oslo"), strict=True):
-        changed = app.put(account_path(user_id), {"timeZone": zone})
-
-        found = [app.get(account_path(each)) for each in person.ids]
-        assert changed.status == 200
-        for answer in found:
-            assert answer.json()["userId"] == person.user_id
-            assert answer.json()["aadObjectId"] == person.object_id
-            assert answer.json()["timeZone"] == zone
-        assert found[0].headers["ETag"] == found[1].headers["ETag"] == changed.headers["ETag"]
-
-
 # Forged service URLs
 
 
@@ -316,17 +235,6 @@ def test_who_is_forgotten_leaves_no_trace(app: ListeningApp, traces_of: Callable
         assert app.send(person.conversation_id, text="News").status == 404
 
 
-def test_an_object_id_that_was_told_no_more_is_forgotten_too(
-    app: ListeningApp, traces_of: Callable[..., list[str]], person: Person
-):
-    person.write("hello")
-    app.put(account_path(person.user_id), {"aadObjectId": None})
-
-    forget(app, person.user_id)
-
-    assert traces_of(person) == []
-
-
 def test_who_said_stop_and_was_forgotten_is_still_left_alone(app: ListeningApp, person: Person):
     person.write("stop")
     forget(app, person.user_id)
@@ -339,40 +247,3 @@ def test_who_said_stop_and_was_forgotten_is_still_left_alone(app: ListeningApp, 
 
     assert app.calls == []
     assert app.storage.take_poison("send-activity") == []
-
-
-def test_who_was_forgotten_without_a_stop_can_be_written_to(app: ListeningApp, person: Person):
-    person.write("hello")
-    forget(app, person.user_id)
-    app.begin()
-
-    send(app, alert(person.user_id), alert(person.object_id))
-
-    assert texts_of(app.calls) == ["News", "News"]
-
-
-# What arrives late
-
-
-def test_an_uninstall_that_arrives_after_a_new_install_takes_nothing_away(
-    app: ListeningApp, person: Person
-):
-    person.write("hello", timestamp="2026-01-02T10:00:00Z")
-
-    late = person.post(type="installationUpdate", action="remove", timestamp="2026-01-01T10:00:00Z")
-
-    assert late.status == 200
-    assert app.send(person.conversation_id, text="News").status == 201
-    assert app.get(account_path(person.user_id)).json()["installed"] is True
-
-
-def test_a_stop_outlives_an_account_that_claims_to_be_from_the_future(
-    app: ListeningApp, person: Person
-):
-    person.write("hello")
-    ahead = {"observedAt": "2099-01-01T00:00:00Z", "preferences": {"interests": ["Rain"]}}
-    app.put(account_path(person.user_id), ahead)
-
-    person.write("stop")
-
-    assert app.get(account_path(person.user_id)).json()["preferences"]["muted"] is True

@@ -1,7 +1,5 @@
 from base64 import b64encode
 
-import pytest
-
 # Every kind of content, known and unknown to us, empty values too.
 ACTIVITY = {
     "type": "message",
@@ -78,27 +76,6 @@ def test_an_activity_goes_out_whole_whichever_way(app, connector, user, conversa
     new_id = connector.conversation_id(f"{user}-2")
     assert without_what_is_added(after_start.json, new_id) == ACTIVITY
     assert with_start.json["activity"] == ACTIVITY
-
-
-def test_channel_data_and_what_else_is_known_of_accounts_goes_out_whole(app, user):
-    bot = {"id": "28:bot", "role": "bot", "extra": {"a": [1]}}
-    member = {"id": user, "aadObjectId": "an-object", "userPrincipalName": "alex@example.com"}
-    channel_data = {"tenant": {"id": "another", "more": 1}, "notification": None}
-
-    app.start(bot=bot, members=[member], channelData=channel_data)
-
-    [start] = app.calls
-    assert start.json["bot"] == bot
-    assert start.json["members"] == [member]
-    assert start.json["channelData"] == channel_data
-
-
-@pytest.mark.parametrize("activity", [{"type": "typing"}, {"type": "event", "name": "refresh"}])
-def test_other_activities_than_messages_need_no_content(app, conversation_id, activity):
-    assert app.send(conversation_id, **activity).status == 201
-
-    [send] = app.calls
-    assert {name: send.json[name] for name in activity} == activity
 
 
 def test_an_inline_picture_goes_out_whole_whichever_way(app, user, conversation_id):

@@ -10,7 +10,12 @@ from shared.connector.errors import ConnectorAnswer, connector_error
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.messages.envelope import Envelope
-from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import (
+    DELETE_ACTIVITY,
+    SEND_ACTIVITY,
+    START_CONVERSATION,
+    UPDATE_ACTIVITY,
+)
 from shared.messages.queued_message import QueuedMessage, Sent, UnsentError
 from shared.triggers.queue import LAST_TRY, Taken, process, queue_function
 from tests.support.builders import invocation, on_its_way, queue_message, unique
@@ -239,7 +244,9 @@ def test_what_is_not_as_a_message_has_to_be_is_poison_at_once(run, message, deta
 # What has expired
 
 
-@pytest.mark.parametrize("queue", [SEND_ACTIVITY, START_CONVERSATION])
+@pytest.mark.parametrize(
+    "queue", [SEND_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY, DELETE_ACTIVITY]
+)
 def test_an_expired_message_is_not_handled_nor_is_the_start_that_it_waits_for(
     services, queue_reader, queue
 ):
@@ -248,7 +255,7 @@ def test_an_expired_message_is_not_handled_nor_is_the_start_that_it_waits_for(
 
     own = Envelope(id="message-1", accepted_at=NOW, then=expired)
     start = on_its_way(services, queue, MESSAGE, own)
-    run.process(expired if queue == SEND_ACTIVITY else start)
+    run.process(start if queue == START_CONVERSATION else expired)
 
     assert run.handled == []
     assert run.delivery().status is Status.EXPIRED
