@@ -16,9 +16,8 @@ from shared.errors import (
     UnknownConversationError,
     UntrustedServiceUrlError,
 )
-from shared.settings import Settings
 from shared.wire_models import ChannelAccount
-from shared.wiring import Services
+from tests.support.builders import services_of
 from tests.support.lossy_storage import LossyStorage
 
 SERVICE_URL = "https://smba.trafficmanager.net/teams/"
@@ -243,8 +242,7 @@ def test_a_change_is_made_only_of_the_version_that_is_meant(tell, known):
 def watched(app_settings):
     """Storage that can be told to lose answers, and services that go through it."""
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
-        settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
-        yield storage, Services.of(Settings.from_environment(settings))
+        yield storage, services_of(app_settings, AzureWebJobsStorage=storage.connection_string)
 
 
 def test_a_change_of_the_version_that_is_meant_is_made_though_the_answer_was_lost(tell, watched):

@@ -8,12 +8,11 @@ from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
 from shared.connector.errors import ConnectorError
-from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.deliveries.rows import id_in_alert
-from shared.messages.envelope import AlertChange, Envelope
+from shared.deliveries.delivery import Status
 from shared.messages.queue_names import DELETE_ACTIVITY
 from shared.wire_models import parse
-from tests.support.builders import on_its_way, unique
+from tests.support.builders import unique
+from tests.support.copies import change_copy, deliver_copy, make_known
 from tests.support.worker import Worker
 
 SENT = {"conversationId": "a:1", "activityId": "f:7"}
@@ -31,7 +30,7 @@ def alex(services, connector):
     user_id = unique("29:alex")
     account = Account("msteams", user_id, service_url=service_url, conversation=OneToOne("a:1"))
     services.conversations.put(Conversation("a:1", "msteams", service_url, user_id=user_id))
-    return services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
+    return make_known(services, account)
 
 
 def from_queue(worker):
@@ -85,37 +84,12 @@ def copy(services, alex):
     now = datetime.now(UTC)
     alert = Alert(unique("alert"), now, now, "", "", version=2, recalled_at=now)
     services.alerts.create(alert)
-    delivery = Delivery(
-        id_in_alert(alert.id, 0, alex.key.id),
-        Status.SENT,
-        now,
-        now,
-        destination=Destination("msteams", "", None, "a:1", alex.user_id, alex.key),
-        activity_id="f:7",
-        alert_id=alert.id,
-        alert_version=1,
-    )
-    services.deliveries.record(delivery)
-    return delivery
-
-
-def recall(worker, copy):
-    """Have the recall of a copy handled; return the recall's record, and the copy's."""
-    envelope = Envelope(
-        id=f"{copy.id}!2",
-        accepted_at=datetime.now(UTC),
-        posting="2",
-        alert=copy.alert_id,
-        change=AlertChange(delivery_id=copy.id, version=2),
-    )
-    message = on_its_way(worker.services, DELETE_ACTIVITY, {}, envelope)
-    worker.handle(message, DELETE_ACTIVITY)
-    return [worker.services.deliveries.find(each) for each in (envelope.id, copy.id)]
+    return deliver_copy(services, alert, alex, activity_id="f:7")
 
 
 def test_a_copy_of_a_recalled_alert_is_deleted_once(worker, connector, copy):
     for _ in range(2):
-        recalled, recalled_copy = recall(worker, copy)
+        recalled, recalled_copy = change_copy(worker, DELETE_ACTIVITY, copy)
 
         [request] = connector.requests
         assert str(request) == "DELETE /emea/v3/conversations/a%3A1/activities/f%3A7"
@@ -129,6 +103,6 @@ def test_a_copy_that_is_gone_is_recalled_and_one_that_stays_is_not(
 ):
     connector.fail(status, "SomeCode")
 
-    _, after = recall(worker, copy)
+    _, after = change_copy(worker, DELETE_ACTIVITY, copy)
 
     assert after.recalled is is_recalled

@@ -13,12 +13,10 @@ from shared.errors import (
     UnknownConversationError,
 )
 from shared.messages.queue_names import START_CONVERSATION
-from shared.settings import Settings
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Slot
-from shared.wiring import Services
 from tests.StartConversation.starting import ALEX, cached, know
-from tests.support.builders import TENANT_ID
+from tests.support.builders import TENANT_ID, services_of
 from tests.support.connector import is_start
 from tests.support.lossy_storage import LossyStorage
 from tests.support.worker import Worker
@@ -147,11 +145,10 @@ def test_a_start_that_failed_leaves_nothing_and_can_be_tried_again_at_once(
 def lossy(app_settings, connector):
     """Services with which no account can be written once the Connector was called."""
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
-        settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
         storage.answer(
             400, times=math.inf, when=lambda call: connector.requests and "/accounts" in call.path
         )
-        yield Services.of(Settings.from_environment(settings))
+        yield services_of(app_settings, AzureWebJobsStorage=storage.connection_string)
 
 
 def test_a_start_that_cannot_be_cached_is_a_start_over_http(start, lossy, connector, caplog):
@@ -192,14 +189,13 @@ def test_what_is_left_of_a_start_that_could_not_be_cached_is_erased_or_mended(
     know(services, name="Alex")
     conversation_id = connector.conversation_id("29:alex")
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
-        settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
         is_written = f"/{table}("
         storage.answer(
             400,
             times=math.inf,
             when=lambda call: call.method == "PUT" and is_written in call.path,
         )
-        start(services=Services.of(Settings.from_environment(settings)))
+        start(services=services_of(app_settings, AzureWebJobsStorage=storage.connection_string))
 
     if table == "conversations":
         services.accounts.change("msteams", "29:alex", lambda stored: stored.account)

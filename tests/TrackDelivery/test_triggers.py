@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from azure.functions import TimerRequest
 
-from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.sending.redrive import put_back_poison
-from shared.wire_models import ChannelAccount
+from tests.shared.sending.person import BOT, NEWS, Person
 from tests.support.builders import answer_of, http_request, unique
 from tests.support.connector import is_start
 from tests.support.worker import Worker
@@ -22,7 +21,6 @@ from TrackDelivery.triggers import (
     retry_delivery_http,
 )
 
-BOT = ChannelAccount(id="28:bot")
 ID = "order/7 ü"
 ID_IN_PATH = "order%2F7 ü"
 
@@ -33,24 +31,13 @@ def worker(deployed, queue_reader):
 
 
 @pytest.fixture
-def user_id(deployed, connector):
-    """Somebody who has an account and a conversation."""
-    user_id = unique("29:alex")
-    account = Account(
-        "msteams",
-        user_id,
-        bot=BOT,
-        service_url=f"{connector.url}/amer/",
-        conversation=OneToOne(f"a:{user_id}"),
-    )
-    deployed.accounts.change_or_make("msteams", user_id, lambda _stored: account)
-    return user_id
+def alex(deployed, connector):
+    return Person(deployed, connector)
 
 
 @pytest.fixture
-def message(user_id):
-    recipient = {"channelId": "msteams", "userId": user_id}
-    return {"id": ID, "recipient": recipient, "activity": {"text": "News"}}
+def message(alex):
+    return {"id": ID, **alex.message, **NEWS}
 
 
 @pytest.fixture
@@ -80,7 +67,7 @@ def refusal(response):
 # Finding and listing
 
 
-def test_a_message_that_was_sent_tells_all_of_it(worker, message, user_id):
+def test_a_message_that_was_sent_tells_all_of_it(worker, message, alex):
     worker.send(message)
 
     status, body = answer_of(get(ID_IN_PATH))
@@ -94,8 +81,8 @@ def test_a_message_that_was_sent_tells_all_of_it(worker, message, user_id):
             "id": ID,
             "status": "sent",
             "channelId": "msteams",
-            "recipient": {"channelId": "msteams", "userId": user_id},
-            "conversationId": f"a:{user_id}",
+            **alex.message,
+            "conversationId": alex.first_id,
             "attempts": 1,
             "activityId": "activity-1",
         },

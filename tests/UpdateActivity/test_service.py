@@ -5,13 +5,12 @@ import pytest
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
-from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.deliveries.rows import id_in_alert
+from shared.deliveries.delivery import Status
 from shared.errors import RequestTooLargeError
-from shared.messages.envelope import AlertChange, Envelope
 from shared.messages.queue_names import UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
-from tests.support.builders import on_its_way, unique
+from tests.support.builders import unique
+from tests.support.copies import change_copy, deliver_copy, make_known
 from tests.support.worker import Worker
 from UpdateActivity.request import UpdateRequest
 from UpdateActivity.service import update_activity
@@ -88,47 +87,19 @@ def copy(services, connector):
         service_url=f"{connector.url}/amer/",
         conversation=OneToOne("a:1"),
     )
-    stored = services.accounts.change_or_make(
-        "msteams", account.user_id, lambda _stored: account
-    ).account
     content_key = services.alerts.keep({"activity": {"text": "Hello ${name}"}}, None)
     alert = Alert(
         unique("alert"), now, now, "", content_key=content_key, version=2, cancelled_at=now
     )
     services.alerts.create(alert)
-    delivery = Delivery(
-        id_in_alert(alert.id, 0, stored.key.id),
-        Status.SENT,
-        now,
-        now,
-        destination=Destination("msteams", "", None, "a:1", stored.user_id, stored.key),
-        activity_id="7",
-        alert_id=alert.id,
-        alert_version=1,
-    )
-    services.deliveries.record(delivery)
-    return delivery
-
-
-def edit(worker, copy):
-    """Have the edit of a copy handled; return the edit's record, and the copy's."""
-    envelope = Envelope(
-        id=f"{copy.id}!2",
-        accepted_at=datetime.now(UTC),
-        posting="2",
-        alert=copy.alert_id,
-        change=AlertChange(delivery_id=copy.id, version=2),
-    )
-    message = on_its_way(worker.services, UPDATE_ACTIVITY, {}, envelope)
-    worker.handle(message, UPDATE_ACTIVITY)
-    return [worker.services.deliveries.find(each) for each in (envelope.id, copy.id)]
+    return deliver_copy(services, alert, make_known(services, account), activity_id="7")
 
 
 def test_a_copy_is_edited_once_where_it_was_delivered(worker, copy, connector):
     connector.answer(200, {"id": "8"})
 
     for _ in range(2):
-        edited, edited_copy = edit(worker, copy)
+        edited, edited_copy = change_copy(worker, UPDATE_ACTIVITY, copy)
 
         [request] = connector.requests
         assert str(request) == "PUT /amer/v3/conversations/a%3A1/activities/7"
@@ -148,7 +119,7 @@ def test_a_copy_is_edited_once_where_it_was_delivered(worker, copy, connector):
 def test_an_edit_that_fails_is_recorded_by_itself_and_the_copy_as_it_was(worker, copy, connector):
     connector.fail(400, "BadSyntax")
 
-    failed, same_copy = edit(worker, copy)
+    failed, same_copy = change_copy(worker, UPDATE_ACTIVITY, copy)
 
     assert (failed.status, failed.code) == (Status.PERMANENT_FAILURE, "BadSyntax")
     assert (same_copy.status, same_copy.alert_version) == (Status.SENT, 1)

@@ -25,11 +25,9 @@ from shared.errors import (
     UnknownConversationError,
 )
 from shared.idempotency import Answer, IdempotencyKeys, id_for_key
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.encryption import derived_key
 from shared.triggers.http import http_function, json_response
-from tests.support.builders import NOWHERE, http_request, unique
+from tests.support.builders import NOWHERE, http_request, storage_at, unique
 from tests.support.clocks import FakeClock
 from tests.support.lossy_storage import LossyStorage
 from tests.support.waiting import PATIENCE_SECONDS
@@ -361,7 +359,7 @@ def lossy(azurite):
 @pytest.fixture
 def through(lossy, services):
     """Keys in storage that loses or refuses what it is told to; their table is there."""
-    storage = Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
+    storage = storage_at(lossy.connection_string)
     keys = IdempotencyKeys(storage, services.settings.app_id, lease_seconds=LEASE_SECONDS)
     keys.once("SendActivity", request(unique("first")), Handler(CREATED))
     return keys
@@ -415,7 +413,7 @@ def test_storage_that_fails_afterwards_does_not_change_the_answer(
 
 def test_nothing_is_done_when_storage_cannot_say_whether_it_was(services, key, monkeypatch):
     monkeypatch.setattr(Retry, "sleep", lambda *_: None)
-    nowhere = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
+    nowhere = storage_at(NOWHERE)
     keys = IdempotencyKeys(nowhere, services.settings.app_id, lease_seconds=LEASE_SECONDS)
     handle = Handler(CREATED)
 

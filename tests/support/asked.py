@@ -8,12 +8,12 @@ from shared.accounts.account import Account, OneToOne
 from shared.alerts.alert import Alert
 from shared.alerts.button_data import Click
 from shared.alerts.question import AnswerMode, Option, Question
-from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.deliveries.rows import id_in_alert
+from shared.deliveries.delivery import Delivery
 from shared.sending.answer_decision import Clicked, Clicker, Refusal, take_click
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.support.builders import unique
+from tests.support.copies import deliver_copy, make_known
 
 NOW = datetime.now(UTC)
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -73,21 +73,6 @@ def reached(services: Services, alert: Alert, *, known: Any = None, **fields: An
             **(known or {}),
         }
     )
-    stored = services.accounts.change_or_make(account.channel_id, user_id, lambda _: account)
-    account = stored.account
-    to = Destination(account.channel_id, "", None, f"a:{user_id}", user_id, account.key)
-    delivery = Delivery(
-        **{
-            "id": id_in_alert(alert.id, 0, account.key.id if account.key else "r0"),
-            "status": Status.SENT,
-            "created_at": NOW,
-            "updated_at": NOW,
-            "destination": to,
-            "activity_id": "activity-1",
-            "alert_id": alert.id,
-            "alert_version": 1,
-            **fields,
-        }
-    )
-    services.deliveries.record(delivery)
+    account = make_known(services, account)
+    delivery = deliver_copy(services, alert, account, **fields)
     return Person(services, account, delivery)

@@ -18,7 +18,8 @@ from shared.auth.service_urls import TrustedServiceUrls, origin_of
 from shared.messages.envelope import Envelope
 from shared.messages.message_marks import marked
 from shared.messages.outcomes import Outcomes
-from shared.settings import Settings
+from shared.settings import Settings, StorageAccount
+from shared.storage.clients import Storage
 from shared.wiring import Services
 
 # Port 9 of this machine: nothing listens there.
@@ -60,6 +61,16 @@ def remembering_alerts_by(
         clock=clock,
     )
     return other
+
+
+def services_of(app_settings: Mapping[str, str], **changes: str) -> Services:
+    """Another instance of a test's app, or another app: its settings with changes."""
+    return Services.of(Settings.from_environment({**app_settings, **changes}))
+
+
+def storage_at(connection_string: str, threads: int = 4) -> Storage:
+    """Storage as the app reaches it."""
+    return Storage(StorageAccount.from_connection_string(connection_string), threads=threads)
 
 
 def trusting(*urls: str) -> TrustedServiceUrls:

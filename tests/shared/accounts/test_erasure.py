@@ -7,12 +7,11 @@ from shared.accounts.account import Account, OneToOne
 from shared.accounts.pointers import AccountRows
 from shared.accounts.store import AccountStore
 from shared.errors import StorageUnavailableError, UnknownConversationError
-from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Table
 from shared.wiring import Services
 from tests.shared.accounts.telling import CHANNEL_ID, found, tell
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 from tests.support.lossy_storage import LossyStorage
 from tests.support.stub_server import ReceivedRequest
 
@@ -148,9 +147,10 @@ def test_forgetting_goes_on_while_somebody_else_writes_the_account_and_its_key_g
         return False
 
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
-        watched_settings = {**app_settings, "AzureWebJobsStorage": watched.connection_string}
         watched.lose_answer(overtake)
-        Services.of(Settings.from_environment(watched_settings)).accounts.erase(CHANNEL_ID, user_id)
+        services_of(app_settings, AzureWebJobsStorage=watched.connection_string).accounts.erase(
+            CHANNEL_ID, user_id
+        )
 
     assert next(writes, None) is None
     assert is_erased(services, account)

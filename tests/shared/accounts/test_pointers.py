@@ -11,11 +11,9 @@ import pytest
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.pointers import AccountRows
 from shared.accounts.store import AccountStore, StoredAccount
-from shared.settings import Settings
 from shared.storage.tables import key_of
-from shared.wiring import Services
 from tests.shared.accounts.telling import CHANNEL_ID, found, tell
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 from tests.support.lossy_storage import LossyStorage
 from tests.support.stub_server import ReceivedRequest
 
@@ -121,9 +119,8 @@ def test_a_stop_that_is_told_in_the_very_moment_of_joining_is_not_lost(
         return False
 
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
-        watched_settings = {**app_settings, "AzureWebJobsStorage": watched.connection_string}
         watched.lose_answer(stop_once_the_account_is_written)
-        through = Services.of(Settings.from_environment(watched_settings)).accounts
+        through = services_of(app_settings, AzureWebJobsStorage=watched.connection_string).accounts
         tell(through, user_id, aad_object_id=object_id)
 
     assert told[0].account.user_id == object_id

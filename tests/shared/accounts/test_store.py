@@ -6,13 +6,11 @@ import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.errors import UnknownConversationError
-from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
-from shared.wiring import Services
 from tests.shared.accounts.telling import CHANNEL_ID, tell
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 from tests.support.lossy_storage import InterruptedStorage, LossyStorage, writes
 
 BOT = ChannelAccount(id="28:bot", name="News")
@@ -77,9 +75,7 @@ def test_an_account_is_found_as_it_was_written_in_one_round_trip(accounts, stora
 
 def test_people_are_told_apart_by_channel_id_and_bot(accounts, app_settings):
     write(accounts, alex())
-    another = Services.of(
-        Settings.from_environment({**app_settings, "MicrosoftAppId": "another bot"})
-    )
+    another = services_of(app_settings, MicrosoftAppId="another bot")
 
     assert accounts.get("webchat", "29:alex") is None
     assert accounts.get("msteams", "29:ALEX") is None
@@ -181,8 +177,7 @@ def test_a_change_is_made_though_the_answer_was_lost(app_settings, accounts, met
     if method == "PUT":
         write(accounts, alex())
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
-        lossy_settings = {**app_settings, "AzureWebJobsStorage": lossy.connection_string}
-        through = Services.of(Settings.from_environment(lossy_settings)).accounts
+        through = services_of(app_settings, AzureWebJobsStorage=lossy.connection_string).accounts
         lossy.lose_answer(lambda request: request.method == method)
 
         changed = through.change_or_make("msteams", "29:alex", named("Alex"))
@@ -237,8 +232,7 @@ def test_the_row_of_a_conversation_says_what_the_account_says_in_the_end(
     with InterruptedStorage(
         app_settings["AzureWebJobsStorage"], is_decided, after=overtake
     ) as storage:
-        through_settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
-        through = Services.of(Settings.from_environment(through_settings)).accounts
+        through = services_of(app_settings, AzureWebJobsStorage=storage.connection_string).accounts
         conversation = OneToOne(conversation_id)
         tell(through, user_id, service_url="https://old.example/", conversation=conversation)
 
@@ -312,9 +306,7 @@ def test_a_scan_tells_no_account_of_a_pointer_or_of_another_bots_row(
     object_id = unique("object")
     account = Account("msteams", unique("29:user"), aad_object_id=object_id)
     written = write(services.accounts, account).account
-    another = Services.of(
-        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
-    )
+    another = services_of(app_settings, MicrosoftAppId=unique("another"))
 
     rows = {row.key: row.account for row in scanned(services.accounts)}
     others = scanned(another.accounts)
@@ -333,8 +325,7 @@ def test_a_scan_goes_on_where_storage_returned_nothing(services, people, app_set
     }
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as storage:
         storage.answer(200, nothing, more, times=2)
-        through_settings = {**app_settings, "AzureWebJobsStorage": storage.connection_string}
-        accounts = Services.of(Settings.from_environment(through_settings)).accounts
+        accounts = services_of(app_settings, AzureWebJobsStorage=storage.connection_string).accounts
 
         rows, more_rows = accounts.scan(
             1000, after=key_in(services, people[0]), up_to=key_in(services, people[1])

@@ -10,10 +10,8 @@ from shared.alerts.alert import Alert, Audience, Range
 from shared.alerts.question import Answer, AnswerMode, Option, Question
 from shared.alerts.store import AlertStore
 from shared.errors import CancelledError, UnknownAlertError
-from shared.settings import Settings
 from shared.storage.tables import Table
-from shared.wiring import Services
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 from tests.support.clocks import FakeSeconds
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -125,9 +123,7 @@ def test_an_unknown_alert_is_told_as_such(alerts):
 
 def test_bots_do_not_see_each_others_alerts(alerts, app_settings):
     alerts.create(an_alert())
-    another = Services.of(
-        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
-    )
+    another = services_of(app_settings, MicrosoftAppId=unique("another"))
 
     assert another.alerts.page(100) == ([], None)
     with pytest.raises(UnknownAlertError):

@@ -2,10 +2,8 @@ import pytest
 
 from shared.accounts.account import Account
 from shared.deliveries.delivery import Destination
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from tests.shared.deliveries.recording import NOW, STORAGE, build
-from tests.support.builders import unique
+from tests.support.builders import storage_at, unique
 from tests.support.clocks import FakeClock
 from tests.support.lossy_storage import LossyStorage
 
@@ -29,8 +27,7 @@ def lossy(app_settings):
 @pytest.fixture
 def through_lossy(lossy, services, clock):
     """Deliveries in storage that does what it is asked, and may say that it did not."""
-    account = StorageAccount.from_connection_string(lossy.connection_string)
-    return build(services, clock, storage=Storage(account, threads=4))
+    return build(services, clock, storage=storage_at(lossy.connection_string))
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import member_of
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from tests.shared.deliveries.recording import STORAGE, build, claim, of_alert, settle
+from tests.support.builders import storage_at
 from tests.support.lossy_storage import InterruptedStorage, writes
 
 
@@ -114,7 +113,7 @@ def test_a_note_is_made_though_the_row_is_changed_meanwhile(
     with InterruptedStorage(
         app_settings[STORAGE], writes("deliveries"), before=note_another
     ) as storage:
-        slow = Storage(StorageAccount.from_connection_string(storage.connection_string), threads=4)
+        slow = storage_at(storage.connection_string)
         build(services, clock, storage=slow).note_change(
             "alert-7:0:r1", 3, "activity-8", recalled=True
         )

@@ -12,8 +12,6 @@ from shared.errors import (
     OutcomeUnknownError,
     UnknownDeliveryError,
 )
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from tests.shared.deliveries.recording import (
     NOW,
     SECONDS,
@@ -25,6 +23,7 @@ from tests.shared.deliveries.recording import (
     put_back,
     settle,
 )
+from tests.support.builders import storage_at
 from tests.support.lossy_storage import InterruptedStorage, writes
 
 
@@ -153,7 +152,7 @@ def test_a_claim_that_comes_late_forgets_no_failure_that_came_after_it(
     with InterruptedStorage(
         app_settings[STORAGE], writes("deliveries"), after=take_over_and_fail
     ) as storage:
-        slow = Storage(StorageAccount.from_connection_string(storage.connection_string), threads=4)
+        slow = storage_at(storage.connection_string)
         claim(build(services, clock, storage=slow), put_back())
         assert storage.interrupted == 1
 

@@ -2,9 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failure
-from shared.settings import Settings
-from shared.wiring import Services
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 
 
 def failed_at(moment, delivery_id):
@@ -44,8 +42,6 @@ def test_what_failed_is_listed_since_a_moment_in_pages(services):
 
 def test_bots_do_not_see_each_others_failures(services, app_settings):
     services.failures.keep(failed_at(datetime.now(UTC), "order-7"), Failure("send-activity", {}))
-    another = Services.of(
-        Settings.from_environment({**app_settings, "MicrosoftAppId": unique("another")})
-    )
+    another = services_of(app_settings, MicrosoftAppId=unique("another"))
 
     assert another.failures.page(datetime.now(UTC) - timedelta(hours=1), size=10) == ([], None)

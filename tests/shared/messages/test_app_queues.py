@@ -14,10 +14,8 @@ from shared.deliveries.delivery import Status
 from shared.errors import StorageRefusedError
 from shared.messages.envelope import AccountSnapshot, AlertChange, Envelope, Step
 from shared.sending.redrive import put_back_poison
-from shared.settings import Settings
 from shared.triggers.queue import Taken, process
-from shared.wiring import Services
-from tests.support.builders import envelope_of, on_its_way, unique
+from tests.support.builders import envelope_of, on_its_way, services_of, unique
 from tests.support.lossy_storage import LossyStorage
 
 STORAGE = "AzureWebJobsStorage"
@@ -135,8 +133,7 @@ def test_what_cannot_be_put_back_stays_on_the_poison_queue(app_settings, queue):
     queue.fail(MESSAGE)
     with LossyStorage(app_settings[STORAGE], "Queue") as storage:
         storage.answer(400, times=math.inf, when=lambda call: f"/{queue.name}/" in call.path)
-        settings = {**app_settings, STORAGE: storage.connection_string}
-        failing = Services.of(Settings.from_environment(settings))
+        failing = services_of(app_settings, AzureWebJobsStorage=storage.connection_string)
 
         with pytest.raises(StorageRefusedError):
             put_back_poison(queue.name, failing)

@@ -3,13 +3,14 @@
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from shared.accounts.account import Account, OneToOne
 from shared.alerts.alert import Alert
 from shared.alerts.question import Answer, AnswerMode, Option, Question
-from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.errors import (
     AlreadyDoneError,
@@ -25,6 +26,7 @@ from shared.messages.queued_message import QueuedMessage, Sent, UnsentError
 from shared.sending.alert_copies import held_copy
 from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
+from tests.support.copies import deliver_copy, make_known
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MESSAGE = QueuedMessage(UPDATE_ACTIVITY, {}, Envelope(id="edit-1", accepted_at=NOW))
@@ -44,7 +46,7 @@ def person(services):
         tenant_id="tenant",
         conversation=OneToOne("a:1"),
     )
-    return services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
+    return make_known(services, account)
 
 
 @pytest.fixture
@@ -65,25 +67,7 @@ def alert(services):
 def deliver(services, alert, person):
     """Records a copy that was sent to the person, by default in the first version."""
 
-    def record(**fields):
-        to = Destination("msteams", "", None, "a:1", person.user_id, person.key)
-        delivery = Delivery(
-            **{
-                "id": id_in_alert(alert.id, 0, person.key.id),
-                "status": Status.SENT,
-                "created_at": NOW,
-                "updated_at": NOW,
-                "destination": to,
-                "activity_id": "activity-1",
-                "alert_id": alert.id,
-                "alert_version": 1,
-                **fields,
-            }
-        )
-        services.deliveries.record(delivery)
-        return delivery
-
-    return record
+    return partial(deliver_copy, services, alert, person)
 
 
 @pytest.fixture
@@ -153,13 +137,9 @@ def test_a_copy_says_who_answered_first_where_they_are_known_to_each_other(
     services, alert, deliver, change, colleague, said
 ):
     if colleague is not None:
-        kim = Account("msteams", unique("29:kim"), **colleague)
-        kim = services.accounts.change_or_make("msteams", kim.user_id, lambda _: kim).account
-        to = Destination("msteams", "", None, "a:2", kim.user_id, kim.key)
-        answered, key_id = (
-            deliver(id=id_in_alert(alert.id, 0, kim.key.id), destination=to),
-            kim.key.id,
-        )
+        kim = make_known(services, Account("msteams", unique("29:kim"), **colleague))
+        assert kim.key is not None
+        answered, key_id = deliver_copy(services, alert, kim), kim.key.id
     else:
         answered, key_id = deliver(id=id_in_alert(alert.id, 0, "r1"), destination=None), "gone"
     question = Question((Option("take", {"": "I take it"}),), AnswerMode.FIRST)

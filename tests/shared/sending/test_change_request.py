@@ -10,6 +10,7 @@ from shared.deliveries.delivery import Status
 from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
 from tests.support.builders import unique
+from tests.support.copies import make_known
 from tests.support.worker import Worker
 from UpdateActivity.request import UpdateRequest
 from UpdateActivity.service import update_activity
@@ -42,9 +43,7 @@ def alex(services, connector):
     services.conversations.put(
         Conversation("a:1", "msteams", f"{connector.url}/emea/", user_id=account.user_id)
     )
-    return services.accounts.change_or_make(
-        "msteams", account.user_id, lambda _stored: account
-    ).account
+    return make_known(services, account)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import take_turn
 from shared.sending.recipient import find_person
-from shared.settings import Settings
 from shared.storage.personal_keys import PersonalKeys
-from shared.wiring import Services
 from tests.shared.sending.person import NEWS
+from tests.support.builders import services_of
 from tests.support.connector import is_send
 from tests.support.lossy_storage import LossyStorage
 from tests.support.worker import Worker
@@ -149,8 +148,9 @@ def test_a_probe_is_not_lost_with_an_answer_of_storage(
         return False
 
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
-        settings = {**app_settings, "AzureWebJobsStorage": lossy.connection_string}
-        worker = Worker(Services.of(Settings.from_environment(settings)), queue_reader)
+        worker = Worker(
+            services_of(app_settings, AzureWebJobsStorage=lossy.connection_string), queue_reader
+        )
         for _ in range(times):
             lossy.lose_answer(is_taken)
 
@@ -204,8 +204,9 @@ def test_a_message_that_was_sent_as_a_probe_is_sent_though_nothing_can_be_noted(
         return request.method == "PUT" and "/accounts(" in request.path and connector.requests
 
     with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
-        settings = {**app_settings, "AzureWebJobsStorage": lossy.connection_string}
-        worker = Worker(Services.of(Settings.from_environment(settings)), queue_reader)
+        worker = Worker(
+            services_of(app_settings, AzureWebJobsStorage=lossy.connection_string), queue_reader
+        )
         lossy.answer(503, {}, times=math.inf, when=is_noted)
 
         delivery = worker.send(blocked.message)

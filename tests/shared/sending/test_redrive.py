@@ -11,6 +11,7 @@ from shared.errors import DeliveryNotRetriableError, ForgottenRecipientError
 from shared.messages.envelope import Envelope, whole_message
 from shared.sending.redrive import put_back
 from tests.support.builders import envelope_of, unique
+from tests.support.copies import make_known
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BODY = {"id": "order-7", "activity": {"text": "News"}}
@@ -25,8 +26,7 @@ def queue(queue_reader):
 @pytest.fixture
 def alex(services):
     user_id = unique("29:alex")
-    account = Account("msteams", user_id)
-    written = services.accounts.change_or_make("msteams", user_id, lambda _stored: account).account
+    written = make_known(services, Account("msteams", user_id))
     return Destination("msteams", "", None, "a:1", user_id, written.key)
 
 

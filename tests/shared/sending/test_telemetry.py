@@ -7,10 +7,8 @@ import pytest
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity
-from shared.accounts.account import Account, OneToOne
 from shared.sending.telemetry import Outcome, report
 from shared.throttling.lane import Lane
-from shared.wire_models import ChannelAccount
 from tests.support.builders import unique
 from tests.support.worker import Worker
 
@@ -26,17 +24,8 @@ ALWAYS = {
 
 
 @pytest.fixture
-def user_id(services, connector):
-    user_id = unique("29:alex")
-    account = Account(
-        "msteams",
-        user_id,
-        bot=ChannelAccount(id="28:bot"),
-        service_url=f"{connector.url}/amer/",
-        conversation=OneToOne(f"a:{user_id}"),
-    )
-    services.accounts.change_or_make("msteams", user_id, lambda _stored: account)
-    return user_id
+def user_id(alex):
+    return alex.user_id
 
 
 @pytest.fixture
@@ -124,7 +113,7 @@ def test_a_line_says_how_a_call_ended(send, connector, status, code, headers, le
 
 
 def test_a_message_was_held_back_without_a_call(send, services, connector):
-    services.pacer.throttled(Lane.of(connector.url, None), None, 60)
+    services.pacer.throttled(Lane.of(connector.url, "tenant"), None, 60)
 
     level, line = send()
 

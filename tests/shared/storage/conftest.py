@@ -1,10 +1,8 @@
 import pytest
 
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
+from tests.support.builders import storage_at
 
 
 @pytest.fixture
 def storage(azurite):
-    account = StorageAccount.from_connection_string(azurite.connection_string)
-    return Storage(account, threads=4)
+    return storage_at(azurite.connection_string)

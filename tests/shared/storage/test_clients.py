@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import StorageUnavailableError
-from shared.settings import Settings, StorageAccount
+from shared.settings import Settings
 from shared.storage.clients import Storage
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
-from tests.support.builders import NOWHERE
+from tests.support.builders import NOWHERE, storage_at
 from tests.support.certificates import Certificates
 from tests.support.identity import StubIdentity
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
@@ -115,7 +115,7 @@ def test_all_tables_share_their_connections(storage, caplog):
 def test_storage_that_is_down_is_given_up_after_seconds_and_a_check_at_once(monkeypatch):
     waited: list[float] = []
     monkeypatch.setattr("urllib3.util.retry.time.sleep", waited.append)
-    down = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
+    down = storage_at(NOWHERE)
 
     for use in (lambda: Table(down, "x").get("p", "r"), lambda: Queue(down, "x").send("")):
         waited.clear()

@@ -9,9 +9,8 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables import EdmType, EntityProperty, TableClient, UpdateMode
 
 from shared.errors import StorageRefusedError
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.tables import Table, version_of
+from tests.support.builders import storage_at
 
 VALUES = {
     "text": 'Grüße 😀 "quoted" \\ \x01\t\r\n',
@@ -45,8 +44,7 @@ def theirs(azurite):
 
 @pytest.fixture
 def ours(azurite, theirs):
-    account = StorageAccount.from_connection_string(azurite.connection_string)
-    return Table(Storage(account, threads=4), theirs.table_name)
+    return Table(storage_at(azurite.connection_string), theirs.table_name)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -3,10 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from urllib3 import Retry
 
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.leases import Lease, Leases
-from tests.support.builders import NOWHERE, unique
+from tests.support.builders import NOWHERE, storage_at, unique
 from tests.support.lossy_storage import LossyStorage
 
 
@@ -63,9 +61,7 @@ def test_a_lease_that_is_free_is_one_round_trip(leases, what, storage_calls):
 
 def test_a_lease_that_was_written_is_ours_though_the_answer_was_lost(azurite, what):
     with LossyStorage(azurite.connection_string) as lossy:
-        leases = Leases(
-            Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
-        )
+        leases = Leases(storage_at(lossy.connection_string))
         leases.acquire("start", unique("first"), seconds=60)
         lossy.lose_answer(lambda request: request.method == "POST")
 
@@ -79,7 +75,7 @@ def test_a_lease_that_was_written_is_ours_though_the_answer_was_lost(azurite, wh
 
 def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(caplog, monkeypatch):
     monkeypatch.setattr(Retry, "sleep", lambda *_: None)
-    leases = Leases(Storage(StorageAccount.from_connection_string(NOWHERE), threads=4))
+    leases = Leases(storage_at(NOWHERE))
 
     leases.release(Lease("key", 'W/"1"'))
 

@@ -10,15 +10,15 @@ from shared.settings import StorageAccount
 from shared.storage.clients import Storage
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
+from tests.support.builders import storage_at
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
 
 @pytest.mark.parametrize("text", ["", "Grüße 😀 <&>", "x" * 48_000])
 def test_a_message_that_is_put_is_read_by_their_client(azurite, text):
     name = f"q{uuid.uuid4().hex}"
-    account = StorageAccount.from_connection_string(azurite.connection_string)
 
-    Queue(Storage(account, threads=4), name).send(text)
+    Queue(storage_at(azurite.connection_string), name).send(text)
 
     with QueueClient.from_connection_string(
         azurite.connection_string, name, message_decode_policy=TextBase64DecodePolicy()

@@ -6,15 +6,9 @@ from uuid import uuid4
 import pytest
 
 from shared.errors import InvalidRequestError, StorageRefusedError, StorageUnavailableError
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Pauses, Table, key_of, version_of
-from tests.support.builders import unique
+from tests.support.builders import storage_at, unique
 from tests.support.lossy_storage import LossyStorage
-
-
-def storage_of(connection_string):
-    return Storage(StorageAccount.from_connection_string(connection_string), threads=4)
 
 
 @pytest.fixture
@@ -231,7 +225,7 @@ def lossy(azurite, table):
     """The table, the answer to whose first write is lost; it is there already."""
     table.put(row("another"))
     with LossyStorage(azurite.connection_string) as lossy:
-        yield Table(storage_of(lossy.connection_string), table._name), lossy
+        yield Table(storage_at(lossy.connection_string), table._name), lossy
 
 
 WRITES = {

@@ -2,13 +2,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
 from shared.throttling.lane import Lane, LaneRow
 from shared.throttling.pacer import Pacer
 from tests.shared.throttling.pacing import DISABLED, HOUR, LANE, use
-from tests.support.builders import unique
+from tests.support.builders import storage_at, unique
 from tests.support.clocks import FakeClock
 
 
@@ -19,7 +17,7 @@ def time():
 
 @pytest.fixture
 def storage(azurite):
-    return Storage(StorageAccount.from_connection_string(azurite.connection_string), threads=40)
+    return storage_at(azurite.connection_string, threads=40)
 
 
 @pytest.fixture

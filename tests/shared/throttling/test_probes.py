@@ -3,12 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.errors import HeldBackError
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.storage.tables import key_of
 from shared.throttling.lane import CREDENTIAL, Lane
 from shared.throttling.pacer import Pacer, Slot
 from tests.shared.throttling.pacing import HOUR, LANE, OTHER, held_back, methods, use
+from tests.support.builders import storage_at
 from tests.support.lossy_storage import LossyStorage
 
 
@@ -69,7 +68,7 @@ def test_a_probe_is_not_lost_with_an_answer_of_storage(azurite, app_id, time, pa
     time.pass_by(HOUR)
     with LossyStorage(azurite.connection_string) as lossy:
         lossy.lose_answer(lambda request: request.method == "PUT")
-        storage = Storage(StorageAccount.from_connection_string(lossy.connection_string), threads=4)
+        storage = storage_at(lossy.connection_string)
         pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
 
         assert pacer.reserve(LANE).probes == LANE

@@ -8,12 +8,10 @@ import pytest
 from urllib3 import Retry
 
 from shared.errors import HeldBackError, OnQueue, StorageUnavailableError
-from shared.settings import StorageAccount
-from shared.storage.clients import Storage
 from shared.throttling.lane import CREDENTIAL, Lane
 from shared.throttling.pacer import Pacer, Slot
 from tests.shared.throttling.pacing import LANE, OTHER, held_back, methods, use
-from tests.support.builders import NOWHERE, unique
+from tests.support.builders import NOWHERE, storage_at, unique
 from tests.support.lossy_storage import LossyStorage
 
 
@@ -278,7 +276,7 @@ def test_wait_sleeps_until_the_slot_is_due_and_gives_another_for_one_that_was_lo
 
 def test_slow_storage_is_waited_for_instead_of_losing_every_slot(azurite, app_id, time):
     with SlowStorage(azurite.connection_string, lambda: time.pass_by(0.3)) as slow:
-        storage = Storage(StorageAccount.from_connection_string(slow.connection_string), threads=4)
+        storage = storage_at(slow.connection_string)
         pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
         slots = []
         for _ in range(5):
@@ -311,7 +309,7 @@ def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
     app_id, time, monkeypatch, caplog
 ):
     monkeypatch.setattr(Retry, "sleep", lambda *_: None)
-    storage = Storage(StorageAccount.from_connection_string(NOWHERE), threads=4)
+    storage = storage_at(NOWHERE)
     pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
 
     slot = Slot(LANE, time.now, probes=CREDENTIAL)
