@@ -1,7 +1,6 @@
 """Alerts, from the call that sends one to what people get, and what can be done about it then."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -116,23 +115,6 @@ def test_an_alert_comes_from_the_queue_too(app, topic, readers):
 
     assert counts(ended) == {"sent": 1}
     assert told(app.calls) == {(f"a:{user}", "News"): 1}
-
-
-def test_an_alert_is_sent_when_its_time_comes(app, topic, readers):
-    [user] = readers(1)
-    send_at = datetime.now(UTC) + timedelta(seconds=3)
-
-    alert_id = send_alert(
-        app,
-        audience={"interests": [topic]},
-        activity={"text": "News"},
-        sendAt=send_at.isoformat(),
-    )
-    wait_for_end(app, alert_id)
-
-    assert told(app.calls) == {(f"a:{user}", "News"): 1}
-    sent_at = datetime.fromisoformat(deliveries(app, alert_id)[0]["updatedAt"])
-    assert sent_at > send_at
 
 
 def test_an_edit_reaches_all_to_whom_it_was_delivered_and_the_last_one_wins(app, topic, readers):

@@ -147,21 +147,6 @@ def test_who_said_stop_gets_nothing_until_they_say_start(app: ListeningApp, pers
     assert texts_of(app.calls) == ["News", "News"]
 
 
-def test_what_was_told_under_the_object_id_holds_from_the_first_message_on(
-    app: ListeningApp, person: Person
-):
-    app.remember("msteams", person.object_id, preferences={"muted": True})
-    person.write("follow Lighthouses")
-    app.begin()
-
-    send(app, alert(person.user_id), alert(person.object_id))
-
-    assert app.calls == []
-    for user_id in person.ids:
-        preferences = app.get(account_path(user_id)).json()["preferences"]
-        assert preferences == {"interests": ["Lighthouses"], "muted": True}
-
-
 # Forged service URLs
 
 

@@ -7,6 +7,7 @@ from DeleteActivity.service import delete_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
+from shared.errors import InvalidRequestError
 from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
 from shared.wire_models import ChannelAccount, parse
 from tests.support.builders import unique
@@ -17,6 +18,47 @@ from UpdateActivity.service import update_activity
 
 SENT = {"conversationId": "a:1", "activityId": "7"}
 EDIT = {**SENT, "activity": {"text": "News, corrected"}}
+
+
+@pytest.mark.parametrize(("model", "asked"), [(UpdateRequest, EDIT), (DeleteRequest, SENT)])
+def test_a_message_names_an_activity_and_an_edit_has_another(model, asked):
+    body = {
+        **asked,
+        "id": "order-7-change",
+        "channelId": "msteams",
+        "expiresAt": "2099-01-31T10:00:00Z",
+    }
+
+    request = parse(model, body)
+
+    assert request.to_json() | {"expiresAt": body["expiresAt"]} == body
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "fields"),
+    [
+        (UpdateRequest, SENT, ["activity"]),
+        (UpdateRequest, {**SENT, "activity": {"text": 5}}, ["activity.text"]),
+        (UpdateRequest, {"activity": {"text": "News"}}, ["conversationId", "activityId"]),
+        (UpdateRequest, {**EDIT, "conversationId": ""}, ["conversationId"]),
+        (UpdateRequest, {**EDIT, "activityId": "x" * 1025}, ["activityId"]),
+        (UpdateRequest, {**EDIT, "channelId": "no channel"}, ["channelId"]),
+        (UpdateRequest, {**EDIT, "expiresAt": "tomorrow"}, ["expiresAt"]),
+        (UpdateRequest, {**EDIT, "id": ""}, ["id"]),
+        (
+            UpdateRequest,
+            {**EDIT, "recipient": {"channelId": "msteams", "userId": "29:alex"}},
+            ["recipient"],
+        ),
+        (DeleteRequest, {}, ["conversationId", "activityId"]),
+        (DeleteRequest, EDIT, ["activity"]),
+    ],
+)
+def test_what_is_wrong_is_named(model, body, fields):
+    with pytest.raises(InvalidRequestError) as caught:
+        parse(model, body)
+
+    assert [error.field for error in caught.value.field_errors] == fields
 
 
 def edit(services):
