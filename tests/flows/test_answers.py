@@ -140,7 +140,7 @@ def at_once(call: Callable[..., dict], *given: Sequence[Any]) -> list[dict]:
         ("reliable", 24, 10),
         ("forgetful", 12, 8),
         pytest.param("reliable", 300, 40, marks=pytest.mark.soak),
-        pytest.param("forgetful", 300, 40, marks=pytest.mark.soak),
+        pytest.param("forgetful", 60, 20, marks=pytest.mark.soak),
     ],
     indirect=["hosts"],
 )
@@ -184,7 +184,7 @@ def name_in(card: dict) -> str:
 
 @pytest.mark.parametrize(
     ("hosts", "people", "answering"),
-    [("reliable", 12, 8), pytest.param("forgetful", 1000, 500, marks=pytest.mark.soak)],
+    [("reliable", 12, 8), pytest.param("forgetful", 400, 200, marks=pytest.mark.soak)],
     indirect=["hosts"],
 )
 def test_each_answers_for_themselves_alone(hosts, storage, connector, people, answering):
