@@ -14,7 +14,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.soak
 
 TENANTS = 25
-PEOPLE_EACH = 400
+PEOPLE_EACH = 100
 # What Teams takes, and what the app sends by default.
 LIMIT = 50
 RATE = 40
