@@ -46,9 +46,9 @@ def main() -> None:
     _wait_for("GET /api/health", f"{api}/health", {}, {"status": "ok"}, deadline)
     _expect(401, "POST /api/messages without a token", f"{api}/messages", body=b"{}")
     _expect(401, "GET /api/accounts without a key", f"{api}/accounts")
-    key = os.environ.get("FUNCTION_KEY", "")  # noqa: TID251  # no app
+    key = os.environ.get("FUNCTION_KEY", "")  # noqa: TID251  # not part of the app
     headers = {"x-functions-key": key}
-    if token := os.environ.get("ENTRA_TOKEN"):  # noqa: TID251  # the same
+    if token := os.environ.get("ENTRA_TOKEN"):  # noqa: TID251  # not part of the app
         headers["Authorization"] = f"Bearer {token}"
     if key:
         alert = json.dumps(_DRY_RUN).encode()

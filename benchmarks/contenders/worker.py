@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 
-import azure.functions  # noqa: F401  # loaded for whoever comes
+import azure.functions  # noqa: F401  # the worker in Azure has it loaded
 
 from benchmarks.messages import THREADS
 

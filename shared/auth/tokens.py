@@ -124,7 +124,7 @@ class BotTokens:
             answer = self._request()
         # azure-identity also lets through whatever a strange answer of the login made it stumble
         # over; none of it is the message's fault.
-        except Exception as error:  # noqa: BLE001  # see above
+        except Exception as error:  # noqa: BLE001  # of any type, see above
             now = self._clock()
             _logger.error("No token for the bot: %s: %.500s", type(error).__name__, error)
             if kept is not None and now < kept.expires_at - _RETRY_WHILE_GOOD_SECONDS:

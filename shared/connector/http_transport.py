@@ -115,7 +115,7 @@ class _Adapter(HTTPAdapter):
         pool: Any = self.get_connection_with_tls_context(
             request, verify, proxies=proxies, cert=cert
         )
-        self.cert_verify(pool, origin, verify, cert)  # type: ignore[no-untyped-call]
+        self.cert_verify(pool, origin, verify, cert)  # type: ignore[no-untyped-call]  # untyped there
         return cast(HTTPConnectionPool, pool)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
