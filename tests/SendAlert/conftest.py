@@ -12,3 +12,13 @@ def alerting(services, queue_reader, connector, monkeypatch):
     # A change goes round as soon as a test takes its steps.
     monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", 0)
     return Alerting(services, queue_reader, connector.url)
+
+
+@pytest.fixture
+def sent(alerting):
+    """An alert that was sent to four people on two pages, and has ended."""
+    alerting.know(4)
+    alert = alerting.send()
+    assert alert.ended_at is not None
+    alerting.steps()
+    return alert
