@@ -1,6 +1,5 @@
 """What is kept of those who talk with the bot, on real storage."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,6 @@ from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.accounts.account import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
-from shared.messages.queue_names import SEND_ACTIVITY
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import inbound, read
@@ -25,19 +23,12 @@ REMOVED = {"type": "installationUpdate", "action": "remove"}
 BOT_REMOVED = {"type": "conversationUpdate", "membersRemoved": [{"id": "28:bot"}]}
 
 
+pytestmark = pytest.mark.usefixtures("queue")
+
+
 @pytest.fixture
 def services(azurite: Azurite) -> Services:
     return Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
-
-
-@pytest.fixture(autouse=True)
-def queue(azurite: Azurite) -> Iterator[QueueReader]:
-    """The queue of confirmations, which all tests share: empty before, and left empty."""
-    queue = QueueReader(azurite.connection_string, SEND_ACTIVITY)
-    queue.clear()
-    yield queue
-    queue.clear()
-    queue.close()
 
 
 @pytest.fixture

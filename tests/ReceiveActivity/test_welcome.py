@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +11,6 @@ from CacheAccount.service import cache_account
 from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.errors import StorageUnavailableError
-from shared.messages.queue_names import SEND_ACTIVITY
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import BOT, inbound, read
 from tests.support.builders import QueueReader, settings, unique
@@ -34,16 +32,6 @@ TEAM: Told = {
 GROUP: Told = {"conversation": {"id": "19:g@thread.v2", "conversationType": "groupChat"}}
 MEETING: Told = {"conversation": {"id": "19:meeting_m@thread.v2"}}
 COPILOT: Told = {"channelData": {"productContext": "COPILOT"}}
-
-
-@pytest.fixture
-def queue(azurite: Azurite) -> Iterator[QueueReader]:
-    """The queue of replies, which all tests share: empty before, and left empty."""
-    queue = QueueReader(azurite.connection_string, SEND_ACTIVITY)
-    queue.clear()
-    yield queue
-    queue.clear()
-    queue.close()
 
 
 @pytest.fixture
