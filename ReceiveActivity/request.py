@@ -15,7 +15,6 @@ from pydantic import (
 )
 
 from shared.accounts.address import is_person, is_personal, is_same_bot
-from shared.clock import read_time
 from shared.languages import known_locale
 from shared.wire_models import (
     ChannelAccount,
@@ -28,6 +27,7 @@ from shared.wire_models import (
     ServiceUrl,
     canonical_id,
     parse,
+    read_time,
 )
 
 _Known = TypeVar("_Known")

@@ -13,11 +13,11 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
-from shared.clock import Clock, utc_now
 from shared.errors import (
     AppError,
     FieldError,
@@ -92,7 +92,7 @@ class IdempotencyKeys:
         *,
         lease_seconds: float,
         give_up_ambiguous: bool = False,
-        now: Clock = utc_now,
+        now: Callable[[], datetime] = partial(datetime.now, UTC),
     ) -> None:
         """``lease_seconds`` is how long a request may take."""
         self._table = Table(storage, "idempotency")

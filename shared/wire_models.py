@@ -6,7 +6,7 @@ looked at is typed; whatever else an object holds is kept, and goes out as it ca
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -21,7 +21,6 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from shared.clock import read_time
 from shared.errors import FieldError, InvalidRequestError
 from shared.languages import with_known_locale
 
@@ -29,6 +28,12 @@ ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
 """The content type of an Adaptive Card among the attachments of an activity."""
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# The grammar of RFC 3339, section 5.6.
+_TIME = re.compile(
+    r"(?P<to_minute>\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d):(?P<second>[0-5]\d|60)"
+    r"(?P<rest>(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def canonical_id(user_id: str) -> str:
@@ -42,6 +47,26 @@ def canonical_channel_id(channel_id: str) -> str:
     Microsoft's Agents SDK writes ``msteams:Copilot`` for what Teams carries.
     """
     return channel_id.partition(":")[0].lower()
+
+
+def read_time(text: str) -> datetime:
+    """Return the time that is written as RFC 3339 has it; raise ValueError for anything else.
+
+    A leap second is the second after it. Years before 1970 are defaults of somebody's code, and
+    storage takes no year 1. Years from 9000 on leave no room for adding to them.
+    """
+    written = _TIME.fullmatch(text)
+    if written is None or not 1970 <= int(text[:4]) < 9000:
+        raise ValueError("not a time")
+    if written["second"] != "60":
+        return datetime.fromisoformat(text.upper())
+    minute = datetime.fromisoformat(f"{written['to_minute']}:59{written['rest']}".upper())
+    second_after = minute.replace(microsecond=0) + timedelta(seconds=1)
+    in_utc = second_after.astimezone(UTC)
+    # There are leap seconds at the end of a month only.
+    if (in_utc.day, in_utc.hour, in_utc.minute) != (1, 0, 0):
+        raise ValueError("not a leap second")
+    return second_after
 
 
 def _read_time(value: object) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.clock import read_time
+from shared.wire_models import read_time
 
 IN_ANY_LANGUAGE = ""
 

@@ -16,9 +16,9 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from shared.clock import Clock, utc_now
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.failures import Failures, day_of
 from shared.deliveries.rows import FindKey, from_row, keys_of, partition_of_page, to_properties
@@ -59,7 +59,7 @@ class DeliveryStore:
         failures: Failures,
         *,
         give_up_ambiguous: bool,
-        clock: Clock = utc_now,
+        clock: Callable[[], datetime] = partial(datetime.now, UTC),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """With ``give_up_ambiguous``, no other try follows when a process died during a call."""

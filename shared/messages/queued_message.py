@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from shared.clock import read_time
 from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
 from shared.messages.envelope import Envelope, Healing
 from shared.messages.queue_names import CACHE_ACCOUNT, RECEIVE_EVENT, START_CONVERSATION
+from shared.wire_models import read_time
 
 
 class Noted(TypedDict, total=False):

@@ -24,7 +24,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from shared import json_text
-from shared.clock import Clock
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Pauses, Table, version_of
 from shared.wire_models import canonical_id
@@ -36,6 +35,7 @@ _TOKEN_HOLDS = timedelta(minutes=1)
 PROBE_IS_OUT: Final = timedelta(seconds=5)
 """How long a probe may be under way after it was let through."""
 
+Clock = Callable[[], datetime]
 Sleep = Callable[[float], None]
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.clock import Clock
 from shared.errors import HeldBackError, StorageUnavailableError
 from shared.storage.tables import Table
-from shared.throttling.lane import PROBE_IS_OUT, LaneRow, LaneState, Sleep
+from shared.throttling.lane import PROBE_IS_OUT, Clock, LaneRow, LaneState, Sleep
 
 # Reasons of a pause.
 THROTTLED: Final = "the Connector asked for fewer calls"

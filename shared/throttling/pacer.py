@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
-from shared.clock import Clock, utc_now
 from shared.errors import HeldBackError, StorageUnavailableError
 from shared.storage.clients import Storage
 from shared.storage.tables import Table, key_of
-from shared.throttling.lane import CREDENTIAL, Lane, LaneState, Sleep
+from shared.throttling.lane import CREDENTIAL, Clock, Lane, LaneState, Sleep
 from shared.throttling.lane_slots import (
     CREDENTIAL_FAILS,
     SLOT_LASTS,
@@ -63,7 +63,7 @@ class Pacer:
         app_id: str,
         *,
         rate_per_second: float,
-        clock: Clock = utc_now,
+        clock: Clock = partial(datetime.now, UTC),
         sleep: Sleep = time.sleep,
     ) -> None:
         """``rate_per_second`` is the most calls in a lane each second."""
