@@ -52,6 +52,15 @@ class AppError(Exception):
     field_errors: Sequence[FieldError] = ()
     correlation_id: str | None = None
 
+    def __init_subclass__(
+        cls, *, status: int | None = None, code: str | None = None, on_queue: OnQueue | None = None
+    ) -> None:
+        """Take what a kind of error is answered with; the rest is that of its parent."""
+        super().__init_subclass__()
+        cls.status = HTTPStatus(status or cls.status)
+        cls.code = code or cls.code
+        cls.on_queue = on_queue or cls.on_queue
+
     @property
     def detail(self) -> str:
         """What happened and what to do about it, in plain words; short enough to be kept."""
@@ -62,11 +71,8 @@ class AppError(Exception):
         return text.encode("utf-8", "backslashreplace").decode()
 
 
-class InvalidRequestError(AppError):
+class InvalidRequestError(AppError, status=400, code="InvalidRequest"):
     """The request is wrong, and would be wrong again."""
-
-    status = HTTPStatus.BAD_REQUEST
-    code = "InvalidRequest"
 
     def __init__(self, *field_errors: FieldError) -> None:
         """Take one error for each field that is wrong."""
@@ -74,179 +80,116 @@ class InvalidRequestError(AppError):
         self.field_errors = field_errors
 
 
-class RequestTooLargeError(InvalidRequestError):
+class RequestTooLargeError(InvalidRequestError, status=413):
     """The request is larger than the channel, or we, can take."""
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
-
-class UntrustedServiceUrlError(InvalidRequestError):
+class UntrustedServiceUrlError(InvalidRequestError, code="UntrustedServiceUrl"):
     """The service URL is not one that may get the bot's token."""
 
-    code = "UntrustedServiceUrl"
 
-
-class UnauthorizedCallerError(AppError):
+class UnauthorizedCallerError(AppError, status=401, code="Unauthorized"):
     """The caller of the messaging endpoint is not the Connector; the log says why."""
-
-    status = HTTPStatus.UNAUTHORIZED
-    code = "Unauthorized"
 
     def __init__(self) -> None:
         """Say nothing of the check that failed: it would help only an attacker."""
         super().__init__("The call was not authenticated as the Bot Connector's")
 
 
-class ForbiddenActivityError(AppError):
+class ForbiddenActivityError(AppError, status=403, code="Forbidden"):
     """The Connector called, but its token is not good for this activity; the log says why not."""
-
-    status = HTTPStatus.FORBIDDEN
-    code = "Forbidden"
 
     def __init__(self) -> None:
         """Say nothing of the check that failed: it would help only an attacker."""
         super().__init__("The token is not good for this activity")
 
 
-class UnknownSenderError(AppError):
+class UnknownSenderError(AppError, status=404, code="UnknownSender"):
     """No sender of events has this name, or none that is served here."""
 
-    status = HTTPStatus.NOT_FOUND
-    code = "UnknownSender"
 
-
-class InvalidSignatureError(AppError):
+class InvalidSignatureError(AppError, status=401, code="InvalidSignature"):
     """An event is not signed with a secret of its sender."""
-
-    status = HTTPStatus.UNAUTHORIZED
-    code = "InvalidSignature"
 
     def __init__(self) -> None:
         """Say nothing of the check that failed: it would help only an attacker."""
         super().__init__("The request is not signed with a secret that its sender has here")
 
 
-class KeysUnavailableError(AppError):
+class KeysUnavailableError(AppError, status=503, code="SigningKeysUnavailable"):
     """The Connector's signing keys are not known and cannot be read right now."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "SigningKeysUnavailable"
     http_retry_after_seconds = 30.0
 
 
-class UnknownAccountError(AppError):
+class UnknownAccountError(AppError, status=404, code="UnknownAccount"):
     """No account is cached for this user of this channel."""
 
-    status = HTTPStatus.NOT_FOUND
-    code = "UnknownAccount"
 
-
-class UnknownConversationError(AppError):
+class UnknownConversationError(AppError, status=404, code="UnknownConversation"):
     """No conversation with this id is cached."""
-
-    status = HTTPStatus.NOT_FOUND
-    code = "UnknownConversation"
 
 
 class ConversationNotStartedError(UnknownConversationError):
     """The bot has no conversation with this person yet."""
 
 
-class AmbiguousConversationError(AppError):
+class AmbiguousConversationError(AppError, status=409, code="AmbiguousConversation"):
     """Two channels have a conversation with this id, and none was named."""
 
-    status = HTTPStatus.CONFLICT
-    code = "AmbiguousConversation"
 
-
-class UnknownAlertError(AppError):
+class UnknownAlertError(AppError, status=404, code="UnknownAlert"):
     """There is no alert of this id, or no more."""
 
-    status = HTTPStatus.NOT_FOUND
-    code = "UnknownAlert"
 
-
-class AlertExistsError(AppError):
+class AlertExistsError(AppError, status=409, code="AlertExists"):
     """An alert of this id says something else."""
 
-    status = HTTPStatus.CONFLICT
-    code = "AlertExists"
 
-
-class AlertOverError(AppError):
+class AlertOverError(AppError, status=409, code="AlertOver"):
     """The alert was cancelled or recalled, so what is asked for is of no use any more."""
 
-    status = HTTPStatus.CONFLICT
-    code = "AlertOver"
 
-
-class CancelledError(AppError):
+class CancelledError(AppError, status=409, code="Cancelled", on_queue=OnQueue.DROP):
     """The alert that a message belongs to was cancelled, or recalled, before it was sent."""
 
-    status = HTTPStatus.CONFLICT
-    code = "Cancelled"
-    on_queue = OnQueue.DROP
 
-
-class SuppressedError(AppError):
+class SuppressedError(AppError, status=403, code="Suppressed", on_queue=OnQueue.DROP):
     """The person does not want this message, or cannot be reached; it is not sent."""
 
-    status = HTTPStatus.FORBIDDEN
-    code = "Suppressed"
-    on_queue = OnQueue.DROP
 
-
-class ExpiredError(AppError):
+class ExpiredError(AppError, status=410, code="Expired", on_queue=OnQueue.DROP):
     """The message's time was over before it could be sent."""
 
-    status = HTTPStatus.GONE
-    code = "Expired"
-    on_queue = OnQueue.DROP
 
-
-class AccountChangedError(AppError):
+class AccountChangedError(AppError, status=412, code="AccountChanged"):
     """The account is not, or no longer, the one that If-Match names."""
 
-    status = HTTPStatus.PRECONDITION_FAILED
-    code = "AccountChanged"
 
-
-class ConversationNotSupportedError(AppError):
+class ConversationNotSupportedError(AppError, status=422, code="ConversationNotSupported"):
     """The channel does not let bots start conversations."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "ConversationNotSupported"
 
-
-class TargetedActivityNotSupportedError(AppError):
+class TargetedActivityNotSupportedError(AppError, status=422, code="TargetedActivityNotSupported"):
     """The conversation cannot show an activity to one of its members alone."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "TargetedActivityNotSupported"
 
-
-class GroupConversationNotSupportedError(AppError):
+class GroupConversationNotSupportedError(
+    AppError, status=422, code="GroupConversationNotSupported"
+):
     """The channel does not let bots start group conversations."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "GroupConversationNotSupported"
 
-
-class ConversationStartingError(AppError):
+class ConversationStartingError(
+    AppError, status=409, code="ConversationStarting", on_queue=OnQueue.WAIT
+):
     """Somebody else is starting this very conversation."""
 
-    status = HTTPStatus.CONFLICT
-    code = "ConversationStarting"
-    on_queue = OnQueue.WAIT
     retry_after_seconds = 1.0
 
 
-class HeldBackError(AppError):
+class HeldBackError(AppError, status=429, code="Throttled", on_queue=OnQueue.WAIT):
     """The call is not made now: the Connector would be called too often, or would refuse it."""
-
-    status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "Throttled"
-    on_queue = OnQueue.WAIT
 
     def __init__(self, reason: str, retry_after_seconds: float) -> None:
         """Take the reason in plain words, without ids, and when to try again."""
@@ -254,11 +197,9 @@ class HeldBackError(AppError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class IdempotencyKeyInUseError(AppError):
+class IdempotencyKeyInUseError(AppError, status=409, code="IdempotencyKeyInUse"):
     """The first request with this Idempotency-Key is still under way."""
 
-    status = HTTPStatus.CONFLICT
-    code = "IdempotencyKeyInUse"
     retry_after_seconds = 2.0
 
     def __init__(self) -> None:
@@ -268,11 +209,8 @@ class IdempotencyKeyInUseError(AppError):
         )
 
 
-class IdempotencyKeyReusedError(AppError):
+class IdempotencyKeyReusedError(AppError, status=422, code="IdempotencyKeyReused"):
     """The Idempotency-Key came with another request before."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "IdempotencyKeyReused"
 
     def __init__(self) -> None:
         """Say what to do; the key stays unnamed."""
@@ -300,11 +238,9 @@ class ReplayedError(AppError):
         self.correlation_id = correlation_id
 
 
-class InvalidSettingError(AppError):
+class InvalidSettingError(AppError, code="InvalidSetting", on_queue=OnQueue.LEAVE_TO_HOST):
     """A setting is missing or wrong; the deployment must be mended, not the message."""
 
-    code = "InvalidSetting"
-    on_queue = OnQueue.LEAVE_TO_HOST
     is_technical = True
 
     def __init__(self, setting: str, expected: str) -> None:
@@ -313,11 +249,8 @@ class InvalidSettingError(AppError):
         self.setting = setting
 
 
-class BotCredentialError(AppError):
+class BotCredentialError(AppError, code="BotCredentialError", on_queue=OnQueue.WAIT):
     """The bot gets no token, or the Connector did not accept it; the log says why."""
-
-    code = "BotCredentialError"
-    on_queue = OnQueue.WAIT
 
     def __init__(self) -> None:
         """Say only that it failed: the reason is for the log, not for the caller."""
@@ -328,27 +261,24 @@ class TokenRefusedError(BotCredentialError):
     """The Connector answered 401: it did not accept the bot's token, at least not for this."""
 
 
-class StorageUnavailableError(AppError):
+class StorageUnavailableError(
+    AppError, status=503, code="StorageUnavailable", on_queue=OnQueue.LEAVE_TO_HOST
+):
     """Table or Queue storage did not answer, or refused."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "StorageUnavailable"
-    on_queue = OnQueue.LEAVE_TO_HOST
     is_technical = True
     http_retry_after_seconds = 5.0
 
 
-class StorageRefusedError(AppError):
+class StorageRefusedError(AppError, code="StorageRefused"):
     """Table or Queue storage cannot take what it was given, and never will."""
 
-    code = "StorageRefused"
     is_technical = True
 
 
-class UnexpectedError(AppError):
+class UnexpectedError(AppError, code="InternalError"):
     """Something failed that should not, and the log has it; or the host has tried often enough."""
 
-    code = "InternalError"
     is_technical = True
 
     def __init__(self) -> None:
@@ -356,56 +286,35 @@ class UnexpectedError(AppError):
         super().__init__("The app itself failed; the reason is in its log")
 
 
-class AlreadyDoneError(AppError):
+class AlreadyDoneError(AppError, status=409, code="AlreadyDone", on_queue=OnQueue.DONE):
     """A delivery of this id was done before, or has failed before and was not put back."""
 
-    status = HTTPStatus.CONFLICT
-    code = "AlreadyDone"
-    on_queue = OnQueue.DONE
 
-
-class DeliveryUnderWayError(AppError):
+class DeliveryUnderWayError(AppError, status=409, code="DeliveryUnderWay", on_queue=OnQueue.WAIT):
     """Somebody else is making the call for the delivery of this id right now."""
 
-    status = HTTPStatus.CONFLICT
-    code = "DeliveryUnderWay"
-    on_queue = OnQueue.WAIT
     retry_after_seconds = 1.0
 
 
-class OutcomeUnknownError(AppError):
+class OutcomeUnknownError(AppError, status=504, code="OutcomeUnknown", on_queue=OnQueue.RETRY):
     """A process died in the middle of the call, so nobody knows whether it was made."""
 
-    status = HTTPStatus.GATEWAY_TIMEOUT
-    code = "OutcomeUnknown"
-    on_queue = OnQueue.RETRY
     is_ambiguous = True
 
 
-class MessageGoneError(AppError):
+class MessageGoneError(AppError, status=410, code="MessageGone"):
     """A message was so large that it was kept aside, and is not kept any more."""
 
-    status = HTTPStatus.GONE
-    code = "MessageGone"
 
-
-class UnknownDeliveryError(AppError):
+class UnknownDeliveryError(AppError, status=404, code="UnknownDelivery"):
     """There is no delivery of this id, or no more."""
 
-    status = HTTPStatus.NOT_FOUND
-    code = "UnknownDelivery"
 
-
-class ForgottenRecipientError(UnknownDeliveryError):
+class ForgottenRecipientError(
+    UnknownDeliveryError, status=410, code="ForgottenRecipient", on_queue=OnQueue.DROP
+):
     """The recipient was forgotten meanwhile, and what was kept of the message with them."""
 
-    status = HTTPStatus.GONE
-    code = "ForgottenRecipient"
-    on_queue = OnQueue.DROP
 
-
-class DeliveryNotRetriableError(AppError):
+class DeliveryNotRetriableError(AppError, status=409, code="DeliveryNotRetriable"):
     """The delivery has not failed, so there is nothing to retry."""
-
-    status = HTTPStatus.CONFLICT
-    code = "DeliveryNotRetriable"

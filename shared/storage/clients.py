@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import Retry, Timeout
 
 from shared.connector.http_transport import Transport
-from shared.errors import StorageRefusedError, StorageUnavailableError
 from shared.settings import StorageAccount
-from shared.storage.rest import BearerTokens, StorageService, shared_key_lite, unsigned
+from shared.storage.rest import (
+    BearerTokens,
+    StorageService,
+    shared_key_lite,
+    storage_error,
+    unsigned,
+)
 
 if TYPE_CHECKING:
     from azure.core.credentials import (
@@ -27,9 +32,6 @@ if TYPE_CHECKING:
     )
     from azure.data.tables import TableClient, TableServiceClient
     from azure.storage.queue import QueueClient, QueueServiceClient
-
-# Too large, or not what storage takes: another try would end the same.
-_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 # A health check must answer soon.
 _CHECK_TIMEOUT = Timeout(connect=2, read=3)
@@ -221,6 +223,5 @@ def translated_errors() -> Iterator[None]:
         code = getattr(error, "error_code", None) or type(error).__name__
         # An error code of azure.data.tables is an enumeration, whose text is not its code.
         code = getattr(code, "value", code)
-        if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
-            raise StorageRefusedError(f"Storage cannot take this: {code}") from error
-        raise StorageUnavailableError(f"Storage did not do what it was asked: {code}") from error
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        raise storage_error(code, status) from error

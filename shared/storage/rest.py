@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from shared.connector.http_transport import Transport
-from shared.errors import StorageRefusedError, StorageUnavailableError
+from shared.errors import AppError, StorageRefusedError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -86,12 +86,10 @@ class StorageService:
             )
         except HTTPError as error:
             reason = error.reason if isinstance(error, MaxRetryError) else error
-            raise _not_done(type(reason).__name__) from error
+            raise storage_error(type(reason).__name__) from error
         if answer.status in expected:
             return answer
-        if answer.status in _REFUSED:
-            raise StorageRefusedError(f"Storage cannot take this: {_code(answer)}")
-        raise _not_done(_code(answer))
+        raise storage_error(_code(answer), answer.status)
 
 
 def was_repeated(answer: BaseHTTPResponse) -> bool:
@@ -106,7 +104,13 @@ def _code(answer: BaseHTTPResponse) -> str:
     return code or str(answer.status)
 
 
-def _not_done(reason: str) -> StorageUnavailableError:
+def storage_error(reason: str, status: int | None = None) -> AppError:
+    """Return the error that an answer of storage is, or that there was none (without ``status``).
+
+    ``reason`` is storage's own code, or else the name of what failed.
+    """
+    if status in _REFUSED:
+        return StorageRefusedError(f"Storage cannot take this: {reason}")
     return StorageUnavailableError(f"Storage did not do what it was asked: {reason}")
 
 
@@ -155,7 +159,7 @@ class BearerTokens:
         try:
             token = self._credential.get_token(_SCOPE)
         except AzureError as error:
-            raise _not_done(type(error).__name__) from error
+            raise storage_error(type(error).__name__) from error
         self._header = f"Bearer {token.token}"
         lifetime = token.expires_on - time.time()
         self._refresh_at = time.time() + lifetime - min(_EXPIRY_MARGIN_SECONDS, lifetime / 2)
