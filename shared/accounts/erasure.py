@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from shared.accounts.account import Account
 from shared.accounts.conversations import ConversationStore
 from shared.accounts.opt_outs import OptOuts
-from shared.accounts.pointers import AccountRows
+from shared.accounts.person_ids import AccountRows
 from shared.accounts.rows import from_row
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Row

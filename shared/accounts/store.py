@@ -15,7 +15,7 @@ from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation, ConversationStore
 from shared.accounts.erasure import IS_ERASED, Erasure
 from shared.accounts.opt_outs import OptOuts
-from shared.accounts.pointers import AccountRows, as_found
+from shared.accounts.person_ids import AccountRows, as_found
 from shared.accounts.rows import from_row
 from shared.errors import UnknownAccountError
 from shared.json_text import without_none

@@ -9,7 +9,7 @@ from typing import Any
 from shared import json_text
 from shared.errors import AppError
 from shared.messages.envelope import BODY, ENVELOPE, Envelope, without_notes
-from shared.messages.message_marks import MarkKey, find_mark_key, marked
+from shared.messages.envelope_signature import EnvelopeKey, find_envelope_key, signed
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage
 from shared.storage.clients import Storage
@@ -31,9 +31,9 @@ class AppQueues:
         self.large_values = large_values
 
     @cached_property
-    def mark_key(self) -> MarkKey:
-        """What our notes are marked with."""
-        return find_mark_key(self._storage, self._app_id)
+    def envelope_key(self) -> EnvelopeKey:
+        """What our notes are signed with."""
+        return find_envelope_key(self._storage, self._app_id)
 
     def send(
         self, queue: str, body: dict[str, Any], envelope: Envelope, *, delay_seconds: float = 0
@@ -80,7 +80,7 @@ class AppQueues:
         anew = envelope.anew()
         # What is wrong may be notes of somebody else's in it.
         body = without_notes(message) if isinstance(message, dict) else message
-        noted = marked(self.mark_key, queue, body, anew.to_json())
+        noted = signed(self.envelope_key, queue, body, anew.to_json())
         text = json_text.to_text({"message": message, "failure": failure, ENVELOPE: noted})
         if not _fits(text):
             # The reason stays readable in the queue.
@@ -100,7 +100,7 @@ class AppQueues:
         """Return a message with what is noted about it; only a JSON object has a place for it."""
         if not isinstance(message, dict):
             return message if isinstance(message, str) else json_text.to_text(message)
-        noted = marked(self.mark_key, queue, message, envelope.to_json())
+        noted = signed(self.envelope_key, queue, message, envelope.to_json())
         return json_text.to_text({**message, ENVELOPE: noted})
 
 

@@ -1,8 +1,8 @@
 """The names of the app's queues, and what stands in a message beside its body.
 
-What we note about a message on its way stands in it under the reserved name ``_flow``, with a mark
-that tells it from what others write there. Where a message is too large for the queue, it holds
-nothing but the key of what was kept aside, under ``_body``. What failed for good stands in
+What we note about a message on its way stands in it under the reserved name ``_flow``, with a
+signature that tells it from what others write there. Where a message is too large for the queue, it
+holds nothing but the key of what was kept aside, under ``_body``. What failed for good stands in
 ``<queue>-poison`` as ``{"message", "failure", "_flow"}``.
 """
 
@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 from shared import json_text
 from shared.deliveries.rows import place_in_alert
 from shared.errors import FieldError, InvalidRequestError
-from shared.messages.message_marks import MarkKey, without_mark
+from shared.messages.envelope_signature import EnvelopeKey, verified
 from shared.wire_models import (
     ChannelAccount,
     Identifier,
@@ -188,7 +188,7 @@ def read_envelope(
     body: dict[str, Any],
     noted: object,
     queue: str,
-    key: MarkKey,
+    key: EnvelopeKey,
     *,
     message_id: str,
     put_at: datetime | None,
@@ -219,12 +219,16 @@ def read_envelope(
 
 
 def _own_envelope(
-    body: dict[str, Any], noted: dict[str, Any], queue: str, key: MarkKey, put_at: datetime | None
+    body: dict[str, Any],
+    noted: dict[str, Any],
+    queue: str,
+    key: EnvelopeKey,
+    put_at: datetime | None,
 ) -> Envelope:
-    bare, is_ours = without_mark(key, queue, body, noted)
+    bare, is_ours = verified(key, queue, body, noted)
     if is_ours:
         return parse(Envelope, bare, within=ENVELOPE)
-    if not bare or key.is_needed(put_at):
+    if not bare or key.is_required(put_at):
         raise InvalidRequestError(FieldError(ENVELOPE, "is ours, as we wrote it; leave it out"))
     # It may be of the version before, or of anybody, so it goes round no stop.
     return parse(

@@ -130,7 +130,7 @@ def _find(
         known = threads.submit(services.accounts.known_as, clicker.channel_id, *clicker.user_ids)
         answered = threads.submit(services.answers.find, click.delivery_id)
         # It is read for the first message of a process.
-        threads.submit(lambda: services.queues.mark_key)
+        threads.submit(lambda: services.queues.envelope_key)
         delivery = services.deliveries.get(
             click.delivery_id, find_key=lambda key_id: _own_key(key_id, known.result(), services)
         )

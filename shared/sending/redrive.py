@@ -90,7 +90,7 @@ def _send_again(
             body,
             message.get(ENVELOPE),
             queue,
-            services.queues.mark_key,
+            services.queues.envelope_key,
             message_id=taken.id,
             put_at=taken.inserted_on,
         )

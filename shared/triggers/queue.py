@@ -131,7 +131,7 @@ def _read_message(original: dict[str, Any], taken: Taken, services: Services) ->
         body,
         original.get(ENVELOPE),
         taken.queue,
-        services.queues.mark_key,
+        services.queues.envelope_key,
         message_id=taken.message_id,
         put_at=taken.inserted_at,
         traceparent=taken.traceparent,

@@ -16,7 +16,7 @@ from shared.alerts.store import AlertStore
 from shared.auth.clouds import PUBLIC
 from shared.auth.service_urls import TrustedServiceUrls, origin_of
 from shared.messages.envelope import Envelope
-from shared.messages.message_marks import marked
+from shared.messages.envelope_signature import signed
 from shared.messages.outcomes import Outcomes
 from shared.settings import Settings, StorageAccount
 from shared.storage.clients import Storage
@@ -115,7 +115,7 @@ def on_its_way(
     services: Services, queue: str, body: dict[str, Any], envelope: Envelope
 ) -> dict[str, Any]:
     """A message as the app puts it on a queue: with what is noted about it."""
-    return {**body, "_flow": marked(services.queues.mark_key, queue, body, envelope.to_json())}
+    return {**body, "_flow": signed(services.queues.envelope_key, queue, body, envelope.to_json())}
 
 
 def envelope_of(message: dict[str, Any]) -> Envelope:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from shared.accounts.account import Account, OneToOne
-from shared.accounts.pointers import AccountRows
+from shared.accounts.person_ids import AccountRows
 from shared.accounts.store import AccountStore
 from shared.errors import StorageUnavailableError, UnknownConversationError
 from shared.storage.personal_keys import PersonalKeys

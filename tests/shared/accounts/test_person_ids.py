@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from shared.accounts.account import Account, OneToOne
-from shared.accounts.pointers import AccountRows
+from shared.accounts.person_ids import AccountRows
 from shared.accounts.store import AccountStore, StoredAccount
 from shared.storage.tables import key_of
 from tests.shared.accounts.telling import CHANNEL_ID, found, tell
