@@ -12,11 +12,12 @@ from ReceiveEvent.formats import FORMATS, Format
 from shared import json_text
 from shared.alerts.incidents import IncidentState
 from shared.errors import FieldError, InvalidRequestError, UnknownSenderError
-from shared.messages.envelope import BODY, ENVELOPE
+from shared.messages.envelope import ENVELOPE
 from shared.wire_models import ChannelId, EntraId, Name, WireModel, parse
 
 _EVENTS = TypeAdapter(list[Event])
-_MESSAGE = {"id", "sender", "query", "body", "events", BODY, ENVELOPE}
+# One of them stands in each CloudEvent, and in each event of Event Grid.
+_MARKS_OF_AN_EVENT = {"specversion", "eventType"}
 _ONCE = ("topic", "channelId", "tenantId", "minSeverity", "answers", "dryRun")
 
 
@@ -111,11 +112,14 @@ def format_of(sender: str) -> Format:
 def message_of(text: bytes) -> dict[str, Any]:
     """Return a message of the queue, where an event may stand as it is, or a list of these.
 
-    Raises InvalidRequestError if it is no JSON.
+    Raises InvalidRequestError if it is no JSON, or has events as only our own messages have them.
     """
     value = json_text.parse(text)
-    is_message = isinstance(value, dict) and value.keys() <= _MESSAGE
-    return value if is_message else {"body": value}
+    if not isinstance(value, dict) or not _MARKS_OF_AN_EVENT.isdisjoint(value):
+        return {"body": value}
+    if "events" in value and ENVELOPE not in value:
+        raise InvalidRequestError(FieldError("events", "is ours; leave it out"))
+    return value
 
 
 def read_message(body: Mapping[str, Any]) -> ReceivedEvents:

@@ -104,6 +104,10 @@ QUEUES: Mapping[str, list[tuple[object, str]]] = {
         ({**SEND, "_flow": SECRET}, "_flow: "),
     ],
     "cache-account": [*as_messages(NO_OBJECTS), *as_messages(ACCOUNTS, **RECIPIENT)],
+    "receive-event": [
+        ({"sender": "generic", "body": {}, "invented": SECRET}, "invented: "),
+        ({"sender": "generic", "events": [{"key": SECRET}]}, "events: "),
+    ],
 }
 
 
