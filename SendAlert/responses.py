@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from SendAlert.progress import CURRENT, RECALLED, Progress
 from SendAlert.service import Reach
@@ -11,6 +10,7 @@ from shared.accounts.account import Account
 from shared.alerts.alert import Alert
 from shared.alerts.question import Answer
 from shared.deliveries.delivery import Status
+from shared.triggers.http import link_to
 
 
 def accepted_body(alert: Alert) -> dict[str, Any]:
@@ -90,12 +90,8 @@ def reach_body(reach: Reach) -> dict[str, Any]:
 
 def links_of(alert: Alert) -> dict[str, str]:
     """Return the URLs to follow an alert and to act on it."""
-    own = f"/api/alerts/{quote(alert.id, safe='')}"
+    parts = ("deliveries", "answers", "cancel", "retry", "activity")
     return {
-        "self": own,
-        "deliveries": f"{own}/deliveries",
-        "answers": f"{own}/answers",
-        "cancel": f"{own}/cancel",
-        "retry": f"{own}/retry",
-        "activity": f"{own}/activity",
+        "self": link_to("alerts", "id", alert.id),
+        **{part: link_to("alerts", "id", alert.id, f"/{part}") for part in parts},
     }

@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 import azure.functions as func
 
@@ -11,7 +10,7 @@ from shared.idempotency import Answer
 from shared.messages.queue_names import START_CONVERSATION
 from shared.messages.queued_message import Handled, QueuedMessage
 from shared.settings import STORAGE
-from shared.triggers.http import http_function, json_response, path_id, read_json
+from shared.triggers.http import http_function, json_response, link_to, path_id, read_json
 from shared.triggers.queue import queue_function
 from shared.wire_models import canonical_channel_id
 from shared.wiring import services
@@ -38,7 +37,7 @@ def _start(request: func.HttpRequest) -> Answer:
     return Answer(
         _conversation(started.conversation, started.activity_id),
         HTTPStatus.OK if started.from_cache else HTTPStatus.CREATED,
-        {"Location": f"/api/conversations/{quote(started.conversation.id, safe='')}"},
+        {"Location": link_to("conversations", "conversationId", started.conversation.id)},
     )
 
 

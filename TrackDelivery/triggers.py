@@ -1,11 +1,10 @@
 """Following messages over HTTP, and removing old records by a timer."""
 
 from http import HTTPStatus
-from urllib.parse import quote
 
 import azure.functions as func
 
-from shared.triggers.http import http_function, json_response, page_response, path_id
+from shared.triggers.http import http_function, json_response, link_to, page_response, path_id
 from shared.wiring import services
 
 track_delivery_blueprint = func.Blueprint()
@@ -44,7 +43,7 @@ def retry_delivery_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(
         accepted.to_json(),
         HTTPStatus.ACCEPTED,
-        Location=f"/api/deliveries/{quote(accepted.id, safe='')}",
+        Location=link_to("deliveries", "id", accepted.id),
     )
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import azure.functions as func
 
@@ -81,6 +81,17 @@ def path_id(request: func.HttpRequest, name: str) -> str:
     if not 0 < len(value) <= _LONGEST_ID:
         raise InvalidRequestError(FieldError(name, f"must have 1 to {_LONGEST_ID} characters"))
     return value
+
+
+def link_to(collection: str, name: str, own_id: str, rest: str = "") -> str:
+    """Return the path of what has an id, as ``path_id`` reads it by its name in the route.
+
+    What is all dots is lost on the way in a path, and an encoded slash becomes a slash there.
+    """
+    encoded = quote(own_id, safe="")
+    if own_id.strip(".") and "%2f" not in own_id.lower():
+        return f"/api/{collection}/{encoded}{rest}"
+    return f"/api/{collection}/-{rest}?{name}={encoded}"
 
 
 def query_flag(request: func.HttpRequest, name: str) -> bool:

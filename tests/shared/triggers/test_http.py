@@ -8,7 +8,14 @@ from shared.errors import (
     StorageUnavailableError,
     UnknownConversationError,
 )
-from shared.triggers.http import http_function, json_response, no_content, path_id, read_json
+from shared.triggers.http import (
+    http_function,
+    json_response,
+    link_to,
+    no_content,
+    path_id,
+    read_json,
+)
 from tests.support.builders import answer_of, http_request
 
 
@@ -83,6 +90,18 @@ def test_an_id_comes_from_the_path_or_whole_from_the_query(route, params, value)
     request = http_request("GET", route={"conversationId": route}, params=params)
 
     assert path_id(request, "conversationId") == value
+
+
+@pytest.mark.parametrize(
+    ("alert_id", "link"),
+    [
+        ("a/1 ü.", "/api/alerts/a%2F1%20%C3%BC./cancel"),
+        ("..", "/api/alerts/-/cancel?id=.."),
+        ("a%2Fb", "/api/alerts/-/cancel?id=a%252Fb"),
+    ],
+)
+def test_a_link_leads_by_the_query_to_an_id_that_a_path_would_change(alert_id, link):
+    assert link_to("alerts", "id", alert_id, "/cancel") == link
 
 
 @pytest.mark.parametrize("route", [{}, {"conversationId": "x" * 1025}])
