@@ -21,6 +21,11 @@ _MARKS_OF_AN_EVENT = {"specversion", "eventType"}
 _ONCE = ("topic", "channelId", "tenantId", "minSeverity", "answers", "dryRun")
 
 
+def _read_flag(given: object) -> object:
+    """Return what a URL says of a flag; anything but true or false as it is."""
+    return {"true": True, "false": False}.get(str(given).lower(), given)
+
+
 class EventQuery(WireModel):
     """What the URL of a webhook asks for: who is told, and of what."""
 
@@ -33,7 +38,7 @@ class EventQuery(WireModel):
     tenant_id: EntraId | None = None
     min_severity: Severity | None = None
     answers: Literal["take"] | None = None
-    dry_run: Annotated[bool, Field(strict=False)] = False
+    dry_run: Annotated[bool, BeforeValidator(_read_flag)] = False
 
     @classmethod
     def from_url(cls, query: Mapping[str, Sequence[str]]) -> "EventQuery":

@@ -11,6 +11,7 @@ from ReceiveEvent.event import Event
 from ReceiveEvent.incident_decision import Decision, decide
 from ReceiveEvent.request import EventQuery
 from shared.alerts.incidents import Incident
+from shared.errors import InvalidRequestError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NO_STATE, NO_END = {"tells_end": False, "occurrence": "1"}, {"tells_end": False}
@@ -247,12 +248,20 @@ def test_a_repeat_changes_the_row_once_a_day():
     ]
 
 
+@pytest.mark.parametrize(
+    "query", ["dryRun=yes", "dryRun=1", "minSeverity=bad", "topic=a&topic=b", "invented=a"]
+)
+def test_a_url_that_asks_for_what_is_not_there_is_refused(query):
+    with pytest.raises(InvalidRequestError, match=f"^{query.partition('=')[0]}: "):
+        EventQuery.from_url(parse_qs(query))
+
+
 def test_two_urls_are_two_audiences_whatever_order_and_key_they_have():
     def told(query: str) -> str:
         return EventQuery.from_url(parse_qs(query)).who_is_told
 
     assert told("interest=a&interest=b&code=1") == told("code=2&interest=b&interest=a&dryRun=true")
-    assert told("answers=take") == told("") == told("dryRun=true")
+    assert told("answers=take") == told("") == told("dryRun=true") == told("dryRun=False")
     others = ["", "interest=a", "topic=a", "channelId=a", "tenantId=a", "minSeverity=info"]
     assert len({told(each) for each in others}) == len(others)
     assert EventQuery.from_who_is_told(told("interest=a&topic=b")).topic == "b"
