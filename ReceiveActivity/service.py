@@ -188,8 +188,7 @@ def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
 
 
 def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
-    channel_id = seen.activity.channel_id
-
+    # The id of the conversation still leads to the person, who gets nothing there.
     def left(stored: StoredAccount) -> Account:
         account = stored.account
         if not is_news(seen.at, account.observed_at):
@@ -203,11 +202,7 @@ def _note_leaving(person: Participant, seen: _Seen, services: Services) -> None:
             observed_at=seen.at,
         )
 
-    changed = services.accounts.change(channel_id, person.id, left)
-    if changed is not None and changed.account.conversation is not None:
-        # They have come back since.
-        return
-    services.conversations.delete(seen.conversation.id, channel_id)
+    services.accounts.change(seen.activity.channel_id, person.id, left)
 
 
 def _answer(command: Command, account: Account, seen: _Seen, services: Services) -> None:

@@ -11,6 +11,7 @@ from local.azurite import Azurite
 from ReceiveActivity.service import receive_activity
 from shared.accounts.account import Account, OneToOne
 from shared.errors import ForbiddenActivityError, UnknownConversationError
+from shared.sending.recipient import find_conversation
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import inbound, read
@@ -150,7 +151,7 @@ def test_other_types_of_activities_store_nothing(services: Services, user: str):
 # Coming and going
 
 
-def test_uninstalling_forgets_the_conversation_but_not_the_person(services: Services, user: str):
+def test_who_uninstalls_is_still_known_and_found_by_the_conversation(services: Services, user: str):
     receive(services, user, text="stop")
 
     receive(services, user, day=2, **REMOVED)
@@ -158,7 +159,7 @@ def test_uninstalling_forgets_the_conversation_but_not_the_person(services: Serv
     account = account_of(services, user)
     assert (account.installed, account.conversation) == (False, None)
     assert account.locale == "de-AT"
-    assert not is_known(services, f"a:{user}")
+    assert find_conversation(f"a:{user}", None, services).account == account
 
     receive(services, user, day=3, **INSTALLED)
 
