@@ -88,6 +88,7 @@ class Settlement:
                 self._tell_alert(message)
                 _logger.info("Done with already on %s: %s", message.queue, error.code)
             case AppError(on_queue=OnQueue.DROP):
+                message = self._addressed(message, message.body)
                 status, outcome = _dropped(error)
                 self._record(message, status, error)
                 self._report(message, outcome, error)
@@ -122,10 +123,7 @@ class Settlement:
 
     def _fail(self, message: QueuedMessage, body: object, error: AppError, status: Status) -> None:
         """Keep a message that failed, and say so; last of all in its record, where it ends."""
-        if message.destination is None:
-            # It came to nobody, but it may name somebody, with whom what is kept of it is erased.
-            named = find_named(body, self._services)
-            message = replace(message, destination=named.destination if named else None)
+        message = self._addressed(message, body)
         delivery = _delivery(message, status, error)
         if message.claim is None and self._services.deliveries.is_done(delivery):
             self._tell_failure(message)
@@ -138,6 +136,13 @@ class Settlement:
         )
         self._write(message, replace(delivery, failed_on=day))
         self._report(message, Outcome.FAILED, error)
+
+    def _addressed(self, message: QueuedMessage, body: object) -> QueuedMessage:
+        """Return a message, and whom it names if it came to nobody: it is erased with them."""
+        if message.destination is not None:
+            return message
+        named = find_named(body, self._services)
+        return replace(message, destination=named.destination if named else None)
 
     def _record(
         self,

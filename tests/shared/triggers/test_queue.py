@@ -258,7 +258,11 @@ def test_an_expired_message_is_not_handled_nor_is_the_start_that_it_waits_for(
     run.process(start if queue == START_CONVERSATION else expired)
 
     assert run.handled == []
-    assert run.delivery().status is Status.EXPIRED
+    delivery = run.delivery()
+    assert delivery.status is Status.EXPIRED
+    # Nobody looked for whom it is, but it says so.
+    assert delivery.destination is not None
+    assert delivery.destination.channel_id == "msteams"
 
 
 @pytest.mark.parametrize("expires_at", ["2999-01-01T00:00:00Z", "2020-01-01T00:00:00", 5])
