@@ -223,6 +223,22 @@ def test_whatever_is_no_answer_is_answered_with_a_text(services, said, alert, re
     assert said() == []
 
 
+def test_each_kind_of_invoke_is_answered_in_its_own_form(services, alert, reached):
+    # An empty one is an error there: https://github.com/microsoft/botbuilder-js/issues/4445
+    text = "Diese Schaltfläche tut hier nichts."
+    person = reached(alert)
+    for name, expected in {
+        "task/fetch": {"task": {"type": "message", "value": text}},
+        "composeExtension/query": {"composeExtension": {"type": "message", "text": text}},
+        "inventedTomorrow": {"statusCode": 200, "type": MESSAGE, "value": text},
+        "message/submitAction": None,
+        "handoff/action": None,
+    }.items():
+        arrived = activity(person, type="invoke", name=name, value={"action": {}})
+
+        assert invoke_response(arrived, None, services) == expected, name
+
+
 def test_a_message_that_is_no_answer_is_told_so_once(services, said, alert, reached):
     person = reached(alert)
     recall_alert(alert.id, services)

@@ -46,6 +46,8 @@ def test_a_message_has_a_target_and_something_to_say(target, content):
         ({**TO_ALEX, **NEWS, "expiresAt": "tomorrow"}, ["expiresAt"]),
         ({**TO_ALEX, **NEWS, "id": "x" * 1025}, ["id"]),
         ({**TO_ALEX, **NEWS, "Topic": "x"}, ["Topic"]),
+        # Only alerts ask.
+        ({**TO_ALEX, **NEWS, "answers": {}}, ["answers"]),
     ],
 )
 def test_what_is_wrong_is_named(body, fields):

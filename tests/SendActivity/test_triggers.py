@@ -13,8 +13,9 @@ def conversation(deployed, connector):
     return conversation
 
 
-def send(body, conversation_id="a:1%2F2", **params):
-    request = http_request("POST", body, route={"conversationId": conversation_id}, params=params)
+def send(body, conversation_id="a:1%2F2", headers=None, **params):
+    route = {"conversationId": conversation_id}
+    request = http_request("POST", body, route=route, params=params, headers=headers)
     return send_activity_http(request)
 
 
@@ -31,6 +32,13 @@ def test_an_activity_that_got_no_id_is_accepted(connector):
     connector.answer(202)
 
     assert answer_of(send({"text": "News"})) == (202, {})
+
+
+def test_what_comes_twice_with_one_key_is_sent_once(connector):
+    first, again = (send({"text": "News"}, headers={"Idempotency-Key": "key-1"}) for _ in range(2))
+
+    assert answer_of(first) == answer_of(again) == (201, {"id": "activity-1"})
+    assert len(connector.requests) == 1
 
 
 def test_the_channel_may_be_named(connector):

@@ -163,8 +163,13 @@ def test_a_dry_run_is_answered_with_how_many_it_would_reach(app):
         ({**NEWS, "activity": {"text": "${nothing}"}}, 400, ["activity.text"]),
         ({**NEWS, "activity": {"text": "x" * 60_000}}, 413, ["activity.text"]),
         ({**NEWS, "nobody": True}, 400, ["nobody"]),
+        (
+            {**NEWS, "activity": {"text": "x", "recipient": {"id": "29:a", "isTargeted": True}}},
+            400,
+            ["activity.recipient.isTargeted"],
+        ),
     ],
-    ids=["JSON", "placeholder", "size", "field"],
+    ids=["JSON", "placeholder", "size", "field", "for each person alone already"],
 )
 def test_an_alert_that_is_wrong_is_refused_and_not_kept(body, status, fields):
     got, problem = answer_of(send(body))

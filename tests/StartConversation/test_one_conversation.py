@@ -141,6 +141,20 @@ def test_a_start_that_failed_leaves_nothing_and_can_be_tried_again_at_once(
     assert start(wait_seconds=0).conversation.id == connector.conversation_id("29:alex")
 
 
+def test_who_waits_for_a_start_that_fails_makes_it_themselves(start, connector):
+    connector.fail(500, "ServiceError")
+    connector.block(times=1)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(start)]
+        connector.wait_for_waiting(1)
+        calls.append(pool.submit(start))
+        connector.release()
+
+        errors = [call.exception(30) for call in calls]
+    assert [type(each) for each in errors] == [ConnectorError, type(None)]
+    assert len(connector.requests) == 2
+
+
 @pytest.fixture
 def lossy(app_settings, connector):
     """Services with which no account can be written once the Connector was called."""

@@ -17,8 +17,9 @@ def app(deployed):
     return deployed
 
 
-def start(body):
-    return start_conversation_http(http_request("POST", body))
+def start(body, **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return start_conversation_http(http_request("POST", body, headers=names))
 
 
 def get(conversation_id, **params):
@@ -53,6 +54,14 @@ def test_a_second_start_is_ok_with_the_same_answer(connector):
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.get_body() == second.get_body()
     assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_what_comes_twice_with_one_key_is_started_once(connector):
+    first, again = (start({**ALEX, "startNew": True}, Idempotency_Key="key-1") for _ in range(2))
+
+    assert (first.status_code, first.get_body()) == (again.status_code, again.get_body())
+    assert first.headers["Location"] == again.headers["Location"]
+    assert len(connector.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,8 @@ from pathlib import Path
 import pytest
 
 from local.azurite import Azurite
-from tests.flows.running_app import (
-    QUEUES,
-    AppStorage,
-    RunningApp,
-    new_tenant,
-    new_user,
-    running_app,
-)
+from tests.flows.listening_app import ListeningApp, listening_app
+from tests.flows.running_app import QUEUES, AppStorage, new_tenant, new_user
 from tests.support.connector import StubConnector
 from tests.support.identity import StubIdentity
 
@@ -49,13 +43,13 @@ def identity() -> Iterator[StubIdentity]:
 @pytest.fixture(scope="module")
 def module_app(
     folder: Path, storage: AppStorage, connector: StubConnector, identity: StubIdentity
-) -> Iterator[RunningApp]:
-    with running_app(folder, storage, connector, identity) as app:
+) -> Iterator[ListeningApp]:
+    with listening_app(folder, storage, connector, identity) as app:
         yield app
 
 
 @pytest.fixture
-def app(module_app: RunningApp) -> RunningApp:
+def app(module_app: ListeningApp) -> ListeningApp:
     module_app.begin()
     return module_app
 
@@ -66,7 +60,7 @@ def user() -> str:
 
 
 @pytest.fixture
-def conversation_id(app: RunningApp, user: str) -> str:
+def conversation_id(app: ListeningApp, user: str) -> str:
     """The id of the user's conversation with the bot, which the app knows."""
     conversation_id = f"a:{user}"
     app.remember("msteams", user, tenantId=new_tenant(), conversation={"id": conversation_id})

@@ -21,18 +21,10 @@ def follow(app, topic, user):
     return f"a:{user}"
 
 
-def post(app, name, topic, **query):
+def post(app, name, topic):
     """Post a recorded payload as its sender does."""
-    return post_body(
-        app, name.partition("/")[0], (PAYLOADS / name).read_bytes(), topic, name, **query
-    )
-
-
-def post_body(app, sender, body, topic, name=None, **query):
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = headers_of(name or f"{sender}/firing.json")
-    asked = urlencode({"interest": topic, "topic": topic, **query})
-    return app.host.request("POST", f"/api/events/{sender}?{asked}", content, headers)
+    path = f"/api/events/{name.partition('/')[0]}?{urlencode({'interest': topic, 'topic': topic})}"
+    return app.host.request("POST", path, (PAYLOADS / name).read_bytes(), headers_of(name))
 
 
 def generic(status, **said):
@@ -44,12 +36,6 @@ def told(app):
     return Counter(
         ("new" if is_send(call) else call.method, conversation_of(call)) for call in app.calls
     )
-
-
-def last_said(app, conversation):
-    """What the last call said in a conversation."""
-    said = [call.json for call in app.calls if conversation_of(call) == conversation]
-    return json.dumps(said[-1])
 
 
 def incidents(app, **query):

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -102,16 +102,15 @@ class AppStorage:
         }
 
     def dump(self) -> str:
-        """All that stands in all tables, for who looks whether something is in it."""
-        return "\n".join(
-            f"{table.name} {dict(row)}"
-            for table in self._tables.list_tables()
-            for row in self._tables.get_table_client(table.name).list_entities()
-        )
-
-    def empty(self, queue: str) -> None:
-        """Throw all messages of a queue away, those that are hidden too."""
-        self._queues.get_queue_client(queue).clear_messages()
+        """All that stands in all tables and queues, poison aside, for who looks for traces."""
+        kept: list[object] = []
+        for table in self._tables.list_tables():
+            kept += self._tables.get_table_client(table.name).list_entities()
+        for queue in self._queues.list_queues():
+            if not queue.name.endswith("-poison"):
+                waiting = self._queues.get_queue_client(queue.name).peek_messages(32)
+                kept += [base64.b64decode(each.content).decode() for each in waiting]
+        return "\n".join(map(str, kept))
 
     def length(self, queue: str) -> int:
         """How many messages are on a queue, those that are being worked on included."""
@@ -126,14 +125,6 @@ class AppStorage:
                 if "until" in row:
                     row["until"] = datetime.now(UTC)
                     table.update_entity(row)
-
-    def let_hours_pass(self, hours: float) -> None:
-        """Have so many hours go by for people who are out of reach."""
-        table = self._tables.get_table_client("accounts")
-        for row in table.list_entities():
-            if "probeAt" in row:
-                row["probeAt"] -= timedelta(hours=hours)
-                table.update_entity(row)
 
 
 class RunningApp:

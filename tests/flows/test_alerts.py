@@ -6,17 +6,14 @@ from uuid import uuid4
 import pytest
 
 from tests.flows.alerts import (
-    act,
     counts,
     deliveries,
-    path_of,
     send_alert,
     told,
     wait_for_end,
 )
 from tests.flows.running_app import new_tenant, new_user
 from tests.support.connector import is_send, is_start
-from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -100,65 +97,3 @@ def test_recipients_are_reached_by_either_id_once_and_started_with_where_need_be
     assert {each["topicName"] for each in started} == {"News"}
     sent = Counter(call.json["text"] for call in app.calls if is_send(call))
     assert sent == {"Hello Alex": 1, "Hello Mia": 1, "Hello ": 1}
-
-
-def test_an_alert_comes_from_the_queue_too(app, topic, readers):
-    [user] = readers(1)
-    alert_id = f"queued-{uuid4().hex}"
-    body = {"audience": {"interests": [topic]}, "activity": {"text": "News"}, "id": alert_id}
-
-    app.enqueue("send-alert", body)
-    until(lambda: app.get(path_of(alert_id)).status == 200)
-    ended = wait_for_end(app, alert_id)
-    app.enqueue("send-alert", body)
-    app.settle()
-
-    assert counts(ended) == {"sent": 1}
-    assert told(app.calls) == {(f"a:{user}", "News"): 1}
-
-
-def test_an_edit_reaches_all_to_whom_it_was_delivered_and_the_last_one_wins(app, topic, readers):
-    users = readers(4, name="Alex")
-    alert_id = send_alert(app, audience={"interests": [topic]}, activity={"text": "Hi"})
-    wait_for_end(app, alert_id)
-    sent = {each["activityId"]: each["conversationId"] for each in deliveries(app, alert_id)}
-
-    first = act(app, "PUT", path_of(alert_id, "activity"), {"text": "First ${name}"})
-    second = act(
-        app,
-        "PUT",
-        path_of(alert_id, "activity"),
-        {"activities": {"en": {"text": "Last ${name}, ${when}"}}, "data": {"when": "today"}},
-    )
-
-    assert (first.status, second.status) == (202, 202)
-    assert second.json()["version"] == 3
-    ended = wait_for_end(app, alert_id)
-    assert (ended["current"], counts(ended)) == (4, {"sent": 4})
-    last = {}
-    for call in app.calls:
-        if call.method == "PUT":
-            assert call.json["id"] == call.path.rpartition("/")[2]
-            last[call.json["id"]] = (call.json["conversation"]["id"], call.json["text"])
-    assert last == {
-        activity: (conversation, "Last Alex, today") for activity, conversation in sent.items()
-    }
-    assert {conversation for conversation, _ in last.values()} == {f"a:{user}" for user in users}
-
-
-def test_a_recall_deletes_each_delivered_message_once(app, topic, readers):
-    readers(4)
-    alert_id = send_alert(app, audience={"interests": [topic]}, activity={"text": "Hi"})
-    wait_for_end(app, alert_id)
-    sent = deliveries(app, alert_id)
-
-    recalls = [act(app, "DELETE", path_of(alert_id)) for _ in range(2)]
-
-    assert {(each.status, each.json()["status"]) for each in recalls} == {(202, "recalled")}
-    ended = wait_for_end(app, alert_id)
-    assert (ended["recalled"], counts(ended)) == (4, {"sent": 4})
-    deleted = Counter(call.path.rpartition("/")[2] for call in app.calls if call.method == "DELETE")
-    assert deleted == Counter(each["activityId"] for each in sent)
-    assert all(each["recalled"] for each in deliveries(app, alert_id))
-    refused = act(app, "PUT", path_of(alert_id, "activity"), {"text": "Late"})
-    assert (refused.status, refused.json()["code"]) == (409, "AlertOver")

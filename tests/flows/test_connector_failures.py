@@ -5,17 +5,13 @@ messages of all kinds are on their way at once, each to a person and a tenant of
 pause holds up another.
 """
 
-import math
-import socket
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from tests.flows.running_app import QUEUES, SENDING, RunningApp, new_tenant, new_user, running_app
+from tests.flows.running_app import QUEUES, SENDING, RunningApp, new_tenant, new_user
 from tests.support.connector import is_start
 from tests.support.stub_server import ReceivedRequest
 
@@ -86,7 +82,7 @@ OF_AN_EDIT: Mapping[tuple[int, str], Outcome] = {
 class Person:
     """Somebody in a tenant of their own, and what the Connector says of them."""
 
-    def __init__(self, app: RunningApp, *, is_known: bool = True, **account: Any) -> None:
+    def __init__(self, app: RunningApp, *, is_known: bool) -> None:
         self.user = new_user()
         self.tenant = new_tenant()
         self.id = f"message for {self.user}"
@@ -94,18 +90,18 @@ class Person:
         self._app = app
         self._is_known = is_known
         known = {"conversation": {"id": f"a:{self.user}"}} if is_known else {}
-        app.remember("msteams", self.user, **{"tenantId": self.tenant, **known, **account})
+        app.remember("msteams", self.user, tenantId=self.tenant, **known)
 
     @property
     def calls(self) -> list[ReceivedRequest]:
         """All calls that are for this person."""
         return [call for call in self._app.connector.requests if self.is_called(call)]
 
-    def refuse(self, status: int, code: str, *, times: float = 1) -> "Person":
+    def refuse(self, status: int, code: str) -> "Person":
         """Have the Connector say this of what it is asked first."""
         connector = self._app.connector
         if status == CUT_OFF:
-            connector.cut(times=times, when=self._is_refused)
+            connector.cut(when=self._is_refused)
             return self
         headers = {"MS-CV": self.tenant}
         if status == 429:
@@ -113,15 +109,15 @@ class Person:
         if status == 307:
             headers["Location"] = f"{connector.url}/moved"
         said = f"It failed: {SECRET}"
-        connector.fail(status, code, said, headers, times=times, when=self._is_refused)
+        connector.fail(status, code, said, headers, when=self._is_refused)
         return self
 
-    def enqueue(self, queue: str = SENDING, **more: Any) -> None:
+    def enqueue(self, queue: str) -> None:
         to: dict[str, Any] = {"conversationId": f"a:{self.user}", "activityId": "7"}
         if queue == SENDING:
             to = {"recipient": self.recipient}
         what = {} if queue == DELETING else {"activity": {"text": SECRET}}
-        self._app.enqueue(queue, {"id": self.id, **to, **what, **more})
+        self._app.enqueue(queue, {"id": self.id, **to, **what})
 
     @property
     def outcome(self) -> Outcome:
@@ -148,21 +144,6 @@ class Person:
         return self.is_called(call) and is_start(call) != self._is_known
 
 
-@pytest.fixture(scope="module")
-def nowhere() -> Iterator[str]:
-    """A service URL where nobody listens."""
-    with closing(socket.socket()) as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{nobody.getsockname()[1]}"
-
-
-@pytest.fixture(scope="module")
-def module_app(folder, storage, connector, identity, nowhere) -> Iterator[RunningApp]:
-    trusted = f"{connector.url},{nowhere}"
-    with running_app(folder, storage, connector, identity, TrustedServiceUrls=trusted) as app:
-        yield app
-
-
 @pytest.fixture
 def app(module_app: RunningApp) -> Iterator[RunningApp]:
     """The app, which must keep texts and tokens out of its log whatever happens."""
@@ -172,9 +153,6 @@ def app(module_app: RunningApp) -> Iterator[RunningApp]:
     assert SECRET not in log
     assert "identity-token" not in log
     assert "Traceback" not in log
-
-
-# From the queues
 
 
 @pytest.mark.parametrize(
@@ -207,64 +185,3 @@ def test_what_becomes_of_a_message(app: RunningApp, queue, expected):
             failure.items()
         )
         assert SECRET not in failure["detail"]
-
-
-def test_six_calls_are_made_at_most(app: RunningApp, nowhere: str):
-    always = Person(app).refuse(503, "ServiceUnavailable", times=math.inf)
-    unreachable = Person(app, serviceUrl=nowhere)
-
-    for person in (always, unreachable):
-        person.enqueue()
-    app.settle()
-
-    assert always.outcome == Outcome(
-        "temporary-failure", calls=6, attempts=6, code="ServiceUnavailable"
-    )
-    assert unreachable.outcome == Outcome(
-        "temporary-failure", calls=0, attempts=6, code="ConnectorUnavailable"
-    )
-    assert len(app.storage.take_poison(SENDING)) == 2
-
-
-def test_who_is_disabled_holds_up_nobody_and_is_tried_every_hour(app: RunningApp):
-    tenant = new_tenant()
-    allowed: list[bool] = []
-    people = [Person(app, tenantId=tenant) for _ in range(20)]
-    disabled = people[0]
-    app.connector.fail_always(
-        403, "BotDisabledByAdmin", when=lambda call: not allowed and disabled.is_called(call)
-    )
-
-    def send_all(day: str) -> list[str]:
-        for person in people:
-            person.enqueue(id=f"{day} {person.id}")
-        app.settle()
-        return [app.delivery(f"{day} {person.id}")["status"] for person in people]
-
-    assert send_all("Monday") == ["permanent-failure", *["sent"] * 19]
-    # What comes within the hour is kept from them; what comes later tries, and is no failure.
-    assert send_all("soon after")[0] == "suppressed"
-    app.storage.let_hours_pass(24)
-    assert send_all("Tuesday") == ["suppressed", *["sent"] * 19]
-    assert len(disabled.calls) == 2
-    assert len(app.storage.take_poison(SENDING)) == 1
-
-    allowed.append(True)
-    app.storage.let_hours_pass(1)
-    assert send_all("an hour later") == ["sent"] * 20
-    assert app.account("msteams", disabled.user)["blocked"] is False
-
-
-# Over HTTP
-
-
-def test_callers_who_wait_for_a_start_that_fails_try_it_themselves(app, connector, user):
-    connector.fail(500, "ServiceError", when=is_start)
-    connector.block(times=1, when=is_start)
-    with ThreadPoolExecutor() as callers:
-        first = callers.submit(app.start, members=[{"id": user}])
-        connector.wait_for_waiting(1)
-        second = callers.submit(app.start, members=[{"id": user}])
-        connector.release()
-
-        assert sorted([first.result().status, second.result().status]) == [201, 502]

@@ -1,11 +1,7 @@
-import math
 from collections import Counter
-from contextlib import closing
 
-from tests.flows.alerts import send_alert
-from tests.flows.running_app import AppStorage, new_user, running_app
+from tests.flows.running_app import new_user, running_app
 from tests.support.connector import is_send, is_start
-from tests.support.lossy_storage import LossyStorage
 from tests.support.waiting import until
 
 # It takes any number of messages for one conversation at once.
@@ -55,44 +51,6 @@ def test_a_host_that_is_killed_in_the_middle_loses_no_message(folder, storage, c
     assert started == dict.fromkeys(NEW_USERS, 2)
     assert storage.take_poison("send-activity") == []
     assert storage.take_poison("start-conversation") == []
-
-
-def test_what_a_host_did_not_live_to_tell_other_systems_is_told_by_the_next(
-    folder, storage, connector, identity
-):
-    user, alert_id = new_user(), "news"
-    person = {"channelId": CHANNEL, "userId": user}
-    told = {"OutcomeQueue": "outcomes"}
-    connector.fail(400, "BadArgument", when=is_send)
-    with LossyStorage(storage.connection_string, "Queue") as queues:
-        # Both are recorded by then: what failed, and that the alert has ended.
-        queues.answer(503, times=math.inf, when=tells)
-        queues.block(when=tells)
-        with (
-            closing(AppStorage(queues.connection_string)) as watched,
-            running_app(folder, watched, connector, identity, *SHORT_LEASES, **told) as app,
-        ):
-            app.remember(CHANNEL, user, conversation={"id": f"a:{user}"})
-            send_alert(app, id=alert_id, recipients=[person], activity={"text": "News"})
-            queues.wait_for_waiting(2)
-            app.host.process.kill()
-            app.host.process.wait()
-        queues.release()
-    storage.let_leases_run_out()
-
-    with running_app(folder, storage, connector, identity, *SHORT_LEASES, **told) as app:
-        app.settle()
-        [delivery] = app.get(f"/api/alerts/{alert_id}/deliveries").json()["deliveries"]
-
-    events = {each["subject"]: each for each in storage.take("outcomes")}
-    failed, ended = events[delivery["id"]], events[alert_id]
-    assert (failed["type"], failed["data"]["status"]) == ("delivery.failed", "permanent-failure")
-    assert (ended["type"], ended["data"]["counts"]["permanent-failure"]) == ("alert.ended", 1)
-    assert len(events) == 2
-
-
-def tells(request):
-    return request.method == "POST" and "/outcomes/messages" in request.path
 
 
 def messages(known_user):

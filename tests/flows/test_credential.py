@@ -4,12 +4,11 @@ import json
 import math
 import re
 from collections import Counter
-from urllib.parse import unquote
 
 import pytest
 
 from tests.flows.people import remember_all
-from tests.flows.running_app import QUEUES, SENDING, THREADS, new_tenant
+from tests.flows.running_app import QUEUES, SENDING, THREADS
 from tests.support.waiting import until
 
 MESSAGES = 300
@@ -21,35 +20,6 @@ PATIENCE_SECONDS = 300
 def message_for(user: str) -> dict[str, object]:
     recipient = {"channelId": "msteams", "userId": user}
     return {"id": user, "recipient": recipient, "activity": {"text": user}}
-
-
-def test_a_tenant_that_refuses_the_token_holds_up_no_other(app, connector):
-    # https://github.com/OfficeDev/Microsoft-Teams-Samples/issues/1762
-    refused = remember_all(app, 20, tenantId=new_tenant())
-    users = remember_all(app, 20, tenantId=new_tenant())
-    app.begin()
-    never = [*refused, users[-1]]
-    connector.answer(
-        401,
-        {"message": "Authorization has been denied for this request."},
-        times=math.inf,
-        when=lambda call: any(user in unquote(call.path) for user in never),
-    )
-    app.enqueue(SENDING, *(message_for(user) for user in [*refused, *users]))
-    until(lambda: {*users[:-1]} <= told(app, "sent") and users[-1] in told(app, "failed"))
-    until(lambda: {*refused} <= seen(app))
-
-    # Of the one tenant nothing was held back, and who was refused alone is the only one who failed.
-    lines = [each for each in outcomes(app) if each.get("deliveryId") in users]
-    assert {each["outcome"] for each in lines} == {"sent", "retried", "failed"}
-    assert Counter(each["outcome"] for each in lines)["failed"] == 1
-    assert app.delivery(users[-1])["attempts"] == 6
-    # Of the other one nothing is lost, and nothing counts.
-    deliveries = [app.delivery(user) for user in refused]
-    assert {(each["status"], each["attempts"]) for each in deliveries} == {("retrying", 0)}
-    assert "BotCredentialError" in {each["code"] for each in deliveries}
-    assert len(app.storage.take_poison(SENDING)) == 1
-    app.storage.empty(SENDING)
 
 
 @pytest.mark.soak
@@ -84,20 +54,7 @@ def test_everything_waits_for_the_credential_and_nothing_is_lost(app, connector,
     assert "The Connector does not accept the bot's token" in app.host.log()
 
 
-def outcomes(app) -> list[dict[str, object]]:
-    """What the log tells of messages and calls."""
-    return [json.loads(line) for line in re.findall(r"outcome (\{.*\})", app.host.log())]
-
-
-def told(app, outcome: str) -> set[object]:
-    """The ids of all deliveries that have ended so."""
-    return {
-        each["deliveryId"]
-        for each in outcomes(app)
-        if each["outcome"] == outcome and "deliveryId" in each
-    }
-
-
 def seen(app) -> set[object]:
     """The ids of all deliveries of which the log tells something."""
-    return {each["deliveryId"] for each in outcomes(app) if "deliveryId" in each}
+    outcomes = map(json.loads, re.findall(r"outcome (\{.*\})", app.host.log()))
+    return {each["deliveryId"] for each in outcomes if "deliveryId" in each}

@@ -2,7 +2,6 @@ from collections import Counter
 
 import pytest
 
-from tests.flows.running_app import APP_ID, TENANT_ID, new_user
 from tests.support.connector import is_send, is_start
 
 # As it stands in the documentation of the Bot Connector.
@@ -70,31 +69,6 @@ def test_the_documented_example_does_the_same_through_the_queues(app):
     check_example(*app.calls)
 
 
-def test_a_recipient_whom_nobody_knows_is_tried_with_what_the_settings_give(app, connector):
-    object_id = new_user().removeprefix("29:")
-
-    app.enqueue(
-        "send-activity",
-        {
-            "recipient": {"channelId": "msteams", "userId": object_id},
-            "activity": {"text": "Your order has shipped"},
-        },
-    )
-    app.settle()
-
-    start, send = app.calls
-    assert str(start) == "POST /teams/v3/conversations"
-    assert start.json == {
-        "isGroup": False,
-        "bot": {"id": f"28:{APP_ID}"},
-        "members": [{"id": object_id}],
-        "tenantId": TENANT_ID,
-        "channelData": {"tenant": {"id": TENANT_ID}},
-    }
-    assert str(send) == (f"POST /teams/v3/conversations/a%3Achat-with-{object_id}/activities")
-    assert send.json["text"] == "Your order has shipped"
-
-
 def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connector, user):
     texts = [f"message {number}" for number in range(30)]
     # A channel that takes any number of messages for one conversation at once.
@@ -113,29 +87,3 @@ def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connect
     assert Counter(call.json["text"] for call in app.calls if is_send(call)) == Counter(texts)
     assert app.storage.take_poison("send-activity") == []
     assert app.storage.take_poison("start-conversation") == []
-
-
-def test_the_queue_caches_an_account_that_a_message_then_reaches(app, connector, user):
-    app.enqueue(
-        "cache-account",
-        {
-            "channelId": "telegram",
-            "user": {"id": user, "name": "Alex"},
-            "bot": {"id": "news-bot"},
-            "serviceUrl": f"{connector.url}/telegram/",
-            "conversation": {"id": f"t:{user}"},
-        },
-    )
-    app.settle()
-    app.enqueue(
-        "send-activity",
-        {
-            "recipient": {"channelId": "telegram", "userId": user},
-            "activity": {"text": "Hello"},
-        },
-    )
-    app.settle()
-
-    [send] = app.calls
-    assert send.path.startswith("/telegram/v3/conversations/t%3A")
-    assert send.json["from"] == {"id": "news-bot"}

@@ -1,7 +1,6 @@
 """Many people at once."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.flows.listening_app import ListeningApp, listening_app
+from tests.flows.listening_app import ListeningApp
 from tests.flows.people import message, post_all
 from tests.flows.running_app import THREADS, new_user
 
@@ -17,12 +16,6 @@ pytestmark = pytest.mark.soak
 
 USERS = 2000
 PAGE_SIZE = 300
-
-
-@pytest.fixture(scope="module")
-def module_app(folder, storage, connector, identity) -> Iterator[ListeningApp]:
-    with listening_app(folder, storage, connector, identity) as app:
-        yield app
 
 
 def all_listed(app: ListeningApp, **query: str) -> list[dict[str, Any]]:

@@ -3,37 +3,15 @@
 Which tokens are good is tested where tokens are read; here is what the endpoint makes of that.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.flows.listening_app import ListeningApp, listening_app
+from tests.flows.listening_app import ListeningApp
 from tests.ReceiveActivity.activities import inbound
 from tests.support.hostile_tokens import REFUSED, Forger
-
-UNAUTHORIZED = {
-    "type": "about:blank",
-    "title": "Unauthorized",
-    "status": 401,
-    "detail": "The call was not authenticated as the Bot Connector's",
-    "code": "Unauthorized",
-}
-FORBIDDEN = {
-    "type": "about:blank",
-    "title": "Forbidden",
-    "status": 403,
-    "detail": "The token is not good for this activity",
-    "code": "Forbidden",
-}
-
-
-@pytest.fixture(scope="module")
-def module_app(folder, storage, connector, identity) -> Iterator[ListeningApp]:
-    with listening_app(folder, storage, connector, identity) as app:
-        yield app
 
 
 @pytest.fixture
@@ -82,22 +60,7 @@ def test_who_is_not_the_connector_is_refused_alike(
     for name, (authorization, query) in callers.items():
         answer = untouched.post_activity(activity, authorization, query)
 
-        assert (name, answer.status, answer.json()) == (name, 401, UNAUTHORIZED)
-        assert answer.headers["Content-Type"] == "application/problem+json"
-
-
-def test_a_header_of_100_kilobytes_is_refused(
-    untouched: ListeningApp, forger: Forger, activity: dict[str, Any]
-):
-    status = None
-
-    # A host takes no such header: it answers 431 and hangs up, maybe before all was sent.
-    with suppress(ConnectionError):
-        token = forger.sign(padding="x" * 100_000)
-        status = untouched.post_activity(activity, f"Bearer {token}").status
-
-    assert status in (None, 401, 431)
-    assert untouched.get("/api/health").status == 200
+        assert (name, answer.status, answer.json()["code"]) == (name, 401, "Unauthorized")
 
 
 def test_a_good_token_does_not_vouch_for_another_activity(
@@ -105,19 +68,11 @@ def test_a_good_token_does_not_vouch_for_another_activity(
 ):
     for changes in (
         {"serviceUrl": "https://smba.trafficmanager.net/amer/"},
-        {"serviceUrl": f"{untouched.service_url}x"},
-        {"serviceUrl": untouched.service_url.replace("http", "HTTP")},
         {"channelId": "inventedTomorrow"},
     ):
         answer = untouched.post_activity({**activity, **changes}, f"Bearer {forger.sign()}")
 
-        assert (changes, answer.status, answer.json()) == (changes, 403, FORBIDDEN)
-
-    for field in ("serviceUrl", "channelId"):
-        without = {name: value for name, value in activity.items() if name != field}
-        answer = untouched.post_activity(without, f"Bearer {forger.sign()}")
-
-        assert answer.status in (400, 401, 403), field
+        assert (answer.status, answer.json()["code"]) == (403, "Forbidden")
 
 
 def test_no_body_is_looked_at_before_the_token_is_found_good(
@@ -128,51 +83,3 @@ def test_no_body_is_looked_at_before_the_token_is_found_good(
 
     assert [answer.status for answer in answers] == [401, 400]
     assert answers[1].json()["errors"][0]["field"] == "(body)"
-
-
-def test_who_waits_for_an_answer_gets_one_of_the_right_form(
-    untouched: ListeningApp, forger: Forger, activity: dict[str, Any]
-):
-    # An empty one is an error there: https://github.com/microsoft/botbuilder-js/issues/4445
-    text = "Diese Schaltfläche tut hier nichts."
-    message = {"type": "application/vnd.microsoft.activity.message", "value": text}
-    for name, expected in {
-        "adaptiveCard/action": {"statusCode": 200, **message},
-        "task/fetch": {"task": {"type": "message", "value": text}},
-        "composeExtension/query": {"composeExtension": {"type": "message", "text": text}},
-        "inventedTomorrow": {"statusCode": 200, **message},
-        "message/submitAction": None,
-        "handoff/action": None,
-    }.items():
-        invoke = {**activity, "type": "invoke", "name": name, "value": {"action": {}}}
-
-        answer = untouched.post_activity(invoke, f"Bearer {forger.sign()}")
-
-        assert answer.status == 200
-        assert (answer.json() if answer.body else None) == expected, name
-
-
-@pytest.fixture
-def another_app(
-    tmp_path, storage, connector, identity
-) -> Callable[..., AbstractContextManager[ListeningApp]]:
-    """Runs the app with other settings."""
-
-    def run(**changes: str) -> AbstractContextManager[ListeningApp]:
-        return listening_app(tmp_path / "app", storage, connector, identity, **changes)
-
-    return run
-
-
-def test_in_development_without_an_app_id_activities_need_no_token(
-    another_app, activity: dict[str, Any], user: str
-):
-    elsewhere = {**activity, "serviceUrl": "https://smba.trafficmanager.net/"}
-
-    with another_app(MicrosoftAppId="", AZURE_FUNCTIONS_ENVIRONMENT="Development") as app:
-        taken = app.post_activity(activity, None)
-        refused = app.post_activity(elsewhere, None)
-        known = app.account("msteams", user)
-
-    assert (taken.status, refused.status) == (200, 403)
-    assert known["serviceUrl"] == activity["serviceUrl"]

@@ -5,7 +5,6 @@ The requests are the same in every run. What they find is a mistake in the docum
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 from schemathesis import Case, GenerationMode
 
-from tests.flows.listening_app import ListeningApp, listening_app
+from tests.flows.listening_app import ListeningApp
 from tests.local.host_process import PROJECT
 from tests.support.waiting import until
 
@@ -84,12 +83,6 @@ BODIES = {
     for name, it in OPERATIONS.items()
     if "requestBody" in it.definition.raw
 }
-
-
-@pytest.fixture(scope="module")
-def module_app(folder, storage, connector, identity) -> Iterator[ListeningApp]:
-    with listening_app(folder, storage, connector, identity) as app:
-        yield app
 
 
 class World:

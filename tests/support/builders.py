@@ -87,11 +87,12 @@ def http_request(
     route: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    query: str = "",
 ) -> func.HttpRequest:
     """A request as the Functions host hands it in; a body that is not bytes goes as JSON."""
     return func.HttpRequest(
         method=method,
-        url="http://localhost/api",
+        url=f"http://localhost/api?{query}",
         route_params=route or {},
         params=params or {},
         headers=headers or {},

@@ -1,14 +1,11 @@
-"""A person installs the bot, asks what it is for, and is told on the channel."""
+"""A person ticks topics on a card."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
 from tests.flows.listening_app import ListeningApp, listening_app
 from tests.flows.people import message, write
-from tests.ReceiveActivity.activities import BOT
 
 
 @pytest.fixture(scope="module")
@@ -17,33 +14,6 @@ def module_app(folder, storage, connector, identity) -> Iterator[ListeningApp]:
         folder, storage, connector, identity, AnswersPeople="true", Topics="Ferries, Lighthouses"
     ) as app:
         yield app
-
-
-def texts(app: ListeningApp) -> list[str]:
-    return [call.json["text"] for call in app.calls]
-
-
-def test_an_install_that_is_told_in_every_way_at_once_is_welcomed_once(
-    app: ListeningApp, user: str
-):
-    install: dict[str, Any] = {"type": "installationUpdate", "text": None}
-    joined = {**install, "type": "conversationUpdate", "membersAdded": [BOT]}
-    ways = [
-        {**install, "action": "add"},
-        joined,
-        {**joined, "timestamp": "2026-01-01T10:00:00.500Z"},
-        {**install, "action": "add", "timestamp": "2026-01-01T10:00:01Z"},
-    ]
-
-    with ThreadPoolExecutor(len(ways)) as connectors:
-        list(connectors.map(lambda told: write(app, user, **told), ways))
-    write(app, user, **install, action="upgrade", channelData=None)
-    app.settle()
-
-    [said] = texts(app)
-    assert said.startswith("Hallo!")
-    assert "Es gibt Meldungen zu: Ferries, Lighthouses." in said
-    assert app.calls[0].json["conversation"] == {"id": f"a:{user}"}
 
 
 def test_topics_are_ticked_on_a_card_that_shows_what_was_saved(app: ListeningApp, user: str):
@@ -89,36 +59,3 @@ def test_topics_are_ticked_on_a_card_that_shows_what_was_saved(app: ListeningApp
     said, edited = sorted(app.calls, key=lambda call: call.method)
     assert said.json["text"].startswith("Saved.\n")
     assert edited.json["attachments"][0]["content"]["body"][0]["value"] == ""
-
-
-def test_what_is_saved_by_a_message_is_told_by_one(app: ListeningApp, user: str):
-    chat: dict[str, Any] = {"channelId": "webchat", "channelData": None, "locale": "en"}
-    write(app, user, **chat, text="interests")
-    app.settle()
-    [sent] = app.calls
-    choices, _, actions = sent.json["attachments"][0]["content"]["body"]
-    ferries = choices["choices"][0]["value"]
-    value = {**actions["actions"][0]["data"], "topics": ferries, "stopped": "false"}
-    app.begin()
-
-    write(app, user, **chat, id="2", text=None, value=value)
-    app.settle()
-
-    assert texts(app) == ["Saved.\nYou follow: Ferries.\nThere is news on: Ferries, Lighthouses."]
-
-
-def test_where_others_could_click_topics_are_listed(app: ListeningApp, user: str):
-    write(app, user, text="hello", locale="en")
-    group = {"id": f"19:{user}", "conversationType": "groupChat"}
-    asked: dict[str, Any] = {"text": "interests", "conversation": group, "locale": "en"}
-    mention = {"type": "mention", "text": "<at>Notify Bot</at>", "mentioned": BOT}
-    app.settle()
-    app.begin()
-
-    # Where it is not mentioned, people talk with each other.
-    write(app, user, **asked, id="2")
-    write(app, user, **asked, id="3", entities=[mention])
-    app.settle()
-
-    [said] = texts(app)
-    assert said.startswith("You follow no topic yet.")
