@@ -137,21 +137,14 @@ def host():
     return read_host_json(PROJECT / "host.json")
 
 
-def test_the_host_reads_messages_as_we_write_them(host):
-    assert host.message_encoding == "base64"
-
-
-def test_routes_are_below_api(host):
-    assert host.route_prefix == "api"
+def test_the_host_reads_messages_as_we_write_them_and_has_routes_below_api(host):
+    assert (host.message_encoding, host.route_prefix) == ("base64", "api")
 
 
 def test_the_hosts_retries_outlast_twenty_minutes_without_storage(host):
     waits = host.max_dequeue_count - 1
 
     assert waits * host.visibility_timeout.total_seconds() >= 20 * 60
-
-
-def test_the_last_try_is_the_one_after_which_the_host_gives_up(host):
     assert host.max_dequeue_count == LAST_TRY
 
 
@@ -161,10 +154,3 @@ def test_a_function_has_time_for_a_call_and_for_waiting_for_another():
     hours, minutes, seconds = map(int, timeout.split(":"))
     # The longest ConnectorTimeoutSeconds, twice.
     assert hours * 3600 + minutes * 60 + seconds > 2 * 100
-
-
-def test_requests_and_exceptions_are_never_sampled_away():
-    host = json.loads((PROJECT / "host.json").read_text())
-
-    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
-    assert set(sampling["excludedTypes"].split(";")) >= {"Request", "Exception"}

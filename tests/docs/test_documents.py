@@ -1,14 +1,13 @@
 """What the documents name must be there: files, headings, make targets, commands, settings."""
 
 import re
-from collections import UserDict
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from local.__main__ import COMMANDS
-from shared.settings import STORAGE, Settings
+from tests.support.app import settings_in_code
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -74,32 +73,6 @@ def dead_paths(document: Path) -> list[str]:
     ]
 
 
-class Asked(UserDict[str, str]):
-    """An environment that notes which names it was asked for."""
-
-    def __init__(self, *args) -> None:
-        self.names: set[str] = set()
-        super().__init__(*args)
-
-    def get(self, name, default=None):
-        self.names.add(name)
-        return super().get(name, default)
-
-
-def settings_of_the_app() -> set[str]:
-    environment = Asked(
-        {
-            f"{STORAGE}__accountName": "news",
-            "MicrosoftAppId": "11111111-0000-4000-8000-000000000001",
-            "MicrosoftAppPassword": "invented",
-        }
-    )
-    Settings.from_environment(environment)
-    # The Functions host and the system set these.
-    others = r"WEBSITE_|AZURE_FUNCTIONS_ENVIRONMENT|.*_PROXY$|.*_proxy$"
-    return {name for name in environment.names if not re.match(others, name)}
-
-
 def test_there_are_documents():
     assert {"README.md", "docs/operations.md"} <= {name_of(each) for each in DOCUMENTS}
 
@@ -120,7 +93,7 @@ def test_the_reference_has_each_setting_once():
     text = (ROOT / "docs/reference.md").read_text(encoding="utf-8").partition("\n## Settings\n")[2]
 
     # The last is the local host's own.
-    assert sorted(_SETTING.findall(text)) == sorted(settings_of_the_app() | {"LocalFunctionKey"})
+    assert sorted(_SETTING.findall(text)) == sorted(settings_in_code() | {"LocalFunctionKey"})
 
 
 def test_what_leads_nowhere_is_found(tmp_path: Path):

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from infra.build_package import what_ships
-from shared.auth.tokens import AppType
 from shared.connector.errors import ConnectorError
 from shared.errors import BotCredentialError
 from shared.sending.telemetry import Outcome
 from shared.settings import STORAGE, Settings
 from tests.infra.templates import INFRA, PROJECT, names, resources, the
-from tests.support.app import app_functions
+from tests.support.app import app_functions, settings_in_code
 
 SHIPPED = [path for name in what_ships() for path in sorted((PROJECT / name).rglob("*.py"))]
 BINDINGS = {
@@ -52,32 +51,6 @@ ENDPOINTS = {
 }
 
 
-class Environment(dict[str, str]):
-    """An environment that remembers what it was asked for."""
-
-    def __init__(self, *args: Any, **variables: str) -> None:
-        super().__init__(*args, **variables)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.asked.add(name)
-        return super().get(name, default)
-
-
-@pytest.fixture
-def in_code() -> set[str]:
-    """Return the settings that the code reads, but for those of the machine that it runs on."""
-    environment = Environment(
-        ENDPOINTS,
-        MicrosoftAppId="id",
-        MicrosoftAppType=AppType.SINGLE_TENANT,
-        MicrosoftAppTenantId="tenant",
-        MicrosoftAppPassword="secret",
-    )
-    Settings.from_environment(environment)
-    return {name for name in environment.asked if not re.search("proxy|^WEBSITE_", name, re.I)}
-
-
 @pytest.fixture(scope="session")
 def example() -> dict[str, str]:
     text = (PROJECT / "local.settings.example.json").read_text()
@@ -88,17 +61,17 @@ def example() -> dict[str, str]:
 # Settings
 
 
-def test_a_setting_of_the_code_is_in_the_example(in_code, example):
+def test_a_setting_of_the_code_is_in_the_example(example):
     # Only the Core Tools read it.
     named = example.keys() - {"FUNCTIONS_WORKER_RUNTIME"}
 
-    assert named == (in_code - OF_AZURE) | {"LocalFunctionKey"}
+    assert named == (settings_in_code() - OF_AZURE) | {"LocalFunctionKey"}
 
 
-def test_a_setting_of_the_code_is_set_in_azure(in_code, default):
+def test_a_setting_of_the_code_is_set_in_azure(default):
     deployed = the(default, "Web/sites/config", "/appsettings").keys()
 
-    assert deployed == (in_code - OF_DEVELOPMENT) | OF_OTHERS
+    assert deployed == (settings_in_code() - OF_DEVELOPMENT) | OF_OTHERS
     assert not [name for name in deployed if name.startswith(NOT_ON_FLEX)]
 
 

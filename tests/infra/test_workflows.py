@@ -37,24 +37,6 @@ def run(tool: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def keep_to_schema(schema: str, *paths: Path) -> subprocess.CompletedProcess[str]:
-    return run("check-jsonschema", "--builtin-schema", schema, *paths)
-
-
-def audit(path: Path) -> subprocess.CompletedProcess[str]:
-    return run("zizmor", "--offline", "--quiet", "--no-progress", "--persona", "pedantic", path)
-
-
-def unpinned(text: str) -> list[str]:
-    """Return the actions that are not named by a commit, with its tag beside it."""
-    return [
-        action
-        for action, comment in USES.findall(text)
-        if not action.startswith("./")
-        and not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action + comment)
-    ]
-
-
 def scripts(text: str) -> list[str]:
     """Return what the steps of a workflow run in a shell, where it has lines of its own."""
     blocks = re.findall(r"^( +)run: \|\n((?:\1  .*\n|\n)+)", text, re.MULTILINE)
@@ -64,54 +46,25 @@ def scripts(text: str) -> list[str]:
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_files_keep_to_their_schema(schema):
     assert SCHEMAS[schema]
-    done = keep_to_schema(schema, *SCHEMAS[schema])
+    done = run("check-jsonschema", "--builtin-schema", schema, *SCHEMAS[schema])
 
     assert done.returncode == 0, done.stdout
-
-
-def test_a_file_that_does_not_keep_to_its_schema_is_found(tmp_path):
-    broken = tmp_path / "ci.yml"
-    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:", 1))
-
-    assert keep_to_schema("vendor.github-workflows", broken).returncode != 0
 
 
 def test_the_workflows_are_safe():
-    done = audit(GITHUB)
+    options = ("--offline", "--quiet", "--no-progress", "--persona", "pedantic")
+    done = run("zizmor", *options, GITHUB)
 
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("          persist-credentials: false\n", "          fetch-depth: 1\n"),
-        ("run: make test PYTHON=", "run: echo ${{ github.event.head_commit.message }} PYTHON="),
-        ("permissions: {}", "permissions: write-all"),
-    ],
-)
-def test_an_unsafe_workflow_is_found(tmp_path, old, new):
-    text = (GITHUB / "workflows/ci.yml").read_text()
-    assert old in text
-    unsafe = tmp_path / ".github/workflows/ci.yml"
-    unsafe.parent.mkdir(parents=True)
-    unsafe.write_text(text.replace(old, new, 1))
-
-    assert audit(unsafe).returncode != 0
-
-
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_to_a_commit(path):
-    assert USES.findall(path.read_text())
-    assert unpinned(path.read_text()) == []
+def test_actions_are_pinned_to_a_commit_with_its_tag_beside_it(path):
+    actions = USES.findall(path.read_text())
+    pinned = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./.*")
 
-
-def test_an_action_that_is_not_pinned_is_found():
-    commit = "3d3c42e5aac5ba805825da76410c181273ba90b1"
-
-    assert unpinned("- uses: actions/checkout@v7") == ["actions/checkout@v7"]
-    assert unpinned(f"- uses: actions/checkout@{commit}") == [f"actions/checkout@{commit}"]
-    assert unpinned(f"- uses: actions/checkout@{commit} # v7.0.1") == []
+    assert actions
+    assert [each for each in map("".join, actions) if not pinned.fullmatch(each)] == []
 
 
 @pytest.mark.parametrize(
