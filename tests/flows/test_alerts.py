@@ -13,7 +13,6 @@ from tests.flows.alerts import (
     wait_for_end,
 )
 from tests.flows.running_app import new_tenant, new_user
-from tests.support.connector import is_send, is_start
 
 
 @pytest.fixture
@@ -69,31 +68,3 @@ def test_an_alert_reaches_who_is_interested_in_their_language_and_nobody_else(ap
         if each["recipient"]["userId"] == stopped[0]
     ]
     assert (muted["code"], muted["detail"]) == ("Suppressed", "The person wants no alerts")
-
-
-def test_recipients_are_reached_by_either_id_once_and_started_with_where_need_be(app, user):
-    object_id = str(uuid4())
-    app.remember(
-        "msteams", user, aadObjectId=object_id, name="Alex", conversation={"id": f"a:{user}"}
-    )
-    other_id, stranger = str(uuid4()), new_user()
-    app.remember("msteams", f"{user}-2", aadObjectId=other_id, name="Mia")
-
-    alert_id = send_alert(
-        app,
-        recipients=[
-            {"channelId": "msteams", "userId": each}
-            for each in (object_id, user, object_id.upper(), other_id, stranger)
-        ],
-        activity={"text": "Hello ${name}"},
-        topicName="News",
-    )
-    ended = wait_for_end(app, alert_id)
-
-    assert counts(ended) == {"sent": 3}
-    assert ended["total"] == 3
-    started = [call.json for call in app.calls if is_start(call)]
-    assert sorted(each["members"][0]["id"] for each in started) == sorted([f"{user}-2", stranger])
-    assert {each["topicName"] for each in started} == {"News"}
-    sent = Counter(call.json["text"] for call in app.calls if is_send(call))
-    assert sent == {"Hello Alex": 1, "Hello Mia": 1, "Hello ": 1}

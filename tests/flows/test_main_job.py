@@ -1,8 +1,4 @@
-from collections import Counter
-
 import pytest
-
-from tests.support.connector import is_send, is_start
 
 # As it stands in the documentation of the Bot Connector.
 EXAMPLE = {
@@ -67,23 +63,3 @@ def test_the_documented_example_does_the_same_through_the_queues(app):
 
     assert found.status == 200
     check_example(*app.calls)
-
-
-def test_messages_for_a_new_user_all_at_once_start_one_conversation(app, connector, user):
-    texts = [f"message {number}" for number in range(30)]
-    # A channel that takes any number of messages for one conversation at once.
-    recipient = {"channelId": "slack", "userId": user}
-    connector.block(when=is_start)
-
-    app.enqueue(
-        "send-activity",
-        *({"recipient": recipient, "activity": {"text": text}} for text in texts),
-    )
-    connector.wait_for_waiting(1)
-    connector.release()
-    app.settle()
-
-    assert sum(is_start(call) for call in app.calls) == 1
-    assert Counter(call.json["text"] for call in app.calls if is_send(call)) == Counter(texts)
-    assert app.storage.take_poison("send-activity") == []
-    assert app.storage.take_poison("start-conversation") == []

@@ -8,7 +8,6 @@ import pytest
 from tests.flows.alerts import counts, make_known, person, progress, send_alert
 from tests.flows.running_app import new_tenant, running_apps
 from tests.support.limited_connector import LimitedConnector, base_path
-from tests.support.processors import Effort
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
@@ -29,9 +28,7 @@ def connector():
         yield connector
 
 
-def test_a_tenant_that_takes_nothing_holds_up_no_other(
-    tmp_path, storage, connector, identity, pytestconfig
-):
+def test_a_tenant_that_takes_nothing_holds_up_no_other(tmp_path, storage, connector, identity):
     connector.fail(
         429,
         "Throttled",
@@ -50,11 +47,8 @@ def test_a_tenant_that_takes_nothing_holds_up_no_other(
     with running_apps(
         tmp_path, storage, connector, identity, hosts=HOSTS, threads=THREADS, rate=RATE
     ) as apps:
-        effort = Effort.begin()
         alert_id = send_alert(apps[0], activity={"text": "News"})
         until(lambda: connector.taken >= others, seconds=900)
-        terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-        terminal.write_line(f"\n{effort.report(others)}")
         # The last ones are recorded a moment after they were sent.
         until(lambda: counts(progress(apps[0], alert_id)).get("sent") == others)
         until_then = progress(apps[0], alert_id)
