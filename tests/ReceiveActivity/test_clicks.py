@@ -25,12 +25,6 @@ MESSAGE = "application/vnd.microsoft.activity.message"
 SERVICE_URL = "http://127.0.0.1:9/amer"
 
 
-@pytest.fixture
-def services(azurite) -> Services:
-    """A bot in development, as it trusts this machine."""
-    return Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
-
-
 @pytest.fixture(autouse=True)
 def said(queue_reader):
     """Takes what is to be said, as all tests share its queue."""

@@ -14,7 +14,7 @@ from shared.errors import ForbiddenActivityError, UnknownConversationError
 from shared.sending.recipient import find_conversation
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
-from tests.ReceiveActivity.activities import inbound, read
+from tests.ReceiveActivity.activities import BOT, inbound, read
 from tests.support.builders import QueueReader, settings, unique
 
 SERVICE_URL = "http://127.0.0.1:9/amer"
@@ -25,16 +25,6 @@ BOT_REMOVED = {"type": "conversationUpdate", "membersRemoved": [{"id": "28:bot"}
 
 
 pytestmark = pytest.mark.usefixtures("queue")
-
-
-@pytest.fixture
-def services(azurite: Azurite) -> Services:
-    return Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
-
-
-@pytest.fixture
-def user() -> str:
-    return unique("29:user")
 
 
 @pytest.fixture
@@ -103,32 +93,21 @@ def test_older_activities_do_not_overwrite_newer_facts(services: Services, user:
     assert is_known(services, f"a:{user}")
 
 
-def test_the_latest_service_url_is_kept_for_the_conversation_too(services: Services, user: str):
+def test_another_address_is_kept_for_the_conversation_too(services: Services, user: str):
     started = OneToOne(f"a:{user}", activity_id="first")
     before = Account("msteams", user, service_url="http://127.0.0.1:9/emea", conversation=started)
     services.accounts.change_or_make("msteams", user, lambda _: before)
 
-    receive(services, user)
+    receive(services, user, recipient={"id": "bot"})
 
     kept, conversation = account_of(services, user), services.conversations.find(f"a:{user}")
     assert kept.service_url == conversation.service_url == SERVICE_URL
+    assert kept.bot == conversation.bot == ChannelAccount(id="bot")
     # What it was started with stays.
     assert kept.conversation is not None
     assert kept.conversation.activity_id == conversation.activity_id == "first"
-
-
-def test_another_conversation_or_bot_is_kept_for_the_conversation_too(
-    services: Services, user: str
-):
-    receive(services, user)
-
-    receive(services, user, day=2, recipient={"id": "bot"})
-    assert services.conversations.find(f"a:{user}").bot == ChannelAccount(id="bot")
-    receive(services, user, day=3, conversation={"id": f"b:{user}"})
-
-    account = account_of(services, user)
-    assert account.conversation == OneToOne(f"b:{user}")
-    assert account.has_left(f"a:{user}")
+    receive(services, user, day=2, conversation={"id": f"b:{user}"})
+    assert account_of(services, user).has_left(f"a:{user}")
     assert is_known(services, f"b:{user}")
 
 
@@ -235,6 +214,9 @@ def test_what_is_said_elsewhere_moves_nobodys_address(services: Services, user: 
     receive(services, user, day=2, url="http://127.0.0.1:9/amer/", **told)
     assert account_of(services, user) == before
     assert is_known(services, conversation_id) is (place != "Copilot")
+    if place != "Copilot":
+        group = services.conversations.find(conversation_id)
+        assert (group.is_group, group.user_id) == (True, None)
 
     # Of somebody unknown it is better than nothing, until they write themselves.
     stranger = unique("29:stranger")
@@ -264,18 +246,6 @@ def test_who_is_added_by_somebody_else_does_not_read_their_language(services: Se
     receive(services, user, **added, conversation={"id": unique("19:g"), "isGroup": True})
 
     assert account_of(services, megan).locale is None
-
-
-def test_a_message_in_a_team_keeps_the_one_to_one_conversation(services: Services, user: str):
-    receive(services, user)
-    channel = unique("19:channel")
-
-    team = {"id": channel, "conversationType": "channel", "isGroup": True}
-    receive(services, user, day=2, conversation=team)
-
-    assert account_of(services, user).conversation == OneToOne(f"a:{user}", "personal")
-    group = services.conversations.find(channel)
-    assert (group.is_group, group.user_id) == (True, None)
 
 
 def test_the_bot_leaving_a_group_forgets_the_group(services: Services, user: str):
@@ -368,24 +338,42 @@ def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(
     assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
 
 
-# Two ids, and erasure
-
-
-def test_both_ids_of_a_person_find_one_account_in_whatever_case(
-    services: Services, user: str, object_id: str
+def test_what_is_ticked_is_saved_and_told_by_a_text_where_no_card_is_shown_anew(
+    azurite: Azurite, user: str, queue: QueueReader
 ):
-    services.accounts.change_or_make(
-        "msteams",
-        object_id,
-        lambda _: Account("msteams", object_id, preferences={"muted": True}),
+    topics = settings(AzureWebJobsStorage=azurite.connection_string, Topics="Ferries, Lighthouses")
+    services = Services.of(topics)
+    chat: dict[str, Any] = {"channelId": "webchat", "channelData": None, "locale": "en"}
+    receive(services, user, **chat, text="interests")
+    [asked] = queue.take()
+    choices, _, actions = asked["activity"]["attachments"][0]["content"]["body"]
+    ticked = {"topics": choices["choices"][0]["value"], "stopped": "false"}
+    saved = {**actions["actions"][0]["data"], **ticked}
+
+    receive(services, user, day=2, **chat, text=None, value=saved)
+
+    [told] = queue.take()
+    assert told["activity"]["text"] == (
+        "Saved.\nYou follow: Ferries.\nThere is news on: Ferries, Lighthouses."
     )
 
-    receive(services, user, **{"from": {"id": user, "aadObjectId": object_id}})
 
-    for user_id in (user, object_id, object_id.upper()):
-        account = account_of(services, user_id)
-        assert account.user_id == user
-        assert account.preferences == {"muted": True}
+def test_where_others_could_click_topics_are_listed_for_who_mentions_the_bot(
+    services: Services, user: str, queue: QueueReader
+):
+    group = {"id": unique("19:group"), "conversationType": "groupChat"}
+    asked: dict[str, Any] = {"text": "interests", "conversation": group, "locale": "en"}
+    mention = {"type": "mention", "text": "<at>Notify Bot</at>", "mentioned": BOT}
+
+    receive(services, user, **asked, id="1")
+    receive(services, user, **asked, id="2", entities=[mention])
+
+    [said] = queue.take()
+    assert said["activity"]["text"].startswith("You follow no topic yet.")
+    assert "attachments" not in said["activity"]
+
+
+# Erasure
 
 
 def test_delete_user_data_erases_the_person_under_both_ids(
@@ -398,36 +386,7 @@ def test_delete_user_data_erases_the_person_under_both_ids(
     assert services.accounts.get("msteams", user) is None
     assert services.accounts.get("msteams", object_id) is None
     assert not is_known(services, f"a:{user}")
-
     # What was made before both ids were known is erased too.
     services.accounts.change_or_make("msteams", object_id, lambda _: Account("msteams", object_id))
     receive(services, user, type="deleteUserData", **{"from": person})
-
     assert services.accounts.get("msteams", object_id) is None
-
-
-def test_who_said_stop_is_left_alone_after_being_forgotten_until_they_say_start(
-    services: Services, user: str
-):
-    receive(services, user, text="stop")
-    receive(services, user, day=2, type="deleteUserData")
-    assert services.opt_outs.include("msteams", user)
-
-    receive(services, user, day=3)
-    assert account_of(services, user).preferences == {"muted": True}
-    receive(services, user, day=4, text="start")
-    receive(services, user, day=5, type="deleteUserData")
-
-    assert not services.opt_outs.include("msteams", user)
-
-
-def test_a_stop_that_outlived_an_account_is_not_lost_when_the_ids_are_joined(
-    services: Services, user: str, object_id: str
-):
-    receive(services, object_id, text="stop")
-    receive(services, object_id, day=2, type="deleteUserData")
-    receive(services, user, day=3)
-
-    receive(services, user, day=4, **{"from": {"id": user, "aadObjectId": object_id}})
-
-    assert account_of(services, user).preferences == {"muted": True}

@@ -13,7 +13,7 @@ from ReceiveActivity.service import receive_activity
 from shared.errors import StorageUnavailableError
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import BOT, inbound, read
-from tests.support.builders import QueueReader, settings, unique
+from tests.support.builders import QueueReader, settings
 
 SERVICE_URL = "http://127.0.0.1:9/amer"
 Told = dict[str, Any]
@@ -32,16 +32,6 @@ TEAM: Told = {
 GROUP: Told = {"conversation": {"id": "19:g@thread.v2", "conversationType": "groupChat"}}
 MEETING: Told = {"conversation": {"id": "19:meeting_m@thread.v2"}}
 COPILOT: Told = {"channelData": {"productContext": "COPILOT"}}
-
-
-@pytest.fixture
-def services(azurite: Azurite) -> Services:
-    return Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
-
-
-@pytest.fixture
-def user() -> str:
-    return unique("29:user")
 
 
 def tell(services: Services, user_id: str, *activities: Told) -> None:

@@ -1,10 +1,6 @@
 """Whatever JSON a sender posts: what is read of it fits, or it is refused."""
 
-from copy import deepcopy
 from typing import Any
-
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ReceiveEvent.event import SEVERITIES, Event, IgnoredEvent, is_link
 from ReceiveEvent.formats import FORMATS
@@ -26,20 +22,6 @@ class DeepList(list[Any]):
 
 
 DEEP = DeepList()
-TEXTS = st.text(max_size=12) | st.sampled_from(
-    [
-        "0001-01-01T00:00:00Z",
-        "9999-12-31T23:59:59-14:00",
-        "https://[",
-        "\ud800",
-        "x" * 9_000,
-        "<" * 9,
-    ]
-)
-NUMBERS = st.integers(-(10**40), 10**40) | st.floats(allow_nan=True)
-VALUES: st.SearchStrategy[Any] = (
-    st.sampled_from([None, True, [], {}, DEEP, [{}], {"a": "b"}, ["a"]]) | NUMBERS | TEXTS
-)
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -51,26 +33,8 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [*((value, name) for name, _ in members), *below]
 
 
-@settings(
-    max_examples=100,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(st.sampled_from(RECORDED), st.lists(st.tuples(st.integers(0, 999), VALUES), max_size=6))
-def test_any_json_is_read_as_events_that_fit_or_refused(name: str, changes: list[Any]):
-    holder = {"body": body_of(name)}
-    for place, value in changes:
-        found = places(holder)
-        parent, member = found[place % len(found)]
-        parent[member] = value if value is DEEP else deepcopy(value)
-
-    require_events_that_fit_or_a_refusal(name, holder["body"])
-
-
 def test_any_one_member_may_be_missing_or_anything_else():
-    anything: list[Any] = [None, [], "\ud800", 7, DEEP]
+    anything: list[Any] = [None, [], {}, "\ud800", "x" * 9_000, 10**40, float("nan"), DEEP]
     for name in RECORDED:
         body = body_of(name)
         for parent, member in places(body):

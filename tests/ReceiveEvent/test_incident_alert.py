@@ -28,7 +28,7 @@ from shared.messages.envelope import Envelope
 from shared.messages.queue_names import RECEIVE_EVENT, SEND_ALERT
 from shared.messages.queued_message import QueuedMessage
 from shared.sending import alert_lifecycle
-from shared.sending.alert_lifecycle import cancel_alert
+from shared.sending.alert_lifecycle import cancel_alert, recall_alert
 from shared.settings import Settings
 from shared.wiring import Services
 from tests.SendAlert.alerting import Alerting
@@ -205,11 +205,15 @@ class Receiving:
     @property
     def seen(self) -> list[str]:
         """What the reader sees in the end of each message that they got: its title, and the end."""
-        numbers, shown = itertools.count(1), {}
+        numbers = itertools.count(1)
+        shown: dict[str, str] = {}
         for call in self._connector.requests:
+            copy = f"activity-{next(numbers)}" if is_send(call) else call.path.rpartition("/")[2]
+            if call.method == "DELETE":
+                del shown[copy]
+                continue
             said = json.dumps(call.json)
             sees = re.findall("Title-.", said)[0] + ("resolved" in said.lower()) * " resolved"
-            copy = f"activity-{next(numbers)}" if is_send(call) else call.path.rpartition("/")[2]
             shown[copy] = sees
         return list(shown.values())[self._earlier :]
 
@@ -313,20 +317,25 @@ def test_of_what_fires_for_longer_than_its_alert_is_kept_nothing_more_is_told(re
     assert receiving.incident.is_told
 
 
-@pytest.mark.parametrize("end", ["kept no more", "cancelled"])
-def test_what_was_told_by_a_former_alert_is_told_by_no_second_one(receiving, end):
+@pytest.mark.parametrize(
+    ("end", "seen"),
+    [("kept no more", ["Title-2"]), ("cancelled", ["Title-C"]), ("recalled", [])],
+)
+def test_what_was_told_by_a_former_alert_is_told_by_no_second_one(receiving, end, seen):
     for event in (FIRST, FIRST_ENDS, SECOND):
         receiving.receive(event)
         receiving.finish()
-    if end == "cancelled":
-        cancel_alert(receiving.incident.alert_id, receiving.alerting.services)
-    else:
+    if end == "kept no more":
         receiving.forget_alert()
+    else:
+        stop = cancel_alert if end == "cancelled" else recall_alert
+        stop(receiving.incident.alert_id, receiving.alerting.services)
+        receiving.finish()
 
     receiving.receive({**SECOND, "title": "Title-C"})
     receiving.finish()
 
-    assert receiving.seen == ["Title-C" if end == "cancelled" else "Title-2"]
+    assert receiving.seen == seen
 
 
 def test_what_fires_anew_has_its_own_alert_where_the_former_one_is_too_old(receiving):
