@@ -74,24 +74,6 @@ def test_an_account_is_cached_as_it_was_told(tell, known):
     assert known() == account_body(told.account) == WHOLE
 
 
-def test_an_account_says_when_it_was_observed_where_nobody_did(tell, known):
-    before = datetime.now(UTC)
-
-    tell(**LEAST)
-
-    account = known()
-    observed_at = datetime.fromisoformat(account.pop("observedAt"))
-    assert account == LEAST
-    assert before <= observed_at <= datetime.now(UTC)
-
-
-def test_nothing_is_known_of_somebody_else(services, tell):
-    tell(**LEAST)
-
-    with pytest.raises(UnknownAccountError):
-        find_account("msteams", "29:megan", services)
-
-
 def test_an_account_that_is_new_says_how_to_reach_it(tell):
     for missing in ("bot", "serviceUrl"):
         with pytest.raises(InvalidRequestError) as caught:
@@ -211,13 +193,14 @@ def test_what_was_observed_earlier_is_ignored(tell, known):
     assert known()["name"] == "Alex"
 
 
-def test_a_clock_that_is_ahead_does_not_lock_an_account(tell, known):
+def test_a_clock_that_is_ahead_does_not_lock_an_account_and_none_is_now(tell, known):
+    before = datetime.now(UTC)
     tell(**{**LEAST, "observedAt": "2999-01-01T00:00:00Z"})
 
     tell(name="Alex")
 
-    assert known()["name"] == "Alex"
-    assert datetime.fromisoformat(known()["observedAt"]) <= datetime.now(UTC)
+    assert known() == {**LEAST, "name": "Alex", "observedAt": known()["observedAt"]}
+    assert before <= datetime.fromisoformat(known()["observedAt"]) <= datetime.now(UTC)
 
 
 # If-Match
@@ -304,19 +287,6 @@ def test_a_conversation_that_is_told_can_be_sent_to(services, tell):
     )
 
 
-def test_a_group_is_a_conversation_but_not_the_persons_own(services, tell, known):
-    tell(**WHOLE)
-    groups: list[dict[str, Any]] = [{"isGroup": True}, {"conversationType": "channel"}]
-    for number, says_so in enumerate(groups):
-        tell(conversation={"id": f"19:{number}", **says_so})
-
-        group = services.conversations.find(f"19:{number}")
-        assert (group.is_group, group.user_id) == (True, None)
-        # It takes over nothing of the person's own, which stays.
-        assert group.conversation_type == says_so.get("conversationType")
-        assert known()["conversation"] == WHOLE["conversation"]
-
-
 def test_only_a_personal_conversation_moves_an_address(tell, known, services):
     tell(**WHOLE)
     emea = "https://smba.trafficmanager.net/emea/"
@@ -348,15 +318,6 @@ def test_a_group_fills_in_what_is_not_known_yet(tell, known):
     # What the person says alone counts, although it may have been said earlier.
     tell(serviceUrl=SERVICE_URL, conversation={"id": "a:1"}, observedAt="2026-01-01T00:00:00Z")
     assert known()["conversation"] == {"id": "a:1"}
-
-
-def test_a_conversation_moves_with_its_person(tell, services):
-    tell(**WHOLE)
-
-    tell(serviceUrl="https://smba.trafficmanager.net/emea/")
-
-    conversation = services.conversations.find("a:1")
-    assert conversation.service_url == "https://smba.trafficmanager.net/emea/"
 
 
 def test_a_conversation_that_is_removed_is_unknown(services, tell):
@@ -397,29 +358,3 @@ def test_who_tells_that_somebody_is_within_reach_knows_it(services, tell):
         tell(**patch)
         account = find_account("msteams", "29:alex", services).account
         assert (account.probe_at is not None) is is_probed
-
-
-# Erasure
-
-
-def test_a_forgotten_person_is_unknown_with_all_their_conversations(services, tell, known):
-    tell(**WHOLE)
-    tell(conversation={"id": "a:2"})
-
-    services.accounts.erase("msteams", "29:alex")
-
-    with pytest.raises(UnknownAccountError):
-        known()
-    for conversation_id in ("a:1", "a:2"):
-        with pytest.raises(UnknownConversationError):
-            services.conversations.find(conversation_id)
-
-
-def test_others_are_not_forgotten_with_them(services, tell, known):
-    tell(**WHOLE)
-
-    services.accounts.erase("msteams", "29:megan")
-    services.accounts.erase("webchat", "29:alex")
-
-    assert known() == WHOLE
-    assert services.conversations.find("a:1")

@@ -2,15 +2,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from DeleteActivity.request import DeleteRequest
-from DeleteActivity.service import delete_activity
 from shared.accounts.account import Account, OneToOne
 from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
-from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Status
 from shared.messages.queue_names import DELETE_ACTIVITY
-from shared.wire_models import parse
 from tests.support.builders import unique
 from tests.support.copies import change_copy, deliver_copy, make_known
 from tests.support.worker import Worker
@@ -54,16 +50,6 @@ def test_from_a_queue_what_is_gone_already_is_as_it_was_wanted(
 
     assert (delivery.status, delivery.attempts, delivery.activity_id) == (Status.SENT, 1, "f:7")
     assert services.accounts.get("msteams", alex.user_id).account == alex
-
-
-@pytest.mark.usefixtures("alex")
-def test_over_http_it_is_told_that_it_was_gone(services, connector):
-    connector.fail(404, "ActivityNotFoundInConversation")
-
-    with pytest.raises(ConnectorError) as caught:
-        delete_activity(parse(DeleteRequest, SENT), services)
-
-    assert (caught.value.status, caught.value.code) == (404, "ActivityNotFoundInConversation")
 
 
 @pytest.mark.usefixtures("alex")

@@ -25,17 +25,15 @@ def test_a_deleted_activity_is_no_content(connector):
     assert request.body == b""
 
 
-def test_the_ids_can_stand_in_the_query(connector):
-    assert delete("-", conversationId="a:1/2", activityId="a%2Fb").status_code == 204
+def test_the_ids_and_the_channel_can_stand_in_the_query(connector):
+    params = {"conversationId": "a:1/2", "activityId": "a%2Fb", "channelId": "telegram"}
 
-    assert connector.requests[0].path == "/v3/conversations/a%3A1%2F2/activities/a%252Fb"
-
-
-def test_the_channel_may_be_named(connector):
-    assert delete(channelId="telegram").status_code == 204
+    assert delete("-", **params).status_code == 204
     assert delete(channelId="line").status_code == 404
     assert delete(channelId="no channel").status_code == 400
-    assert len(connector.requests) == 1
+
+    [request] = connector.requests
+    assert request.path == "/v3/conversations/a%3A1%2F2/activities/a%252Fb"
 
 
 @pytest.mark.parametrize("activity_id", ["", "."])
@@ -49,10 +47,7 @@ def test_an_id_that_is_none_is_named(connector, activity_id):
 
 @pytest.mark.parametrize(
     ("status", "answer", "code"),
-    [
-        (404, 404, "SomeCode"),
-        (501, 422, "ActivityChangeNotSupported"),
-    ],
+    [(404, 404, "SomeCode"), (501, 422, "ActivityChangeNotSupported")],
 )
 def test_what_the_connector_says_is_passed_on(connector, status, answer, code):
     connector.fail(status, "SomeCode", headers={"MS-CV": "abc.1"})

@@ -113,14 +113,6 @@ def test_a_person_who_muted_the_topic_hears_of_others(send, know, connector):
     assert len(connector.requests) == 1
 
 
-def test_a_person_who_said_stop_and_was_forgotten_is_left_alone(services, send, know):
-    know(preferences={"muted": True})
-    services.accounts.erase("msteams", "29:alex")
-
-    with pytest.raises(SuppressedError):
-        send(**TO_ALEX)
-
-
 # In their language
 
 

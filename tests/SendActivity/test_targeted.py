@@ -45,14 +45,13 @@ def send(conversation_id, activity, params=None):
 
 def ask_over_http(conversation_id):
     """Send, edit and recall; return the statuses."""
-    one = {
-        "route": {"conversationId": conversation_id, "activityId": "7"},
-        "params": TARGETED,
-    }
+    route = {"conversationId": conversation_id, "activityId": "7"}
+    edit = http_request("PUT", ONLY_FOR_ALEX, route=route, params=TARGETED)
+    recall = http_request("DELETE", route=route, params=TARGETED)
     answers = (
         send(conversation_id, ONLY_FOR_ALEX),
-        update_activity_http(http_request("PUT", ONLY_FOR_ALEX, **one)),
-        delete_activity_http(http_request("DELETE", **one)),
+        update_activity_http(edit),
+        delete_activity_http(recall),
     )
     return [answer.status_code for answer in answers]
 

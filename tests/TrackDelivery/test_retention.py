@@ -16,11 +16,9 @@ from shared.deliveries.rows import id_in_alert
 from shared.deliveries.store import Claim
 from shared.errors import UnknownAlertError, UnknownDeliveryError
 from shared.messages.queue_names import QUEUES, SEND_ACTIVITY
-from shared.settings import Settings
 from shared.storage.queues import Queue
 from shared.storage.tables import Table, key_of
-from shared.wiring import Services
-from tests.support.builders import unique
+from tests.support.builders import services_of, unique
 from tests.support.lossy_storage import LossyStorage
 from TrackDelivery import retention
 from TrackDelivery.retention import remove_old_rows
@@ -28,14 +26,10 @@ from TrackDelivery.retention import remove_old_rows
 STORAGE = "AzureWebJobsStorage"
 
 
-def with_settings(app_settings, **changes):
-    return Services.of(Settings.from_environment({**app_settings, **changes}))
-
-
 @pytest.fixture
 def strict(app_settings, queue_reader):
     """A bot that keeps records for a day; what other tests left is gone."""
-    services = with_settings(app_settings, DeliveryRetentionDays="1")
+    services = services_of(app_settings, DeliveryRetentionDays="1")
     for queue in QUEUES:
         queue_reader(queue).clear()
         queue_reader(f"{queue}-poison").clear()
@@ -77,7 +71,7 @@ def test_what_is_old_is_removed_and_what_is_young_is_kept(strict, app_settings):
     [delivery, *_] = record(strict, 3)
     day = strict.failures.keep(delivery, Failure(SEND_ACTIVITY, {"text": "News"}))
 
-    remove_old_rows(with_settings(app_settings))
+    remove_old_rows(services_of(app_settings))
     assert left(strict) == 3
     assert strict.failures.find(delivery.id, day) is not None
     remove_a_day_later(strict)
@@ -89,17 +83,12 @@ def test_what_is_on_its_way_is_kept_for_a_day(strict):
     key = strict.queues.large_values.keep("on its way")
     lease = strict.leases.acquire("start", "29:alex", seconds=60)
     strict.leases.acquire("start", "29:sam", seconds=0)
-    rows = [(Table(strict.storage, "idempotency"), {"PartitionKey": "key", "RowKey": "answer"})]
-    rows.append(
-        (
-            Table(strict.storage, "leases"),
-            {"PartitionKey": key_of("start", "29:sam"), "RowKey": "lease"},
-        )
-    )
-    rows[0][0].put(rows[0][1])
+    answers, leases = (Table(strict.storage, name) for name in ("idempotency", "leases"))
+    answers.put({"PartitionKey": "key", "RowKey": "answer"})
 
     def there():
-        return [table.get(*row.values()) is not None for table, row in rows]
+        found = answers.get("key", "answer"), leases.get(key_of("start", "29:sam"), "lease")
+        return [each is not None for each in found]
 
     remove_old_rows(strict)
     assert strict.queues.large_values.fetch(key) == "on its way"
@@ -168,7 +157,7 @@ def test_what_changed_since_it_was_found_is_kept(strict, app_settings):
     changed: list[Claim] = []
     with OvertakenStorage(app_settings[STORAGE], put_back) as overtaken:
         settings = {STORAGE: overtaken.connection_string, "DeliveryRetentionDays": "1"}
-        remove_a_day_later(with_settings(app_settings, **settings))
+        remove_a_day_later(services_of(app_settings, **settings))
 
     assert changed
     assert strict.deliveries.find(delivery.id).status is Status.SENDING
@@ -284,14 +273,14 @@ def test_failed_messages_and_outcomes_are_removed_with_their_records_and_young_o
     strict, app_settings
 ):
     app_settings["OutcomeQueue"] = unique("outcomes")
-    strict = with_settings(app_settings, DeliveryRetentionDays="1")
+    strict = services_of(app_settings, DeliveryRetentionDays="1")
     names = [*(f"{queue}-poison" for queue in QUEUES), app_settings["OutcomeQueue"]]
     queues = [Queue(strict.storage, name) for name in names]
     for queue in queues:
         queue.send("{}")
         queue.send("{}")
 
-    remove_old_rows(with_settings(app_settings))
+    remove_old_rows(services_of(app_settings))
     assert [queue.count() for queue in queues] == [2] * len(queues)
     remove_a_day_later(strict)
     assert [queue.count() for queue in queues] == [0] * len(queues)

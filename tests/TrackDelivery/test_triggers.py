@@ -172,19 +172,6 @@ def test_what_failed_is_put_back_whole_and_sent(failed, worker, deployed, connec
     assert connector.requests[-1].json["text"] == "News"
 
 
-def test_what_failed_again_is_kept_again(failed, worker, deployed, connector):
-    connector.fail(413, "MessageSizeTooBig")
-    retry(ID_IN_PATH)
-    worker.run()
-
-    found = deployed.deliveries.find(ID)
-    assert (found.status, found.code) == (Status.PERMANENT_FAILURE, "MessageSizeTooBig")
-    assert found.attempts == 2
-    retry(ID_IN_PATH)
-    worker.run()
-    assert deployed.deliveries.find(ID).status is Status.SENT
-
-
 def test_a_message_that_failed_as_its_start_failed_is_put_back_with_it(
     worker, deployed, message, connector
 ):
