@@ -18,11 +18,11 @@ from shared.storage.tables import key_of
 from shared.wire_models import ADAPTIVE_CARD
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import TENANT_ID, inbound, read
+from tests.ReceiveActivity.keeping import SERVICE_URL
 from tests.support import asked
 from tests.support.builders import NOWHERE, settings
 
 MESSAGE = "application/vnd.microsoft.activity.message"
-SERVICE_URL = "http://127.0.0.1:9/amer"
 
 
 @pytest.fixture(autouse=True)

@@ -6,18 +6,20 @@ from uuid import uuid4
 
 import pytest
 
-from CacheAccount.service import cache_account
-from local.azurite import Azurite
-from ReceiveActivity.service import receive_activity
 from shared.accounts.account import Account, OneToOne
-from shared.errors import ForbiddenActivityError, UnknownConversationError
+from shared.errors import ForbiddenActivityError
 from shared.sending.recipient import find_conversation
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
-from tests.ReceiveActivity.activities import BOT, inbound, read
-from tests.support.builders import QueueReader, settings, unique
+from tests.ReceiveActivity.keeping import (
+    IN_COPILOT,
+    SERVICE_URL,
+    account_of,
+    is_known,
+    receive,
+)
+from tests.support.builders import unique
 
-SERVICE_URL = "http://127.0.0.1:9/amer"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 INSTALLED = {"type": "installationUpdate", "action": "add"}
 REMOVED = {"type": "installationUpdate", "action": "remove"}
@@ -30,26 +32,6 @@ pytestmark = pytest.mark.usefixtures("queue")
 @pytest.fixture
 def object_id() -> str:
     return str(uuid4())
-
-
-def receive(
-    services: Services, user_id: str, *, day: Any = 1, url: Any = SERVICE_URL, **changes: Any
-) -> None:
-    activity = inbound(url, user_id, timestamp=f"2026-01-0{day}T10:00:00Z", **changes)
-    receive_activity(read(activity), services)
-
-
-def account_of(services: Services, user_id: str) -> Account:
-    stored = services.accounts.get("msteams", user_id)
-    assert stored is not None
-    return stored.account
-
-
-def is_known(services: Services, conversation_id: str) -> bool:
-    try:
-        return services.conversations.find(conversation_id) is not None
-    except UnknownConversationError:
-        return False
 
 
 # Facts
@@ -197,10 +179,7 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
         "conversation": {"id": "19:meeting_m@thread.v2"},
     },
     # https://github.com/microsoft/Agents/issues/77
-    "Copilot": {
-        "conversation": {"id": "19:copilot@thread.v2", "conversationType": "personal"},
-        "channelData": {"tenant": {"id": "other"}, "productContext": "COPILOT"},
-    },
+    "Copilot": IN_COPILOT,
 }
 
 
@@ -259,118 +238,6 @@ def test_the_bot_leaving_a_group_forgets_the_group(services: Services, user: str
     receive(services, user, day=2, conversation=group, **BOT_REMOVED)
 
     assert not is_known(services, group["id"])
-
-
-# Commands
-
-
-def test_a_command_is_confirmed_once_where_it_was_written(
-    services: Services, user: str, queue: QueueReader
-):
-    receive(services, user, text="follow Lighthouses")
-    first = services.accounts.get("msteams", user)
-
-    receive(services, user, text="follow Lighthouses")
-
-    assert services.accounts.get("msteams", user) == first
-    (message,) = queue.take()
-    assert message["conversationId"] == f"a:{user}"
-    assert message["activity"]["text"] == "Sie folgen Lighthouses."
-    assert message["_flow"]["isReply"] is True
-    assert account_of(services, user).preferences == {"interests": ["Lighthouses"]}
-
-
-def test_of_two_messages_that_arrive_swapped_the_command_for_less_is_not_lost(
-    services: Services, user: str, queue: QueueReader
-):
-    for number, (newer, late, expected, confirmed) in enumerate(
-        [
-            ("hello", "stop", {"muted": True}, 2),
-            ("follow Rain", "stop", {"interests": ["Rain"], "muted": True}, 2),
-            ("follow Rain", "mute Snow", {"interests": ["Rain"], "mutedTopics": ["Snow"]}, 2),
-            ("follow Rain", "follow Snow", {"interests": ["Rain"]}, 1),
-            ("start", "stop", {"muted": False}, 1),
-        ]
-    ):
-        user_id = f"{user}-{number}"
-        receive(services, user_id, day=2, text=newer)
-        receive(services, user_id, day=1, text=late)
-
-        assert account_of(services, user_id).preferences == expected, late
-        assert len(queue.take()) == confirmed, late
-        queue.clear()
-
-
-def test_what_a_message_says_once_it_was_edited_is_read_and_confirmed(
-    services: Services, user: str, queue: QueueReader
-):
-    receive(services, user, text="follow Rain")
-    receive(services, user, type="messageUpdate", text="stop")
-
-    assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
-    ids = [message["_flow"]["id"] for message in queue.take()]
-    assert len(set(ids)) == 2
-
-
-def test_a_stop_in_copilot_is_confirmed_where_the_bot_can_write(
-    services: Services, user: str, queue: QueueReader
-):
-    stranger = unique("29:stranger")
-    receive(services, user)
-    queue.clear()
-
-    for each in (user, stranger):
-        receive(services, each, day=2, text="stop", **ELSEWHERE["Copilot"])
-        assert account_of(services, each).preferences == {"muted": True}
-
-    assert [message["conversationId"] for message in queue.take()] == [f"a:{user}"]
-
-
-def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(
-    services: Services, user: str
-):
-    receive(services, user)
-    told = {"preferences": {"interests": ["Rain"]}, "observedAt": "2026-01-03T10:00:00Z"}
-    cache_account({"channelId": "msteams", "userId": user, **told}, services)
-
-    receive(services, user, day=2, text="stop")
-
-    assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
-
-
-def test_what_is_ticked_is_saved_and_told_by_a_text_where_no_card_is_shown_anew(
-    azurite: Azurite, user: str, queue: QueueReader
-):
-    topics = settings(AzureWebJobsStorage=azurite.connection_string, Topics="Ferries, Lighthouses")
-    services = Services.of(topics)
-    chat: dict[str, Any] = {"channelId": "webchat", "channelData": None, "locale": "en"}
-    receive(services, user, **chat, text="interests")
-    [asked] = queue.take()
-    choices, _, actions = asked["activity"]["attachments"][0]["content"]["body"]
-    ticked = {"topics": choices["choices"][0]["value"], "stopped": "false"}
-    saved = {**actions["actions"][0]["data"], **ticked}
-
-    receive(services, user, day=2, **chat, text=None, value=saved)
-
-    [told] = queue.take()
-    assert told["activity"]["text"] == (
-        "Saved.\nYou follow: Ferries.\nThere is news on: Ferries, Lighthouses."
-    )
-
-
-def test_where_others_could_click_topics_are_listed_for_who_mentions_the_bot(
-    services: Services, user: str, queue: QueueReader
-):
-    group = {"id": unique("19:group"), "conversationType": "groupChat"}
-    asked: dict[str, Any] = {"text": "interests", "conversation": group, "locale": "en"}
-    mention = {"type": "mention", "text": "<at>Notify Bot</at>", "mentioned": BOT}
-
-    receive(services, user, **asked, id="1")
-    receive(services, user, **asked, id="2", entities=[mention])
-
-    [said] = queue.take()
-    assert said["activity"]["text"].startswith("You follow no topic yet.")
-    assert "attachments" not in said["activity"]
 
 
 # Erasure

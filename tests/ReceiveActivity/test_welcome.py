@@ -13,9 +13,9 @@ from ReceiveActivity.service import receive_activity
 from shared.errors import StorageUnavailableError
 from shared.wiring import Services
 from tests.ReceiveActivity.activities import BOT, inbound, read
+from tests.ReceiveActivity.keeping import SERVICE_URL
 from tests.support.builders import QueueReader, settings
 
-SERVICE_URL = "http://127.0.0.1:9/amer"
 Told = dict[str, Any]
 
 ADD: Told = {"type": "installationUpdate", "action": "add"}
