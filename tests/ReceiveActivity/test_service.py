@@ -1,5 +1,6 @@
 """What is kept of those who talk with the bot, on real storage."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -225,6 +226,17 @@ def test_who_is_added_by_somebody_else_does_not_read_their_language(services: Se
     receive(services, user, **added, conversation={"id": unique("19:g"), "isGroup": True})
 
     assert account_of(services, megan).locale is None
+
+
+def test_what_a_thread_was_started_with_is_not_forgotten(services: Services, user: str):
+    thread: dict[str, Any] = {"id": unique("19:thread"), "conversationType": "channel"}
+    receive(services, user, conversation=thread)
+    started = replace(services.conversations.find(thread["id"]), activity_id="first")
+    services.conversations.put(started)
+
+    receive(services, user, day=2, conversation=thread)
+
+    assert services.conversations.find(thread["id"]).activity_id == "first"
 
 
 def test_the_bot_leaving_a_group_forgets_the_group(services: Services, user: str):

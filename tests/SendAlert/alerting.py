@@ -30,6 +30,7 @@ from shared.throttling.pacer import Pacer
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
 from tests.support.builders import QueueReader, unique
+from tests.support.clocks import FakeClock
 from tests.support.lossy_storage import InterruptedStorage, LossyStorage
 from tests.support.stub_server import Predicate
 from tests.support.worker import Worker
@@ -37,19 +38,6 @@ from tests.support.worker import Worker
 STORAGE = "AzureWebJobsStorage"
 BOT = ChannelAccount(id="28:bot", name="News")
 _THREADS = 16
-
-
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 def through(
@@ -72,7 +60,7 @@ class Alerting:
         members: int = 3,
     ) -> None:
         # By a clock of hours ago all is due as soon as it is on a queue.
-        self.clock = Clock(datetime.now(UTC) - timedelta(hours=6))
+        self.clock = FakeClock(datetime.now(UTC) - timedelta(hours=6))
         self.connector_url = connector_url
         self.sending = services
         self.services = replace(services, pacer=self.pacer(services, members))

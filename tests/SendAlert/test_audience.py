@@ -104,16 +104,6 @@ def test_members_are_those_of_our_bots_people_who_match(alerting, services, app_
     assert read(EVERYBODY, another).members == []
 
 
-def test_a_row_that_only_points_to_an_account_is_nobody(services):
-    for _ in range(5):
-        account = Account("msteams", unique("29:user"), aad_object_id=str(uuid4()))
-        services.accounts.change_or_make("msteams", account.user_id, lambda _stored, a=account: a)
-
-    found = read(EVERYBODY, services).members
-
-    assert len(found) == len({each.id for each in found}) == 5
-
-
 def test_no_more_of_the_audience_is_read_than_is_needed(
     alerting, services, storage_calls, monkeypatch
 ):

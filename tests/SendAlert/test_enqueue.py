@@ -25,8 +25,8 @@ from shared.messages.queue_names import SEND_ACTIVITY
 from shared.sending.alert_steps import whole_seconds_until
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer
-from tests.SendAlert.alerting import Clock
 from tests.support.builders import unique
+from tests.support.clocks import FakeClock
 
 THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LANE, OTHER = Lane("one.example.com", "tenant"), Lane("other.example.com", "tenant")
@@ -36,7 +36,7 @@ ALERT = Alert("order-7", THEN, THEN, fingerprint="", content_key="")
 
 @pytest.fixture
 def clock():
-    return Clock(datetime.now(UTC))
+    return FakeClock(datetime.now(UTC))
 
 
 @pytest.fixture
@@ -210,14 +210,6 @@ def test_calls_to_a_part_of_a_page_are_spread_over_its_lanes(paced, clock):
     # The next ones come after these.
     [following] = due_times(page, 1, services)
     assert seconds([following], clock.now) == pytest.approx([4 * interval], abs=0.001)
-
-
-def test_no_calls_take_no_slots(paced, storage_calls):
-    services = paced(10)
-    storage_calls()
-
-    assert due_times(page_of(1, {("one.example.com", "tenant"): 1}), 0, services) == []
-    assert storage_calls() == []
 
 
 def test_calls_that_it_is_too_early_for_are_held_back(paced):

@@ -8,7 +8,6 @@ import pytest
 from SendAlert.service import retry_alert
 from shared.deliveries.delivery import Status
 from shared.messages.envelope import Step
-from shared.messages.queue_names import SEND_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert
 from tests.SendAlert.alerting import (
     delays,
@@ -27,22 +26,6 @@ def test_a_step_keeps_its_names_on_the_queue():
 
 
 # Closing
-
-
-def test_an_alert_ends_when_all_its_members_have(alerting):
-    alerting.know(2)
-    alert = alerting.accept()
-    alerting.run(alert)
-    first, second = alerting.worker.waiting[SEND_ACTIVITY].take()
-    alerting.worker.handle(first)
-    one = alerting.take(alert, "close")
-    alerting.worker.handle(second)
-
-    ended = alerting.take(alert, "close")
-
-    assert (one.closed_pages, one.ended_at) == (0, None)
-    assert (ended.closed_pages, ended.counts) == (1, {"sent": 2, "current": 2})
-    assert ended.ended_at is not None
 
 
 def test_the_end_is_checked_for_after_ever_longer_delays(alerting, storage_calls):

@@ -8,10 +8,9 @@ import pytest
 from SendAlert.service import retry_alert
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
-from shared.sending.alert_lifecycle import recall_alert
 from shared.sending.redrive import put_back
 from tests.SendAlert.alerting import STORAGE, interrupted, through
-from tests.SendAlert.changing import calls, edit, fail_for, only_delivery
+from tests.SendAlert.changing import calls, edit, fail_for, only_delivery, recall
 from tests.support.lossy_storage import LossyStorage, writes
 
 
@@ -106,18 +105,24 @@ def test_a_page_that_is_put_back_while_it_is_closed_is_counted_again(
     assert alerting.finish(alert).counts == {"sent": 1, "current": 1}
 
 
-def test_an_edit_that_failed_is_put_back_too(alerting, connector, sent):
-    connector.fail(400, "BadSyntax", when=lambda call: call.method == "PUT")
-    edit(alerting, sent)
+@pytest.mark.parametrize(
+    ("change", "method", "counted"), [(edit, "PUT", "current"), (recall, "DELETE", "recalled")]
+)
+def test_an_edit_or_a_recall_that_failed_is_put_back_too(
+    alerting, connector, sent, change, method, counted
+):
+    connector.fail(400, "BadSyntax", when=lambda call: call.method == method)
+    change(alerting, sent)
+    alerting.rest(sent)
     alerting.finish(sent)
-    assert alerting.counts(sent) == {"sent": 4, "current": 3}
+    assert alerting.counts(sent) == {"sent": 4, counted: 3}
 
     retry_alert(sent.id, alerting.services)
     ended = alerting.finish(sent)
 
     assert ended.ended_at is not None
-    assert alerting.counts(sent) == {"sent": 4, "current": 4}
-    assert len(calls(connector, "PUT")) == 5
+    assert alerting.counts(sent) == {"sent": 4, counted: 4}
+    assert (len(calls(connector, "POST")), len(calls(connector, method))) == (4, 5)
 
 
 def test_what_failed_for_who_was_forgotten_is_not_put_back(alerting, half_failed):
@@ -141,18 +146,3 @@ def test_nothing_of_a_stopped_alert_is_put_back(alerting, half_failed):
     alerting.take(alert, "retry")
 
     assert alerting.messages() == 0
-
-
-def test_of_a_recalled_alert_the_failed_recalls_are_put_back(alerting, connector, sent):
-    connector.fail(400, "BadSyntax", when=lambda call: call.method == "DELETE")
-    recall_alert(sent.id, alerting.services)
-    alerting.rest(sent)
-    alerting.finish(sent)
-    assert alerting.counts(sent) == {"sent": 4, "recalled": 3}
-
-    retry_alert(sent.id, alerting.services)
-    ended = alerting.finish(sent)
-
-    assert ended.ended_at is not None
-    assert alerting.counts(sent) == {"sent": 4, "recalled": 4}
-    assert len(calls(connector, "POST")) == 4
