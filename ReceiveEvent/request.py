@@ -117,10 +117,13 @@ def format_of(sender: str) -> Format:
 def message_of(text: bytes) -> dict[str, Any]:
     """Return a message of the queue, where an event may stand as it is, or a list of these.
 
-    Raises InvalidRequestError if it is no JSON, or has events as only our own messages have them.
+    Raises InvalidRequestError if it is neither, or has events as only our own messages have them.
     """
     value = json_text.parse(text)
-    if not isinstance(value, dict) or not _MARKS_OF_AN_EVENT.isdisjoint(value):
+    one = value[0] if isinstance(value, list) and value else value
+    if not isinstance(one, dict):
+        raise InvalidRequestError(FieldError("(body)", "must be a JSON object"))
+    if one is not value or not _MARKS_OF_AN_EVENT.isdisjoint(value):
         return {"body": value}
     if "events" in value and ENVELOPE not in value:
         raise InvalidRequestError(FieldError("events", "is ours; leave it out"))

@@ -86,14 +86,12 @@ def test_a_body_is_refused_and_the_field_is_named(untouched: RunningApp, path: s
 def test_a_message_that_can_never_succeed_is_poison_with_the_reason(
     untouched: RunningApp, queue: str
 ):
-    # Others may put a list of events there.
-    no_objects = NO_OBJECTS.values() if queue != "receive-event" else ()
-    untouched.enqueue(queue, *no_objects, *MESSAGES[queue].values())
+    untouched.enqueue(queue, *NO_OBJECTS.values(), *MESSAGES[queue].values())
     untouched.settle()
 
     failures = [each["failure"] for each in untouched.storage.take_poison(queue)]
     assert sorted(each["detail"].partition(":")[0] for each in failures) == sorted(
-        ["(body)"] * len(no_objects) + [*MESSAGES[queue]]
+        ["(body)"] * len(NO_OBJECTS) + [*MESSAGES[queue]]
     )
     assert {each["attempts"] for each in failures} == {0}
     assert SECRET not in json.dumps(failures)
