@@ -138,7 +138,7 @@ class Settings:
             default_channel_id=reader.word("DefaultChannelId", TEAMS, "-_").lower(),
             default_service_url=reader.trusted_url("DefaultServiceUrl", trusted),
             default_locale=reader.word("DefaultLocale", "en", "-"),
-            token_issuer=reader.text("ToBotFromChannelTokenIssuer", cloud.token_issuer),
+            token_issuer=reader.issuer("ToBotFromChannelTokenIssuer", cloud.token_issuer),
             openid_metadata_url=reader.metadata_url("ToBotFromChannelOpenIdMetadataUrl")
             or cloud.openid_metadata_url,
             # A start may wait as long for another one and then call: both together must fit the
@@ -292,6 +292,10 @@ class _Reader:
         if value and (origin is None or origin[0] != "https"):
             raise InvalidSettingError(name, "must be a plain https URL")
         return value.rstrip("/")
+
+    def issuer(self, name: str, default: str) -> str:
+        # It is compared letter by letter, so a slash at its end stays.
+        return self.text(name) if self.https_url(name) else default
 
     def metadata_url(self, name: str) -> str:
         value = self.text(name)

@@ -146,6 +146,7 @@ WRONG = [
     ("ToChannelFromBotLoginUrl", "login.example", URL),
     ("ToChannelFromBotOAuthScope", "http://api.example", URL),
     ("ToBotFromChannelOpenIdMetadataUrl", "http://login.example", URL),
+    ("ToBotFromChannelTokenIssuer", "http://issuer.example", URL),
     ("DefaultServiceUrl", "smba.trafficmanager.net", URL),
     ("DefaultServiceUrl", "https://elsewhere.example/", "is not a service URL"),
     ("TrustedServiceUrls", "http://connector.example", ORIGINS),

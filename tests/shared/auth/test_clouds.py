@@ -78,11 +78,11 @@ def test_a_cloud_has_its_own_login_scope_issuer_and_metadata():
 def test_issuer_and_metadata_can_be_given_with_the_names_of_the_bot_framework():
     given = settings(
         "USGov",
-        ToBotFromChannelTokenIssuer="https://issuer.example",
+        ToBotFromChannelTokenIssuer="https://issuer.example/",
         ToBotFromChannelOpenIdMetadataUrl="https://login.example/.well-known/openidconfiguration",
     )
 
-    assert given.token_issuer == "https://issuer.example"
+    assert given.token_issuer == "https://issuer.example/"
     assert given.openid_metadata_url == "https://login.example/.well-known/openidconfiguration"
 
 
