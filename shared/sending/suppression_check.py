@@ -19,11 +19,16 @@ def require_wanted(
 
     Returns whether the call is to be a probe: of a queue's messages to a person out of reach, one
     is let through now and then, and stays a probe when it comes back. The bot's reply to what a
-    person just wrote is always wanted. Of a person without an account, only a stop is known.
+    person just wrote is wanted, unless they have uninstalled the bot since. Of a person without an
+    account, only a stop is known.
     """
-    if recipient.user_id is None or (message is not None and message.envelope.is_reply):
+    if recipient.user_id is None:
         return False
     account = recipient.account
+    if message is not None and message.envelope.is_reply:
+        if account is not None and account.installed is False:
+            raise SuppressedError(unreachable_reason(account))
+        return False
     if account is None:
         if services.opt_outs.include(recipient.channel_id, recipient.user_id):
             raise SuppressedError("The person wants no alerts")

@@ -191,3 +191,7 @@ def test_what_a_person_just_wrote_is_answered_though_they_want_no_alerts(service
     handle(queued({}, is_reply=True), services)
 
     assert len(connector.requests) == 1
+    # No conversation is started with somebody who has left since.
+    know(installed=False, conversation=None)
+    with pytest.raises(SuppressedError):
+        handle(queued({}, is_reply=True), services)
