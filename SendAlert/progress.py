@@ -84,14 +84,20 @@ class Progress:
 def progress_of(alert: Alert, services: Services) -> Progress:
     """Return how far an alert is; pages that are closed are not counted again."""
     counts = Counter(alert.counts)
+    found = alert.found
     for page in services.audience_pages.counted_since(alert.id, alert.closed_pages):
-        counts.update(_recorded_counts(page, alert) or _counts_so_far(page, alert, services))
+        counted = _recorded_counts(page, alert) or _counts_so_far(page, alert, services)
+        counts.update(counted)
+        if alert.is_left(page.number):
+            # The alert does not know of it yet, so all of them are among the unread.
+            found += sum(counted[each] for each in Status)
     status, unread = alert.unread
+    unread = max(unread + alert.found - found, 0)
     counts[status] += unread
-    total = alert.found + unread
+    total = found + unread
     is_whole = alert.is_read or alert.stopped_at is not None or alert.recipient_count is not None
     if not is_whole and alert.read_share > 0:
-        total = max(round(alert.found / alert.read_share), alert.found)
+        total = max(round(alert.found / alert.read_share), found)
     return Progress(alert, counts, total, datetime.now(UTC), _answers(alert, services))
 
 

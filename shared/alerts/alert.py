@@ -151,6 +151,10 @@ class Alert:
         is_left = self.stopped_at is None
         return min((each.page for each in self.ranges if is_left), default=self.next_page)
 
+    def is_left(self, page: int) -> bool:
+        """Tell whether a page is still to be read; one that is being read right now is too."""
+        return page >= self.next_page or page in (each.page for each in self.ranges)
+
     def is_expired(self, now: datetime) -> bool:
         """Tell whether it is too late to send it."""
         return self.expires_at is not None and self.expires_at <= now

@@ -11,7 +11,7 @@ from SendAlert.progress import (
     deliveries_of,
     progress_of,
 )
-from shared.alerts.alert import Alert
+from shared.alerts.alert import Alert, Range
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import id_in_alert, member_of
@@ -360,6 +360,8 @@ def test_the_total_is_estimated_while_the_audience_is_read(services, alert):
     [
         ({}, {"accepted": 20}),
         ({"cancelled_at": NOW}, {"cancelled": 20}),
+        ({"found": 6, "ranges": (Range(3, "", "", 2),)}, {"accepted": 20}),
+        ({"found": 6, "next_page": 3}, {"accepted": 20}),
         ({"is_read": True}, {"accepted": 8, "expired": 12}),
     ],
 )
