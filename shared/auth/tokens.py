@@ -1,8 +1,9 @@
 """The bot's own token: asked for once, kept until shortly before it expires.
 
-``azure-identity`` does the asking. What is added here: the token is kept as a plain string, one
-request at a time is made for it however many threads wait, a failure is shared by those who waited
-for it, and a token that is still good outlives a login service that is down for a moment.
+``azure-identity`` does the asking, or MSAL for a managed identity. What is added here: the token is
+kept as a plain string, one request at a time is made for it however many threads wait, a failure is
+shared by those who waited for it, and a token that is still good outlives a login service that is
+down for a moment.
 """
 
 import logging
@@ -110,7 +111,7 @@ class BotTokens:
             return self._ask(kept)
 
     def drop(self, refused: str) -> None:
-        """Forget the token that the Connector refused, and what azure-identity keeps of it.
+        """Forget the token that the Connector refused, and what the credential keeps of it.
 
         A newer token stays: several threads can be refused with one old token.
         """
@@ -148,19 +149,20 @@ class BotTokens:
 
 
 def azure_credential(credential: BotCredential) -> "TokenCredential":
-    """Return azure-identity's credential for the bot's app type and what it proves itself with."""
-    # Imported here: only an invocation that calls the Connector needs azure-identity and MSAL.
+    """Return the credential for the bot's app type and what it proves itself with."""
+    # Imported here: only an invocation that calls the Connector needs it, and seldom all of it.
+    from shared.auth.managed_identity import ManagedIdentity
+
+    if credential.app_type is AppType.USER_ASSIGNED_MSI:
+        return ManagedIdentity(credential.app_id)
     from azure.identity import (
         CertificateCredential,
         ClientAssertionCredential,
         ClientSecretCredential,
-        ManagedIdentityCredential,
     )
 
     for noisy in ("azure.core", "azure.identity"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if credential.app_type is AppType.USER_ASSIGNED_MSI:
-        return ManagedIdentityCredential(client_id=credential.app_id, **_NETWORK_BOUNDS)
     entra: dict[str, Any] = {
         "tenant_id": credential.tenant_id,
         "client_id": credential.app_id,
@@ -170,9 +172,7 @@ def azure_credential(credential: BotCredential) -> "TokenCredential":
         **_NETWORK_BOUNDS,
     }
     if credential.federated_client_id:
-        identity = ManagedIdentityCredential(
-            client_id=credential.federated_client_id, **_NETWORK_BOUNDS
-        )
+        identity = ManagedIdentity(credential.federated_client_id)
         return ClientAssertionCredential(
             func=lambda: identity.get_token("api://AzureADTokenExchange/.default").token, **entra
         )

@@ -180,10 +180,12 @@ class Storage:
 
     @cached_property
     def _token_credential(self) -> "TokenCredential":
-        from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-
         if self._account.managed_identity:
-            return ManagedIdentityCredential(client_id=self._account.client_id or None)
+            from shared.auth.managed_identity import ManagedIdentity
+
+            return ManagedIdentity(self._account.client_id)
+        from azure.identity import DefaultAzureCredential
+
         # For a developer who is signed in, as the Functions host does it.
         return DefaultAzureCredential(managed_identity_client_id=self._account.client_id or None)
 

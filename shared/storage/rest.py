@@ -154,11 +154,10 @@ class BearerTokens:
         headers["Authorization"] = self._header
 
     def _refresh(self) -> None:
-        from azure.core.exceptions import AzureError
-
         try:
             token = self._credential.get_token(_SCOPE)
-        except AzureError as error:
+        # Of any type, after a strange answer.
+        except Exception as error:
             raise storage_error(type(error).__name__) from error
         self._header = f"Bearer {token.token}"
         lifetime = token.expires_on - time.time()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from math import inf
 
 import pytest
 
@@ -85,6 +86,17 @@ def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(
 
     assert empty_storage.requests == []
     assert identity.secret not in f"{caplog.text} {failed.value} {by_identity!r}"
+
+
+@pytest.mark.parametrize("by_identity", ["managedidentity"], indirect=True)
+def test_an_identity_that_does_not_answer_is_an_error_of_ours_too(
+    by_identity: Storage, identity: StubIdentity
+):
+    identity.cut(times=inf)
+
+    for use in (by_identity.check_tables, lambda: Table(by_identity, "x").partition("p")):
+        with pytest.raises(StorageUnavailableError):
+            use()
 
 
 def test_the_token_of_storage_is_in_no_log_and_no_error(
