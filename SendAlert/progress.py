@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage, PageCounts
 from shared.alerts.question import AnswerMode
-from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.delivery import DeliveryState, Status
 from shared.deliveries.rows import id_in_alert, member_of
 from shared.sending.alert_lifecycle import QUIET_AFTER
 from shared.sending.outdated_copies import change_id, is_outdated
@@ -111,21 +111,15 @@ def _answers(alert: Alert, services: Services) -> Mapping[str, int] | None:
     return {option.id: given.get(option.id, 0) for option in alert.question.options}
 
 
-def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[Delivery]:
-    """Return the deliveries to all members of a page, also those that are not recorded yet.
+def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[DeliveryState]:
+    """Return how far the deliveries to all members of a page are, also those without a record.
 
     If the alert was stopped, the deliveries that have not begun are cancelled.
     """
     recorded = services.deliveries.page(alert.id, page.number)
     known = {member_of(each.id) for each in recorded}
     waiting = [
-        Delivery(
-            id=id_in_alert(alert.id, page.number, member),
-            status=Status.ACCEPTED,
-            created_at=page.read_at,
-            updated_at=page.read_at,
-            alert_id=alert.id,
-        )
+        DeliveryState(id_in_alert(alert.id, page.number, member), Status.ACCEPTED)
         for member in page.members
         if member not in known
     ]
@@ -133,7 +127,7 @@ def deliveries_of(page: AudiencePage, alert: Alert, services: Services) -> list[
     if alert.stopped_at is None:
         return deliveries
     return [
-        replace(each, status=Status.CANCELLED, code=None, detail=None)
+        replace(each, status=Status.CANCELLED)
         if each.status in (Status.ACCEPTED, Status.RETRYING)
         else each
         for each in deliveries
@@ -217,7 +211,7 @@ def _final_counts(page: AudiencePage, alert: Alert, services: Services) -> Count
     return None if is_open else _counted(deliveries, alert)
 
 
-def _counted(deliveries: Iterable[Delivery], alert: Alert) -> Counter[str]:
+def _counted(deliveries: Iterable[DeliveryState], alert: Alert) -> Counter[str]:
     counts: Counter[str] = Counter()
     for delivery in deliveries:
         counts[delivery.status] += 1

@@ -26,7 +26,7 @@ def retry_page(alert: Alert, step: Step, services: Services) -> None:
 def _retry(page: AudiencePage, alert: Alert, services: Services) -> None:
     failed = _failed(alert, page.number, services)
     due = due_times(page, len(failed), services)
-    for delivery, due_at in zip(services.deliveries.with_recipients(failed), due, strict=True):
+    for delivery, due_at in zip(failed, due, strict=True):
         try:
             put_back(delivery, services, delay_seconds=whole_seconds_until(due_at))
         except ForgottenRecipientError:
@@ -37,12 +37,11 @@ def _retry(page: AudiencePage, alert: Alert, services: Services) -> None:
 
 
 def _failed(alert: Alert, number: int, services: Services) -> list[Delivery]:
-    failed = []
-    for delivery in services.deliveries.page(alert.id, number):
-        if delivery.status.is_failure and alert.stopped_at is None:
-            failed.append(delivery)
-        elif is_outdated(delivery, alert):
-            change = services.deliveries.get(change_id(delivery, alert.version))
-            if change is not None and change.status.is_failure:
-                failed.append(change)
-    return failed
+    ids = []
+    for each in services.deliveries.page(alert.id, number):
+        if each.status.is_failure and alert.stopped_at is None:
+            ids.append(each.id)
+        elif is_outdated(each, alert):
+            ids.append(change_id(each, alert.version))
+    found = map(services.deliveries.get, ids)
+    return [each for each in found if each is not None and each.status.is_failure]

@@ -11,9 +11,10 @@ from SendAlert.progress import Progress, deliveries_of, progress_of
 from SendAlert.request import AlertDeliveryQuery, AlertQuery, AlertRequest
 from shared.accounts.account import Account
 from shared.alerts.alert import Alert
+from shared.alerts.audience_pages import AudiencePage
 from shared.alerts.question import Answer
 from shared.alerts.store import REMEMBERED_FOR
-from shared.deliveries.delivery import Delivery
+from shared.deliveries.delivery import Delivery, DeliveryState, Status
 from shared.deliveries.rows import member_of
 from shared.errors import AlertOverError, FieldError, InvalidRequestError
 from shared.messages.envelope import Step
@@ -119,7 +120,17 @@ def list_alert_deliveries(
         token = f"{number}.{member_of(shown[-1].id)}"
     else:
         token = f"{number + 1}." if number + 1 < alert.next_page else None
-    return services.deliveries.with_recipients(shown), token
+    return [_recorded(each, page, services) for each in shown if page], token
+
+
+def _recorded(state: DeliveryState, page: AudiencePage, services: Services) -> Delivery:
+    """Return the delivery whose state was found, with its recipient unless they are erased."""
+    delivery = services.deliveries.get(state.id) or Delivery(
+        state.id, Status.ACCEPTED, page.read_at, page.read_at, alert_id=page.alert_id
+    )
+    if delivery.status is state.status:
+        return delivery
+    return replace(delivery, status=state.status, code=None, detail=None)
 
 
 def list_answers(

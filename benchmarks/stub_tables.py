@@ -93,7 +93,17 @@ def _found(rows: _Rows, query: dict[str, str]) -> Answer:
             "x-ms-continuation-NextPartitionKey": partition,
             "x-ms-continuation-NextRowKey": row_key,
         }
-    return Answer(200, {"value": [row for _, row in found[:size]]}, headers)
+    wanted = query["$select"].split(",") if "$select" in query else None
+    return Answer(200, {"value": [_selected(row, wanted) for _, row in found[:size]]}, headers)
+
+
+def _selected(row: dict[str, Any], wanted: list[str] | None) -> dict[str, Any]:
+    """Return what is wanted of a row, all by default; what it has not is null."""
+    if wanted is None:
+        return row
+    named = {name: row.get(name) for name in wanted}
+    types = {name: row[name] for each in wanted if (name := f"{each}@odata.type") in row}
+    return {"odata.etag": row["odata.etag"], **named, **types}
 
 
 def _stored(row: dict[str, Any]) -> dict[str, Any]:

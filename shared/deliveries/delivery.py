@@ -1,6 +1,6 @@
 """The record of a message on its way to somebody."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -62,18 +62,31 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A message on its way, and what became of it so far.
+class DeliveryState:
+    """How far a delivery is, and what the person sees of the alert that it belongs to.
 
-    ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
-    ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
-    ``until`` that time. Of an alert, ``alert_version`` is the version that the person sees, with
-    ``answers``, as many as they had given by then; where it was ``recalled``, they see nothing.
-    What ``is_targeted`` is seen by one member of its group.
+    ``alert_version`` is the version that they see, with ``answers``, as many as they had given by
+    then; where it was ``recalled``, they see nothing.
     """
 
     id: str
     status: Status
+    _: KW_ONLY
+    activity_id: str | None = None
+    alert_version: int | None = None
+    recalled: bool = False
+    answers: int | None = None
+
+
+@dataclass(frozen=True)
+class Delivery(DeliveryState):
+    """A message on its way, and what became of it so far.
+
+    ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
+    ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
+    ``until`` that time. What ``is_targeted`` is seen by one member of its group.
+    """
+
     created_at: datetime
     updated_at: datetime
     posting: str = ""
@@ -82,16 +95,12 @@ class Delivery:
     code: str | None = None
     detail: str | None = None
     correlation_id: str | None = None
-    activity_id: str | None = None
     recreated: bool = False
     ambiguous: bool = False
     owner: str | None = None
     until: datetime | None = None
     failed_on: str | None = None
     alert_id: str | None = None
-    alert_version: int | None = None
-    recalled: bool = False
-    answers: int | None = None
     is_targeted: bool = False
 
     def to_json(self) -> dict[str, Any]:

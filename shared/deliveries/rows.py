@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.deliveries.delivery import Delivery, DeliveryState, Destination, Status
 from shared.json_text import without_none
 from shared.storage.encryption import decrypt, encrypt
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.row_properties import to_fields
 from shared.storage.tables import Row, key_of
+
+STATE_PROPERTIES = ("RowKey", "status", "activityId", "alertVersion", "recalled", "answers")
+"""What is read of each row where a page of an alert is read: hundreds of them."""
 
 _ROW_KEY = "delivery"
 _OF_ALERT = re.compile(r"(?P<alert>.+):(?P<page>\d+):(?P<member>[\da-f]{32}|r\d+)", re.DOTALL)
@@ -63,6 +66,13 @@ def from_row(row: Row, find_key: FindKey | None = None) -> Delivery:
     return Delivery(
         **{**known, "status": Status(known["status"]), "destination": _destination(row, find_key)}
     )
+
+
+def state_from_row(row: Row, alert_id: str, page: int) -> DeliveryState:
+    """Return how far the delivery to a member of a page is; ``row`` has STATE_PROPERTIES."""
+    known = to_fields(DeliveryState, row)
+    own = {"id": id_in_alert(alert_id, page, row["RowKey"]), "status": Status(known["status"])}
+    return DeliveryState(**known | own)
 
 
 def _of_destination(destination: Destination) -> dict[str, Any]:

@@ -13,15 +13,23 @@ The ids of people stand in both only encrypted with the person's own key.
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.delivery import Delivery, DeliveryState, Status
 from shared.deliveries.failures import Failures, day_of
-from shared.deliveries.rows import FindKey, from_row, keys_of, partition_of_page, to_properties
+from shared.deliveries.rows import (
+    STATE_PROPERTIES,
+    FindKey,
+    from_row,
+    keys_of,
+    partition_of_page,
+    state_from_row,
+    to_properties,
+)
 from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
@@ -219,20 +227,11 @@ class DeliveryStore:
                     with suppress(DeliveryUnderWayError):
                         self.record(each)
 
-    def page(self, alert_id: str, page: int) -> list[Delivery]:
-        """Return the deliveries of a page of an alert, without their recipients.
-
-        Those are encrypted, each with a key of its own; see ``with_recipients``.
-        """
-        rows = self._table.partition(partition_of_page(self._app_id, alert_id, page))
-        return [from_row(row) for row in rows]
-
-    def with_recipients(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Return deliveries with their recipients, where these are recorded and not erased."""
-        found = [(each, self.get(each.id)) for each in deliveries]
-        return [
-            replace(each, destination=known.destination) if known else each for each, known in found
-        ]
+    def page(self, alert_id: str, page: int) -> list[DeliveryState]:
+        """Return how far the deliveries of a page of an alert are that are recorded."""
+        partition = partition_of_page(self._app_id, alert_id, page)
+        rows = self._table.partition(partition, select=STATE_PROPERTIES)
+        return [state_from_row(row, alert_id, page) for row in rows]
 
     def note_change(
         self,

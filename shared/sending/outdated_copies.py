@@ -12,7 +12,7 @@ from typing import Final
 
 from shared.alerts.alert import Alert
 from shared.alerts.store import REMEMBERED_FOR
-from shared.deliveries.delivery import Delivery, Status
+from shared.deliveries.delivery import Delivery, DeliveryState, Status
 from shared.messages.envelope import AlertChange, Envelope
 from shared.messages.queue_names import DELETE_ACTIVITY, UPDATE_ACTIVITY
 from shared.wiring import Services
@@ -21,7 +21,7 @@ KNOWN_AFTER_SECONDS: Final = 2 * REMEMBERED_FOR.total_seconds()
 """So long after an alert was changed, every send that ends finds out by itself."""
 
 
-def is_outdated(delivery: Delivery, alert: Alert, *, answers: int = 0) -> bool:
+def is_outdated(delivery: DeliveryState, alert: Alert, *, answers: int = 0) -> bool:
     """Tell whether the copy that a person has of an alert is out of date, and can be changed.
 
     It is to show so many answers of their own at least. A copy cannot be changed when the channel
@@ -35,12 +35,12 @@ def is_outdated(delivery: Delivery, alert: Alert, *, answers: int = 0) -> bool:
     )
 
 
-def change_id(delivery: Delivery, version: int) -> str:
+def change_id(delivery: DeliveryState, version: int) -> str:
     """Return the id of the delivery that brings a person's copy to a version of the alert."""
     return f"{delivery.id}!{version}"
 
 
-def change_of(delivery: Delivery, alert: Alert) -> tuple[str, Envelope]:
+def change_of(delivery: DeliveryState, alert: Alert) -> tuple[str, Envelope]:
     """Return the message that brings a copy to the alert as it is, and the queue that it is for."""
     queue = UPDATE_ACTIVITY if alert.recalled_at is None else DELETE_ACTIVITY
     change = AlertChange(delivery_id=delivery.id, version=alert.version)

@@ -18,7 +18,7 @@ def recall(alerting, alert):
 
 def only_delivery(alerting, alert):
     [delivery] = alerting.services.deliveries.page(alert.id, 0)
-    return delivery
+    return alerting.services.deliveries.find(delivery.id)
 
 
 def changes(alerting):

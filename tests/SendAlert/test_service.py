@@ -138,6 +138,13 @@ def test_all_deliveries_are_listed_in_pages_of_any_size_and_by_status(alerting):
     assert {each.user_id for each in muted} < shown < {each.user_id for each in muted + people}
     assert len(listed(alert, alerting.services, status="suppressed", pageSize="1")[0]) == 2
     assert listed(alert, alerting.services, status="expired")[0] == []
+    waiting = next(each for each in deliveries if each.status is Status.ACCEPTED)
+    alerting.services.deliveries.record(
+        replace(waiting, status=Status.RETRYING, code="Throttled", detail="Later")
+    )
+    cancel_alert(alert.id, alerting.services)
+    cancelled, _ = listed(alert, alerting.services, status="cancelled")
+    assert [(each.code, each.detail) for each in cancelled] == [(None, None)] * 4
 
 
 # Retrying

@@ -13,7 +13,6 @@ from tests.shared.deliveries.recording import (
     a_delivery,
     claim,
     fail,
-    of_alert,
     put_back,
     settle,
 )
@@ -95,14 +94,3 @@ def test_what_failed_is_not_sent_to_somebody_who_was_forgotten_meanwhile(
         claim(deliveries, put_back(destination=replace(alex, key=None)))
 
     assert deliveries.find("order-7").status is Status.PERMANENT_FAILURE
-
-
-def test_who_was_forgotten_or_never_recorded_is_not_told(deliveries, services, alex):
-    settle(deliveries, claim(deliveries, of_alert("r1", destination=alex)), Status.SENT)
-    services.accounts.erase("msteams", alex.user_id)
-    never = of_alert("r2", status=Status.ACCEPTED)
-
-    forgotten, unrecorded = deliveries.with_recipients([*deliveries.page("alert-7", 0), never])
-
-    assert forgotten.destination.user_id is None
-    assert unrecorded == never
