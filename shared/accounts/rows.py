@@ -17,6 +17,13 @@ _WRITTEN_AS_JSON = (
     "former_conversation_ids",
     "former_key_ids",
 )
+_TIMES = ("observed_at", "preferences_at", "muted_at", "welcome_due")
+PROPERTIES_BUT_TIMES = (
+    *("PartitionKey", "appId", "conversations", "keyId"),
+    *row_properties.names(Account, but=_TIMES),
+)
+"""What is read of each row where many are read: it takes longer to read times than all else."""
+
 _OF_ENTRA = ("tenant_id", "aad_object_id", "pointer_from")
 
 

@@ -16,7 +16,7 @@ from shared.accounts.conversations import Conversation, ConversationStore
 from shared.accounts.erasure import IS_ERASED, Erasure
 from shared.accounts.opt_outs import OptOuts
 from shared.accounts.person_ids import AccountRows, as_found
-from shared.accounts.rows import from_row
+from shared.accounts.rows import PROPERTIES_BUT_TIMES, from_row
 from shared.errors import UnknownAccountError
 from shared.json_text import without_none
 from shared.storage.clients import Storage
@@ -150,7 +150,8 @@ class AccountStore:
         """Return the next accounts in the order of their keys, and whether there may be more.
 
         They begin ``after`` one key and end with another, ``up_to``. The keys are hashes, so they
-        are spread evenly: a key tells what part of all accounts lies before it.
+        are spread evenly: a key tells what part of all accounts lies before it. Of their times,
+        the accounts have ``probe_at`` alone.
         """
         query, keys = "PartitionKey gt @after", {"after": after}
         if up_to is not None:
@@ -159,7 +160,9 @@ class AccountStore:
         token: str | None = None
         while not rows:
             # A page may be empty and still not be the last.
-            rows, token = self._rows.table.page(query, keys, size=size, token=token)
+            rows, token = self._rows.table.page(
+                query, keys, size=size, token=token, select=PROPERTIES_BUT_TIMES
+            )
             if token is None:
                 break
         return [Scanned(row["PartitionKey"], self._own(row)) for row in rows], token is not None

@@ -188,6 +188,6 @@ def _counts_from_row(row: Row) -> PageCounts:
     return PageCounts(
         number=int(row["RowKey"]),
         read_at=row["readAt"],
-        counts=json.loads(row["counts"]) if row.get("counts") else None,
+        counts=json.loads(row["counts"]) if "counts" in row else None,
         counted_version=row.get("countedVersion"),
     )

@@ -20,6 +20,11 @@ def to_properties(record: Any, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
+def names(record_type: Any, *, but: tuple[str, ...] = ()) -> list[str]:
+    """Return the names of the properties for the fields of a dataclass, ``but`` some."""
+    return [_property_name(each.name) for each in fields(record_type) if each.name not in but]
+
+
 def to_fields(record_type: Any, row: Row) -> dict[str, Any]:
     """Return the fields of a dataclass that a row has a property for, as they stand in it."""
     return {

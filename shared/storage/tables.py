@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 from shared.errors import StorageRefusedError, StorageUnavailableError
+from shared.json_text import without_none
 from shared.storage.clients import Storage, ignoring, translated_errors
 from shared.storage.continuation_tokens import read_token, unknown_token, write_token
 from shared.storage.entities import WRITE_ID, StoredRow, decode, encode
@@ -70,7 +71,8 @@ class Pauses:
 
 
 def _stored(entities: "Iterable[TableEntity]") -> list[Row]:
-    return [StoredRow(entity, entity.metadata["etag"] or "") for entity in entities]
+    # What is selected and stands in no row is null.
+    return [StoredRow(without_none(each), each.metadata["etag"] or "") for each in entities]
 
 
 def _let_go(pages: object) -> None:
