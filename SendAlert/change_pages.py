@@ -43,7 +43,7 @@ def change_page(alert: Alert, step: Step, services: Services) -> None:
         version = max(step.version, current.change_version)
         return replace(current, change_page=came_to, change_version=version)
 
-    services.alerts.change(alert.id, changed)
+    services.alerts.change(alert.id, changed, known=alert)
     was_last = not is_page and step.page < step.first_page
     if following == step.first_page or was_last:
         enqueue_step(alert, Step(kind="close", checks=step.checks), services)

@@ -6,9 +6,6 @@ be taken twice, as its worker may die and the queue may give it out twice. That 
 pages and deliveries are found again under the same keys.
 """
 
-from dataclasses import replace
-from datetime import UTC, datetime
-
 from SendAlert.change_pages import change_page
 from SendAlert.progress import close_pages
 from SendAlert.read_pages import put_page, read_page
@@ -59,7 +56,6 @@ def _close(alert: Alert, step: Step, services: Services) -> None:
     closed_before = alert.closed_pages
     if alert.ended_at is None:
         alert = close_pages(alert, services, limit=_CLOSED_AT_ONCE, first=step.page)
-        alert = services.alerts.change(alert.id, _ended)
     if alert.ended_at is not None:
         # Whoever ended it before may have died right then.
         after_end(alert, services)
@@ -74,9 +70,3 @@ def _close(alert: Alert, step: Step, services: Services) -> None:
     first = (step.page + _CLOSED_AT_ONCE) % max(alert.next_page, 1)
     again = step.model_copy(update={"checks": checks + 1, "page": first})
     enqueue_step(alert, again, services, delay_seconds=delay_seconds)
-
-
-def _ended(alert: Alert) -> Alert:
-    if alert.closed_pages < alert.next_page or alert.ended_at is not None:
-        return alert
-    return replace(alert, is_read=True, ended_at=datetime.now(UTC))

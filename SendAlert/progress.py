@@ -144,6 +144,8 @@ def close_pages(
 ) -> Alert:
     """Close the pages whose members have all ended; return the alert with their counts.
 
+    It has ended when all of its pages are closed.
+
     At most ``limit`` pages are looked at: from the page ``first`` on, then the ones before it, so
     that a page that is open for long holds up no others. Pages that were not ``read_before`` a
     time are left out, as they cannot have ended yet.
@@ -170,16 +172,22 @@ def close_pages(
     else:
         # Some numbers have no page: their ranges were not read to the end.
         closed_pages = alert.first_unread_page
-    if closed_pages == alert.closed_pages:
-        return alert
 
     def with_counts(current: Alert) -> Alert:
         # Some pages may have been reopened meanwhile, or others have been closed.
         if _counted_by(current) != _counted_by(alert):
             return current
-        return replace(current, closed_pages=closed_pages, counts=dict(counted))
+        return _ended(replace(current, closed_pages=closed_pages, counts=dict(counted)))
 
-    return services.alerts.change(alert.id, with_counts)
+    return services.alerts.change(alert.id, with_counts, known=alert)
+
+
+def _ended(alert: Alert) -> Alert:
+    """Return an alert as ended, if all pages that it will ever have are closed."""
+    is_whole = alert.is_read or alert.stopped_at is not None
+    if not is_whole or alert.closed_pages < alert.next_page or alert.ended_at is not None:
+        return alert
+    return replace(alert, is_read=True, ended_at=datetime.now(UTC))
 
 
 def _counted_by(alert: Alert) -> tuple[int, int, int]:

@@ -109,7 +109,8 @@ def _read_page(alert: Alert, place: Range, services: Services) -> None:
         return
     # Each chain most likely reads as long a page next, so reading it earlier would be too early.
     ready_at = last_due(due, calls, services) + duration * max(len(read.ranges), 1) - LEAD_TIME
-    read = _close_likely_ended(read, page, services)
+    if page.number >= _LIKELY_ENDED:
+        read = _close_likely_ended(read, page, services)
     _enqueue_next(read, page.number, services, delay_seconds=whole_seconds_until(ready_at))
 
 
@@ -159,7 +160,9 @@ def _note_read(
         reopenings = current.reopenings + 1
         return replace(noted, ended_at=None, closed_pages=0, counts={}, reopenings=reopenings)
 
-    alert = services.alerts.change(alert.id, read)
+    # Where several chains read, the row has most likely changed meanwhile.
+    known = alert if len(alert.ranges) < 2 else None
+    alert = services.alerts.change(alert.id, read, known=known)
     return alert if is_noted else None
 
 
@@ -194,7 +197,7 @@ def _give_up(alert: Alert, place: Range, services: Services) -> Alert:
         left = tuple(each for each in current.ranges if each.page != place.page)
         return replace(current, ranges=left, is_read=current.is_read or not left)
 
-    return services.alerts.change(alert.id, given_up)
+    return services.alerts.change(alert.id, given_up, known=alert)
 
 
 def _enqueue_next(alert: Alert, number: int, services: Services, *, delay_seconds: int = 0) -> None:
@@ -213,7 +216,7 @@ def _close_likely_ended(alert: Alert, page: AudiencePage, services: Services) ->
         alert,
         services,
         limit=_CLOSED_WHILE_READING,
-        first=max(page.number - _LIKELY_ENDED, 0),
+        first=page.number - _LIKELY_ENDED,
         read_before=page.read_at - LEAD_TIME,
     )
 

@@ -85,7 +85,7 @@ class Alert:
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     ``question`` is what it asks; where the first answer counts for everybody, that is
-    ``first_answer``, once there is one.
+    ``first_answer``, once there is one. ``row_version`` is that of the row it was read from.
     """
 
     id: str
@@ -122,6 +122,7 @@ class Alert:
     counts: Mapping[str, int] = field(default_factory=dict)
     question: Question | None = None
     first_answer: Answer | None = None
+    row_version: str = field(default="", compare=False)
 
     @property
     def stopped_at(self) -> datetime | None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,14 +32,6 @@ REMEMBERED_FOR = timedelta(seconds=1)
 _ALERTS_REMEMBERED = 100
 # At least the latest content is remembered, whatever its size.
 _CHARACTERS_REMEMBERED = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class StoredAlert:
-    """An alert as it is kept, and the version of its row."""
-
-    alert: Alert
-    row_version: str
 
 
 class AlertStore:
@@ -68,14 +60,10 @@ class AlertStore:
 
     def find(self, alert_id: str) -> Alert:
         """Return an alert; raise UnknownAlertError when there is none."""
-        return self.read(alert_id).alert
-
-    def read(self, alert_id: str) -> StoredAlert:
-        """Return an alert, to be changed; raise UnknownAlertError when there is none."""
         row = self._table.get(key_of(self._app_id, alert_id), _ROW_KEY)
         if row is None:
             raise UnknownAlertError("There is no alert of this id, or no more")
-        return StoredAlert(_from_row(row), version_of(row))
+        return _from_row(row)
 
     def current(self, alert_id: str, *, version: int = 0) -> Alert:
         """Return an alert as it was a second ago at most, in the given version or a later one.
@@ -98,24 +86,25 @@ class AlertStore:
         alert_id: str,
         change: Callable[[Alert], Alert],
         *,
-        stored: StoredAlert | None = None,
+        known: Alert | None = None,
     ) -> Alert:
         """Write what ``change`` makes of an alert, and return it.
 
         ``change`` is called again when somebody else was faster; an equal alert is not written.
-        With ``stored``, as it was read a moment ago, it is not read at first.
+        With ``known``, as it was read a moment ago, it is not read at first.
         """
         pauses = Pauses()
-        read = stored or self.read(alert_id)
+        current = known if known and known.row_version else self.find(alert_id)
         while True:
-            changed = change(read.alert)
-            if changed == read.alert:
+            changed = change(current)
+            if changed == current:
                 return changed
             changed = replace(changed, updated_at=datetime.now(UTC))
-            if self._table.replace(self._to_row(changed), read.row_version) is not None:
-                return changed
+            version = self._table.replace(self._to_row(changed), current.row_version)
+            if version is not None:
+                return replace(changed, row_version=version)
             pauses.take()
-            read = self.read(alert_id)
+            current = self.find(alert_id)
 
     def page(self, size: int, token: str | None = None) -> tuple[list[Alert], str | None]:
         """Return a page of all alerts, and the token of the next page.
@@ -145,7 +134,7 @@ class AlertStore:
             return alert
         for key in filter(None, (alert.content_key, alert.recipients_key)):
             self._large_values.keep_longer(key, until=until)
-        return self.change(alert.id, lambda current: replace(current, until=until))
+        return self.change(alert.id, lambda current: replace(current, until=until), known=alert)
 
     def content(self, alert: Alert) -> Content:
         """Return the content of an alert; raise UnknownAlertError when it is not kept any more."""
@@ -182,7 +171,7 @@ class AlertStore:
 
     def _to_row(self, alert: Alert) -> dict[str, Any]:
         return {
-            **to_properties(alert, but=("question", "first_answer")),
+            **to_properties(alert, but=("question", "first_answer", "row_version")),
             "PartitionKey": key_of(self._app_id, alert.id),
             "RowKey": _ROW_KEY,
             "appId": self._app_id,
@@ -213,5 +202,6 @@ def _from_row(row: Row) -> Alert:
             "counts": json.loads(row["counts"]),
             "question": Question.from_json(json.loads(question)) if question else None,
             "first_answer": Answer.from_json(json.loads(first_answer)) if first_answer else None,
+            "row_version": version_of(row),
         }
     )

@@ -18,7 +18,6 @@ from shared.alerts.alert import Alert
 from shared.alerts.answers import Given
 from shared.alerts.button_data import Click
 from shared.alerts.question import Answer, AnswerMode
-from shared.alerts.store import StoredAlert
 from shared.deliveries.delivery import Delivery, Status
 from shared.deliveries.rows import place_in_alert
 from shared.errors import AlertOverError, UnknownAlertError
@@ -71,7 +70,7 @@ def take_click(click: Click, clicker: Clicker, services: Services) -> Clicked | 
     found = _find(click, clicker, services)
     if isinstance(found, Refusal):
         return found
-    clicked, stored, key_id = found
+    clicked, key_id = found
     alert, answer = clicked.alert, Answer(click.option, _now(), clicked.delivery.id, key_id)
     try:
         _require_open(alert, answer, services)
@@ -84,7 +83,7 @@ def take_click(click: Click, clicker: Clicker, services: Services) -> Clicked | 
                 return clicked
             queued = AlertAnswer(given=answer.to_json(), drawn=click.drawn)
             enqueue_answer(alert, queued, services, delay_seconds=_CLICK_DECIDES_FOR_SECONDS)
-        alert, given = _decide(answer, click.drawn, stored, clicked.given, services)
+        alert, given = _decide(answer, click.drawn, alert, clicked.given, services)
     except (AlertOverError, UnknownAlertError):
         return Refusal.OVER
     return replace(clicked, alert=alert, given=given)
@@ -94,11 +93,11 @@ def follow_answer(alert_id: str, queued: AlertAnswer, services: Services) -> Non
     """Decide an answer, if that is not done yet, and do what follows where it counts."""
     answer = Answer.from_json(queued.given)
     try:
-        stored = services.alerts.read(alert_id)
-        alert, given = stored.alert, services.answers.find(answer.delivery_id)
+        alert = services.alerts.find(alert_id)
+        given = services.answers.find(answer.delivery_id)
         if not _counts(answer, alert, given):
             _require_open(alert, answer, services)
-            alert, given = _decide(answer, queued.drawn, stored, given, services)
+            alert, given = _decide(answer, queued.drawn, alert, given, services)
     except (AlertOverError, UnknownAlertError):
         _logger.info("An answer came too late for its alert")
         return
@@ -113,9 +112,7 @@ def follow_answer(alert_id: str, queued: AlertAnswer, services: Services) -> Non
         services.outcomes.answered(alert_id, answer.delivery_id, answer.option, answer.at, person)
 
 
-def _find(
-    click: Click, clicker: Clicker, services: Services
-) -> tuple[Clicked, StoredAlert, str] | Refusal:
+def _find(click: Click, clicker: Clicker, services: Services) -> tuple[Clicked, str] | Refusal:
     """Return what is known of a click; of a copy that the person has of an alert that asks this."""
     if click.delivery_id.endswith(":"):
         # A short button leaves out what is known of who clicks.
@@ -126,7 +123,7 @@ def _find(
     if place is None:
         return Refusal.UNKNOWN
     with ThreadPoolExecutor(4) as threads:
-        reading = threads.submit(services.alerts.read, place[0])
+        reading = threads.submit(services.alerts.find, place[0])
         known = threads.submit(services.accounts.known_as, clicker.channel_id, *clicker.user_ids)
         answered = threads.submit(services.answers.find, click.delivery_id)
         # It is read for the first message of a process.
@@ -135,12 +132,12 @@ def _find(
             click.delivery_id, find_key=lambda key_id: _own_key(key_id, known.result(), services)
         )
     try:
-        stored = reading.result()
+        alert = reading.result()
     except UnknownAlertError:
         return Refusal.OVER
     if delivery is None:
         return Refusal.OVER
-    to, question = delivery.destination, stored.alert.question
+    to, question = delivery.destination, alert.question
     if to is None or to.key is None or delivery.status in _NOT_SENT:
         return Refusal.UNKNOWN
     if question is None or question.option(click.option) is None:
@@ -149,7 +146,7 @@ def _find(
     account = next(each for each in known.result() if to.key.id in each.key_ids)
     if to.conversation_id != clicker.conversation_id or not _is_of(account, clicker.tenant_id):
         return Refusal.UNKNOWN
-    return Clicked(account, delivery, stored.alert, answered.result()), stored, to.key.id
+    return Clicked(account, delivery, alert, answered.result()), to.key.id
 
 
 def _own_key(key_id: str, accounts: list[Account], services: Services) -> PersonalKey | None:
@@ -175,10 +172,9 @@ def _require_open(alert: Alert, answer: Answer, services: Services) -> None:
 
 
 def _decide(
-    answer: Answer, drawn: int, stored: StoredAlert, given: Given, services: Services
+    answer: Answer, drawn: int, alert: Alert, given: Given, services: Services
 ) -> tuple[Alert, Given]:
     """Record an answer, unless another one counts; return how it is then."""
-    alert = stored.alert
     if alert.question is not None and alert.question.mode is AnswerMode.EACH:
         return alert, services.answers.record(answer, after=drawn, given=given)
 
@@ -188,7 +184,7 @@ def _decide(
         _require_open(current, answer, services)
         return replace(next_version(current), first_answer=answer)
 
-    return services.alerts.change(alert.id, answered, stored=stored), given
+    return services.alerts.change(alert.id, answered, known=alert), given
 
 
 def _counts(answer: Answer, alert: Alert, given: Given) -> bool:

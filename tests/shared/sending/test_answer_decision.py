@@ -118,7 +118,7 @@ def test_each_person_has_one_answer_which_a_click_on_the_card_as_it_is_changes(
 ):
     alert = ask(AnswerMode.EACH)
     alex, kim = person(alert), person(alert)
-    row_version = services.alerts.read(alert.id).row_version
+    row_version = services.alerts.find(alert.id).row_version
 
     assert alex.clicks("take").given.count == 1
     # The same click comes again, after 15 s and after 30 s.
@@ -138,7 +138,7 @@ def test_each_person_has_one_answer_which_a_click_on_the_card_as_it_is_changes(
     assert shown == {alex.delivery.id: 2, kim.delivery.id: 1}
     assert services.answers.counts(alert.id) == {"later": 2}
     # Whoever else writes it is not held up.
-    assert services.alerts.read(alert.id).row_version == row_version
+    assert services.alerts.find(alert.id).row_version == row_version
 
 
 def test_the_message_records_what_the_click_could_not(services, ask, person, queued, edits):
