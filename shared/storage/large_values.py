@@ -17,6 +17,10 @@ _logger = logging.getLogger(__name__)
 _PART_BYTES = 60 * 1024
 
 
+def _row_key(number: int) -> str:
+    return f"{number:04}"
+
+
 class LargeValues:
     """Keeps texts until they are fetched and dropped."""
 
@@ -34,14 +38,18 @@ class LargeValues:
             content[start : start + _PART_BYTES] for start in range(0, len(content), _PART_BYTES)
         ]
         for number, part in enumerate(parts):
-            row = {"PartitionKey": key, "RowKey": f"{number:04}", "part": part}
+            row = {"PartitionKey": key, "RowKey": _row_key(number), "part": part}
             kept = {"until": until} if until else {}
             self._table.put({**row, **kept, "parts": len(parts)})
         return key
 
     def fetch(self, key: str) -> str | None:
         """Return the text that was kept under a key; None when there is none."""
-        rows = self._rows(key)
+        first = self._table.get(key, _row_key(0))
+        if first is None:
+            return None
+        # Most have one part, and a query takes longer.
+        rows = self._rows(key) if first["parts"] > 1 else [first]
         if not rows or len(rows) < rows[0]["parts"]:
             return None
         return b"".join(bytes(row["part"]) for row in rows[: rows[0]["parts"]]).decode()
