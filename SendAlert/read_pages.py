@@ -21,16 +21,12 @@ from SendAlert.enqueue import (
     page_size,
     schedule,
 )
+from SendAlert.left_out import record_left_out
 from SendAlert.progress import close_pages
 from shared.alerts.alert import Alert, Range
 from shared.alerts.audience_pages import AudiencePage
-from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.deliveries.rows import id_in_alert
-from shared.errors import SuppressedError
 from shared.messages.envelope import Step
-from shared.messages.queue_names import SEND_ALERT
 from shared.sending.alert_steps import enqueue_step, whole_seconds_until
-from shared.sending.telemetry import Outcome, report
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 
@@ -235,71 +231,4 @@ def _put_page(
     }
     reachable = [member for member in members if member.id not in refusals]
     enqueue(messages_to(reachable, due, alert, page, services), services)
-    _record_refused(members, refusals, alert, page, services)
-    _record_gone(members, alert, page, services)
-
-
-def _record_refused(
-    members: list[Member],
-    refusals: Mapping[str, str],
-    alert: Alert,
-    page: AudiencePage,
-    services: Services,
-) -> None:
-    """Record the members who want nothing of the alert, or cannot be reached."""
-    deliveries = []
-    for member in members:
-        if member.id not in refusals:
-            continue
-        account = member.account
-        destination = Destination(
-            channel_id=member.channel_id,
-            service_url="",
-            conversation_id=account.conversation.id if account and account.conversation else None,
-            user_id=member.user_id,
-            key=account.key if account else None,
-        )
-        deliveries.append(_suppressed(member.id, refusals[member.id], alert, page, destination))
-        report(
-            Outcome.SUPPRESSED,
-            queue=SEND_ALERT,
-            deliveryId=deliveries[-1].id,
-            channelId=member.channel_id,
-            user_id=member.user_id,
-            code=SuppressedError.code,
-            alertId=alert.id,
-            traceparent=alert.traceparent,
-        )
-    services.deliveries.record_all(deliveries)
-
-
-def _record_gone(
-    members: list[Member], alert: Alert, page: AudiencePage, services: Services
-) -> None:
-    """Record the members of the page who have left the audience since it was read first."""
-    gone = set(page.members).difference(member.id for member in members)
-    reason = "The person was forgotten, or has left the audience"
-    services.deliveries.record_all(
-        [_suppressed(member_id, reason, alert, page, None) for member_id in gone]
-    )
-
-
-def _suppressed(
-    member_id: str,
-    reason: str,
-    alert: Alert,
-    page: AudiencePage,
-    destination: Destination | None,
-) -> Delivery:
-    delivery_id = id_in_alert(alert.id, page.number, member_id)
-    return Delivery(
-        id=delivery_id,
-        status=Status.SUPPRESSED,
-        created_at=page.read_at,
-        updated_at=datetime.now(UTC),
-        posting=delivery_id,
-        destination=destination,
-        code=SuppressedError.code,
-        detail=reason,
-        alert_id=alert.id,
-    )
+    record_left_out(members, refusals, alert, page, services)
