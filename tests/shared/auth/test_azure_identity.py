@@ -1,14 +1,13 @@
 """How each kind of bot proves to the real azure-identity who it is."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import jwt
 import pytest
+import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from shared.auth.tokens import AppType, BotTokens
 from shared.errors import BotCredentialError
@@ -37,30 +36,25 @@ def managed_identity(identity, monkeypatch):
     return identity
 
 
-def test_a_managed_identity_asks_the_platform(managed_identity):
+def test_a_managed_identity_asks_the_platform_once_and_anew_after_a_refusal(managed_identity):
     tokens = BotTokens(credential())
 
     got = [tokens.token(), tokens.token()]
+    tokens.drop(got[0])
 
-    [request] = managed_identity.requests
-    assert got == ["identity-token-1"] * 2
-    assert request.query["client_id"] == APP_ID
-    assert request.query["resource"] == RESOURCE
-
-
-def test_a_managed_identity_is_asked_anew_after_a_refusal(managed_identity):
-    tokens = BotTokens(credential())
-
-    tokens.drop(tokens.token())
-
-    assert tokens.token() == "identity-token-2"
+    assert [*got, tokens.token()] == ["identity-token-1"] * 2 + ["identity-token-2"]
+    for request in managed_identity.requests:
+        assert request.query["client_id"] == APP_ID
+        assert request.query["resource"] == RESOURCE
 
 
 @pytest.mark.parametrize(
     ("app_type", "tenant_id"),
     [(AppType.SINGLE_TENANT, TENANT_ID), (AppType.MULTI_TENANT, "botframework.com")],
 )
-def test_a_password_is_shown_to_the_tenant(trusting_login, app_type, tenant_id):
+def test_a_password_is_shown_to_the_tenant_at_the_login_of_the_deployment_alone(
+    trusting_login, app_type, tenant_id
+):
     tokens = of_password(trusting_login, app_type, tenant_id=tenant_id)
 
     got = [tokens.token(), tokens.token()]
@@ -72,19 +66,14 @@ def test_a_password_is_shown_to_the_tenant(trusting_login, app_type, tenant_id):
     assert request.form["client_id"] == APP_ID
     assert request.form["client_secret"] == PASSWORD
     assert request.form["scope"] == f"{RESOURCE}/.default"
-
-
-def test_only_the_login_of_the_deployment_is_asked(trusting_login):
-    tokens = of_password(trusting_login)
-
-    tokens.token()
-
     # No look-up of the login host at Microsoft's: tests would not reach it.
-    assert {request.path.split("/")[1] for request in trusting_login.requests} == {TENANT_ID}
+    assert {each.path.split("/")[1] for each in trusting_login.requests} == {tenant_id}
 
 
 def test_a_certificate_signs_for_the_bot(trusting_login, tmp_path):
-    key, path = self_signed_certificate(tmp_path)
+    issued = trustme.CA().issue_cert("bot.example", key_type=trustme.KeyType.RSA)
+    path = tmp_path / "bot.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
     tokens = BotTokens(
         credential(AppType.SINGLE_TENANT, login_url=trusting_login.url, certificate_path=str(path))
     )
@@ -92,9 +81,10 @@ def test_a_certificate_signs_for_the_bot(trusting_login, tmp_path):
     token = tokens.token()
 
     [request] = filter(is_token_request, trusting_login.requests)
+    certificate = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
     claims = jwt.decode(
         request.form["client_assertion"],
-        key.public_key(),
+        cast(RSAPublicKey, certificate.public_key()),
         algorithms=["PS256", "RS256"],
         audience=f"{trusting_login.url}/{TENANT_ID}/oauth2/v2.0/token",
     )
@@ -123,51 +113,42 @@ def test_a_federated_identity_vouches_for_the_bot(managed_identity, trusting_log
     assert request.form["client_assertion"] == "identity-token-1"
 
 
-def test_odd_answers_of_the_platform_are_failures(managed_identity):
-    cases = [
-        (400, {"statusCode": 400, "message": "No managed identity is assigned."}),
-        (500, "<html>Internal Server Error</html>"),
-        (200, b""),
-        (200, b"not json"),
-        (200, b"[1]"),
-        (200, {}),
-        (200, {"access_token": None, "expires_on": "99999999999"}),
-        (302, b""),
-    ]
-    for status, body in cases:
-        is_odd = [True]
-        managed_identity.answer(status, body, times=9, when=lambda _, is_odd=is_odd: is_odd[0])
-        asked_before = len(managed_identity.requests)
-
-        with pytest.raises(BotCredentialError):
-            BotTokens(credential()).token()
-
-        assert len(managed_identity.requests) - asked_before <= 2
-        is_odd[0] = False
+ODD_PLATFORM = [
+    (400, {"statusCode": 400, "message": "No managed identity is assigned."}),
+    (500, "<html>Internal Server Error</html>"),
+    (200, b""),
+    (200, b"not json"),
+    (200, b"[1]"),
+    (200, {}),
+    (200, {"access_token": None, "expires_on": "99999999999"}),
+    (302, b""),
+]
+ODD_LOGIN = [
+    (401, {"error": "invalid_client", "error_description": "AADSTS7000215: invented"}),
+    (500, "<html>Internal Server Error</html>"),
+    (200, b""),
+    (200, b"[1]"),
+    (200, {"access_token": None, "expires_in": 3600}),
+    (200, {"access_token": "x", "expires_in": "soon"}),
+]
 
 
-def test_odd_answers_of_the_login_are_failures_that_are_not_kept(trusting_login):
-    cases = [
-        (401, {"error": "invalid_client", "error_description": "AADSTS7000215: invented"}),
-        (500, "<html>Internal Server Error</html>"),
-        (200, b""),
-        (200, b"[1]"),
-        (200, {"access_token": None, "expires_in": 3600}),
-        (200, {"access_token": "x", "expires_in": "soon"}),
-    ]
-    for status, body in cases:
+@pytest.mark.parametrize("by_login", [False, True], ids=["platform", "login"])
+def test_odd_answers_are_failures_that_are_not_kept(managed_identity, trusting_login, by_login):
+    asked = trusting_login if by_login else managed_identity
+    for status, body in ODD_LOGIN if by_login else ODD_PLATFORM:
+        tokens = of_password(trusting_login) if by_login else BotTokens(credential())
+        asked.forget()
         is_odd = [True]
 
         def when(request, is_odd=is_odd):
-            return is_token_request(request) and is_odd[0]
+            return is_odd[0] and (not by_login or is_token_request(request))
 
-        trusting_login.answer(status, body, times=9, when=when)
-        asked_before = len(list(filter(is_token_request, trusting_login.requests)))
-        tokens = of_password(trusting_login)
+        asked.answer(status, body, times=9, when=when)
         with pytest.raises(BotCredentialError):
             tokens.token()
 
-        assert len(list(filter(is_token_request, trusting_login.requests))) - asked_before <= 2
+        assert len(list(filter(when, asked.requests))) <= 2
         is_odd[0] = False
         if status == 200:
             # MSAL itself leaves a login alone for a while that answered with an error.
@@ -205,29 +186,3 @@ def test_nothing_secret_is_logged_or_printed(trusting_login, managed_identity, c
     assert APP_ID in printed
     for secret in (PASSWORD, managed_identity.secret, "login-token-2", "identity-token-2"):
         assert secret not in printed
-
-
-def self_signed_certificate(folder):
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bot")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "bot.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return key, path

@@ -4,42 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.auth.tokens import BotTokens, NoTokens, TokenSource
 from shared.errors import BotCredentialError
-from tests.shared.auth.credentials import credential
+from tests.shared.auth.credentials import LIFETIME, AzureCredential, credential
 from tests.support.clocks import FakeSeconds
 from tests.support.waiting import until
 
 NOW = 1000.0
-LIFETIME = 3600
-
-
-class AzureCredential:
-    """azure-identity's side: counts what it is asked, gives what it is told, waits at a gate."""
-
-    def __init__(self, clock):
-        self.asked = 0
-        self.made = 0
-        self.failures = 0
-        self.error: Exception = ClientAuthenticationError("AADSTS7000215: invented")
-        self.clock = clock
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def make(self, _credential):
-        self.made += 1
-        return self
-
-    def get_token(self, *_scopes, **_options):
-        self.asked += 1
-        assert self.gate.wait(30)
-        if self.failures:
-            self.failures -= 1
-            raise self.error
-        return AccessToken(f"token-{self.asked}", int(self.clock.now) + LIFETIME)
 
 
 @pytest.fixture
@@ -57,31 +30,26 @@ def tokens(azure, clock):
     return BotTokens(credential(), make_azure_credential=azure.make, clock=clock)
 
 
-def test_no_token_is_asked_for_before_one_is_needed(tokens, azure):
+def test_a_token_is_asked_for_when_one_is_needed_and_kept(tokens, azure):
     assert (azure.made, azure.asked) == (0, 0)
 
+    assert [tokens.token() for _ in range(3)] == ["token-1"] * 3
 
-def test_a_token_is_kept(tokens, azure):
-    got = [tokens.token() for _ in range(3)]
-
-    assert got == ["token-1"] * 3
     assert azure.asked == 1
 
 
-def test_a_token_is_renewed_five_minutes_before_it_expires(tokens, azure, clock):
-    for seconds_left, token in ((LIFETIME, 1), (301, 1), (300, 2)):
-        clock.now = NOW + LIFETIME - seconds_left
-        assert tokens.token() == f"token-{token}"
-        assert azure.asked == token
-
-
-def test_a_token_that_lives_shortly_is_kept_for_half_its_life(tokens, azure, clock, monkeypatch):
-    monkeypatch.setattr(f"{__name__}.LIFETIME", 60)
+@pytest.mark.parametrize(
+    ("lifetime", "renewed_after"), [(LIFETIME, LIFETIME - 300), (60, 30)], ids=["long", "short"]
+)
+def test_a_token_is_renewed_five_minutes_before_it_expires_or_after_half_its_life(
+    tokens, azure, clock, lifetime, renewed_after
+):
+    azure.lifetime = lifetime
     tokens.token()
 
-    clock.now = NOW + 29
+    clock.now = NOW + renewed_after - 1
     assert tokens.token() == "token-1"
-    clock.now = NOW + 30
+    clock.now = NOW + renewed_after
     assert tokens.token() == "token-2"
 
 
@@ -142,7 +110,7 @@ def test_those_who_wait_for_a_failing_request_share_its_failure(tokens, azure):
     assert azure.asked < 8
 
 
-def test_a_good_token_outlives_a_login_that_fails(tokens, azure, clock):
+def test_a_good_token_outlives_a_login_that_fails_until_it_is_about_to_expire(tokens, azure, clock):
     tokens.token()
     azure.failures = 99
 
@@ -155,14 +123,7 @@ def test_a_good_token_outlives_a_login_that_fails(tokens, azure, clock):
     assert first == second == ["token-1"] * 5
     assert asked_at_once == 2
     assert azure.asked == 3
-
-
-def test_a_token_that_is_about_to_expire_outlives_nothing(tokens, azure, clock):
-    tokens.token()
-    azure.failures = 1
-
     clock.now = NOW + LIFETIME - 30
-
     with pytest.raises(BotCredentialError):
         tokens.token()
 
@@ -170,33 +131,19 @@ def test_a_token_that_is_about_to_expire_outlives_nothing(tokens, azure, clock):
 # Refused tokens
 
 
-def test_a_refused_token_is_dropped_with_all_that_keeps_it(tokens, azure):
+def test_a_refused_token_is_dropped_with_all_that_keeps_it_and_no_newer_one(tokens, azure):
     tokens.token()
 
     tokens.drop("token-1")
 
-    assert tokens.token() == "token-2"
-    assert azure.made == 2
-
-
-def test_a_newer_token_is_not_dropped_for_an_older_one(tokens, azure):
-    tokens.token()
-    tokens.drop("token-1")
-    tokens.token()
-
-    tokens.drop("token-1")
-
-    assert tokens.token() == "token-2"
-    assert azure.asked == 2
-
-
-def test_a_dropped_token_does_not_outlive_a_login_that_fails(tokens, azure):
-    tokens.token()
-    tokens.drop("token-1")
+    # Nor is it taken where the login fails.
     azure.failures = 1
-
     with pytest.raises(BotCredentialError):
         tokens.token()
+    assert tokens.token() == "token-3"
+    assert azure.made == 2
+    tokens.drop("token-1")
+    assert tokens.token() == "token-3"
 
 
 def test_in_development_there_is_no_token():
