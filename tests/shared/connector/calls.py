@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.auth.tokens import AppType, BotCredential, NoTokens
+from shared.auth.tokens import NoTokens
 from shared.connector.client import ConnectorClient
 from shared.connector.errors import ConnectorError
 from shared.errors import BotCredentialError
@@ -11,14 +11,6 @@ from tests.support.builders import trusting
 START = {"bot": {"id": "28:bot"}, "members": [{"id": "29:alex"}], "isGroup": False}
 
 MESSAGE = {"type": "message", "text": "Grüße 😀"}
-
-CREDENTIAL = BotCredential(
-    app_type=AppType.USER_ASSIGNED_MSI,
-    app_id="11111111-0000-4000-8000-000000000001",
-    tenant_id="",
-    login_url="",
-    scope="https://api.botframework.com/.default",
-)
 
 THREADS = 4
 

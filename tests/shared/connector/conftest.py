@@ -1,35 +1,20 @@
 import time
 
 import pytest
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
 
 from shared.auth.tokens import BotTokens
-from tests.shared.connector.calls import CREDENTIAL, client_of
-
-
-class Login:
-    """azure-identity's side: gives out token-1, token-2, … until it fails."""
-
-    def __init__(self):
-        self.asked = 0
-        self.fails = False
-
-    def get_token(self, *_scopes, **_options):
-        self.asked += 1
-        if self.fails:
-            raise ClientAuthenticationError("invented")
-        return AccessToken(f"token-{self.asked}", int(time.time()) + 3600)
+from tests.shared.auth.credentials import AzureCredential, credential
+from tests.shared.connector.calls import client_of
 
 
 @pytest.fixture
 def logins():
-    return Login()
+    return AzureCredential(time.time)
 
 
 @pytest.fixture
 def tokens(logins):
-    return BotTokens(CREDENTIAL, make_azure_credential=lambda _credential: logins)
+    return BotTokens(credential(), make_azure_credential=logins.make)
 
 
 @pytest.fixture
