@@ -6,6 +6,7 @@ from shared import wiring
 from shared.errors import InvalidSettingError
 from shared.settings import Settings
 from shared.wiring import Services, services
+from tests.support.builders import services_of
 
 
 def test_services_are_put_together_once_for_all_threads(deployed, monkeypatch):
@@ -38,22 +39,17 @@ def test_nothing_is_connected_to_before_it_is_used(app_settings, connector, iden
     assert "HTTP" not in caplog.text
 
 
-def test_without_a_credential_no_token_is_asked_for(app_settings, connector, identity):
-    development = {
-        **app_settings,
-        "MicrosoftAppId": "",
-        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
-    }
-    built = Services.of(Settings.from_environment(development))
-
-    built.connector.at(connector.url).send_activity("a:1", {"text": "News"})
-
-    assert connector.requests[0].headers["Authorization"] is None
-    assert identity.requests == []
-
-
-def test_each_bot_has_its_own_caches_and_the_token_of_its_own(services, connector, identity):
+def test_each_bot_has_the_token_of_its_own(services, connector, identity):
     services.connector.at(connector.url).send_activity("a:1", {"text": "News"})
 
     assert connector.requests[0].headers["Authorization"] == "Bearer identity-token-1"
     assert identity.requests[0].query["client_id"] == services.settings.app_id
+
+
+def test_without_a_credential_no_token_is_asked_for(app_settings, connector, identity):
+    bot = services_of(app_settings, MicrosoftAppId="", AZURE_FUNCTIONS_ENVIRONMENT="Development")
+
+    bot.connector.at(connector.url).send_activity("a:1", {"text": "News"})
+
+    assert connector.requests[0].headers["Authorization"] is None
+    assert identity.requests == []
