@@ -72,20 +72,28 @@ def test_the_identity_that_the_setting_names_is_asked_for_a_token_of_storage_onc
     assert len(empty_storage.requests) == 6
 
 
-def test_an_identity_that_gives_no_token_is_an_error_of_ours_without_its_secret(
+@pytest.mark.parametrize("refuses", ["identity", "storage"])
+def test_what_is_refused_is_an_error_of_ours_without_a_secret_or_a_token(
     by_identity: Storage,
     identity: StubIdentity,
     empty_storage: EmptyStorage,
     caplog: pytest.LogCaptureFixture,
+    refuses: str,
 ):
     caplog.set_level(logging.DEBUG)
-    identity.answer(400, {"statusCode": 400, "message": "No identity is assigned."}, times=9)
+    if refuses == "identity":
+        identity.answer(400, {"statusCode": 400, "message": "No identity is assigned."}, times=9)
+    else:
+        empty_storage.answer(403, {"odata.error": {"code": "AuthorizationFailure"}}, times=9)
 
     with pytest.raises(StorageUnavailableError) as failed:
         by_identity.check_tables()
 
-    assert empty_storage.requests == []
-    assert identity.secret not in f"{caplog.text} {failed.value} {by_identity!r}"
+    assert (empty_storage.requests == []) == (refuses == "identity")
+    assert ("AuthorizationFailure" in str(failed.value)) == (refuses == "storage")
+    told = f"{caplog.text} {failed.value} {failed.value.__cause__} {by_identity!r}"
+    for secret in (identity.secret, "identity-token"):
+        assert secret not in told
 
 
 @pytest.mark.parametrize("by_identity", ["managedidentity"], indirect=True)
@@ -97,19 +105,6 @@ def test_an_identity_that_does_not_answer_is_an_error_of_ours_too(
     for use in (by_identity.check_tables, lambda: Table(by_identity, "x").partition("p")):
         with pytest.raises(StorageUnavailableError):
             use()
-
-
-def test_the_token_of_storage_is_in_no_log_and_no_error(
-    by_identity: Storage, empty_storage: EmptyStorage, caplog: pytest.LogCaptureFixture
-):
-    caplog.set_level(logging.DEBUG)
-    empty_storage.answer(403, {"odata.error": {"code": "AuthorizationFailure"}}, times=9)
-
-    with pytest.raises(StorageUnavailableError) as failed:
-        by_identity.check_tables()
-
-    assert "AuthorizationFailure" in str(failed.value)
-    assert "identity-token" not in f"{caplog.text} {failed.value} {failed.value.__cause__}"
 
 
 # Up and down

@@ -18,13 +18,10 @@ def test_a_text_is_read_with_its_key_and_tells_nothing_without_it():
     assert first[12:] != second[12:]
 
 
-def test_another_key_does_not_fit():
-    with pytest.raises(ValueError, match="not encrypted with this key"):
-        decrypt(new_key(), encrypt(new_key(), "a:1"))
-
-
-def test_what_was_changed_or_cut_off_is_noticed():
+def test_another_key_or_what_was_changed_or_cut_off_is_noticed():
     key = new_key()
+    with pytest.raises(ValueError, match="not encrypted with this key"):
+        decrypt(new_key(), encrypt(key, "a:1"))
     for position in (0, 11, 12, -17, -1):
         changed = bytearray(encrypt(key, "a:1"))
         changed[position] ^= 1
