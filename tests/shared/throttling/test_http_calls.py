@@ -55,6 +55,3 @@ def test_a_call_over_http_may_be_the_probe(pacer, time, pause):
 
     assert pacer.count(LANE).probes == LANE
     assert held_back(pacer.count, LANE).retry_after_seconds == pytest.approx(HOUR)
-
-
-# The bot's credential

@@ -4,23 +4,20 @@ from shared.throttling.lane import Lane
 from tests.shared.throttling.pacing import LANE, held_back, methods, use
 
 
-def test_a_throttled_start_pauses_the_lane_until_its_end(pacer, time):
-    pacer.throttled(LANE, None, 7)
+@pytest.mark.parametrize(("told", "seconds"), [(7, 7), (None, 10)])
+def test_a_throttled_start_pauses_its_lane_until_the_end_or_for_ten_seconds(
+    pacer, time, told, seconds
+):
+    pacer.throttled(LANE, None, told)
 
     held = held_back(pacer.reserve, LANE)
-    assert held.retry_after_seconds == pytest.approx(7)
+    assert held.retry_after_seconds == pytest.approx(seconds)
     assert "asked for fewer calls" in held.detail
-    time.pass_by(6.9)
+    pacer.reserve(Lane("smba.example.com", "other"))
+    time.pass_by(seconds - 0.1)
     held_back(pacer.reserve, LANE)
     time.pass_by(0.1)
     assert pacer.reserve(LANE).probes is None
-
-
-def test_a_throttled_start_pauses_its_lane_for_ten_seconds_when_the_connector_says_nothing(pacer):
-    pacer.throttled(LANE, None, None)
-
-    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(10)
-    pacer.reserve(Lane("smba.example.com", "other"))
 
 
 def test_a_pause_holds_other_instances_back_within_a_second(pacer, instance, time, storage_calls):
@@ -39,14 +36,6 @@ def test_a_pause_holds_other_instances_back_within_a_second(pacer, instance, tim
         held_back(other.reserve, LANE)
 
     assert methods(storage_calls()) == ["PUT", "GET"]
-
-
-def test_a_reservation_finds_a_pause_by_itself(pacer, instance):
-    other = instance()
-    use(other)
-    pacer.throttled(LANE, None, 60)
-
-    held_back(other.reserve, LANE)
 
 
 def test_a_pause_is_found_though_slots_are_still_good(pacer, instance, time, storage_calls):
@@ -83,37 +72,24 @@ def test_a_pause_is_made_longer_and_never_shorter(pacer, instance):
     assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(90)
 
 
-def test_one_throttled_conversation_does_not_pause_the_lane(pacer, instance, time, row):
+@pytest.mark.parametrize(
+    ("conversation", "seconds", "pauses"),
+    [("one", 1, False), ("two", 1, True), ("two", 10, True), ("two", 10.1, False)],
+)
+def test_two_throttled_conversations_within_ten_seconds_pause_the_lane_over_all_instances(
+    pacer, instance, time, row, conversation, seconds, pauses
+):
     pacer.throttled(LANE, "one", 60)
-    time.pass_by(1)
-    instance().throttled(LANE, "one", 60)
-
-    pacer.reserve(LANE)
-    assert "one" not in row()["throttledConversation"]
-
-
-def test_two_throttled_conversations_pause_the_lane_over_all_instances(pacer, instance, time):
-    other = instance()
-    use(other)
-    pacer.throttled(LANE, "one", 60)
-    time.pass_by(0.9)
-    other.throttled(LANE, "two", 30)
+    time.pass_by(seconds)
+    instance().throttled(LANE, conversation, 30)
 
     time.pass_by(1)
-    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(29, abs=0.1)
-
-
-def test_two_throttled_conversations_belong_together_for_ten_seconds(pacer, time):
-    for number, (seconds, pauses) in enumerate([(10, True), (10.1, False)]):
-        lane = Lane("smba.example.com", str(number))
-        pacer.throttled(lane, "one", 60)
-        time.pass_by(seconds)
-        pacer.throttled(lane, "two", 60)
-
-        if pauses:
-            held_back(pacer.reserve, lane)
-        else:
-            pacer.reserve(lane)
+    if pauses:
+        held = held_back(pacer.reserve, LANE)
+        assert held.retry_after_seconds == pytest.approx(29, abs=0.1)
+    else:
+        pacer.reserve(LANE)
+        assert conversation not in row()["throttledConversation"]
 
 
 def test_what_a_pause_holds_back_comes_back_spread_out(pacer, time):
@@ -124,6 +100,3 @@ def test_what_a_pause_holds_back_comes_back_spread_out(pacer, time):
 
     assert first == pytest.approx([60 + index / 40 for index in range(5)])
     assert second == pytest.approx([90, 90 + 1 / 40])
-
-
-# Pauses with probes

@@ -5,13 +5,13 @@ import pytest
 from shared.errors import HeldBackError
 from shared.storage.tables import key_of
 from shared.throttling.lane import CREDENTIAL, Lane
-from shared.throttling.pacer import Pacer, Slot
+from shared.throttling.pacer import Slot
 from tests.shared.throttling.pacing import HOUR, LANE, OTHER, held_back, methods, use
-from tests.support.builders import storage_at
-from tests.support.lossy_storage import LossyStorage
 
 
-def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instance, time, pause):
+def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one_and_is_not_paused_anew(
+    pacer, instance, time, pause
+):
     other = instance()
     use(other)
     pause()
@@ -20,9 +20,12 @@ def test_a_lane_that_is_paused_for_probes_waits_for_the_first_one(pacer, instanc
     held = held_back(other.reserve, LANE)
     assert held.retry_after_seconds == pytest.approx(HOUR - 1, abs=0.1)
     assert "an administrator has disabled the bot" in held.detail
+    assert pacer.refused(Slot(LANE, time.now), time.now) == 0
     time.pass_by(HOUR - 2)
     held_back(other.reserve, LANE)
-    held_back(pacer.reserve, LANE)
+    held = held_back(pacer.reserve, LANE)
+    assert held.retry_after_seconds == pytest.approx(1, abs=0.1)
+    assert "disabled" in held.detail
 
 
 def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time, pause):
@@ -50,30 +53,6 @@ def test_of_many_who_ask_when_a_probe_is_due_one_is_it(pacer, instance, time, pa
     assert time.slept == []
 
 
-def test_who_comes_while_a_probe_is_out_is_back_in_a_moment_to_see_how_it_went(
-    pacer, instance, time, pause
-):
-    pause()
-    time.pass_by(HOUR)
-    pacer.reserve(LANE)
-
-    assert held_back(instance().reserve, LANE).retry_after_seconds == pytest.approx(5)
-    assert held_back(pacer.count, LANE).retry_after_seconds == pytest.approx(HOUR)
-    time.pass_by(5)
-    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(HOUR - 5, abs=0.1)
-
-
-def test_a_probe_is_not_lost_with_an_answer_of_storage(azurite, app_id, time, pause):
-    pause()
-    time.pass_by(HOUR)
-    with LossyStorage(azurite.connection_string) as lossy:
-        lossy.lose_answer(lambda request: request.method == "PUT")
-        storage = storage_at(lossy.connection_string)
-        pacer = Pacer(storage, app_id, rate_per_second=40, clock=time, sleep=time.sleep)
-
-        assert pacer.reserve(LANE).probes == LANE
-
-
 def test_a_probe_that_is_given_back_is_due_again(pacer, instance, time, pause):
     pause()
     time.pass_by(HOUR)
@@ -88,14 +67,18 @@ def test_a_probe_that_is_given_back_is_due_again(pacer, instance, time, pause):
     held_back(pacer.reserve, LANE)
 
 
-def test_a_probe_that_never_came_back_is_followed_by_another_one_interval_later(
+def test_who_comes_while_a_probe_is_out_sees_how_it_went_or_is_the_next_an_interval_later(
     pacer, instance, time, pause
 ):
     pause()
     time.pass_by(HOUR)
-    instance().reserve(LANE)
+    pacer.reserve(LANE)
 
-    time.pass_by(HOUR - 1)
+    assert held_back(instance().reserve, LANE).retry_after_seconds == pytest.approx(5)
+    assert held_back(pacer.count, LANE).retry_after_seconds == pytest.approx(HOUR)
+    time.pass_by(5)
+    assert held_back(pacer.reserve, LANE).retry_after_seconds == pytest.approx(HOUR - 5, abs=0.1)
+    time.pass_by(HOUR - 6)
     held_back(pacer.reserve, LANE)
     time.pass_by(1)
     assert pacer.reserve(LANE).probes == LANE
@@ -130,17 +113,6 @@ def test_what_got_through_ends_a_pause_for_probes_and_no_other(pacer, pause):
     held_back(pacer.reserve, LANE)
 
 
-def test_a_lane_that_is_paused_for_probes_is_not_paused_anew(pacer, time, pause):
-    pause()
-    time.pass_by(600)
-
-    assert pacer.refused(Slot(LANE, time.now), time.now) == 0
-
-    held = held_back(pacer.reserve, LANE)
-    assert held.retry_after_seconds == pytest.approx(HOUR - 600)
-    assert "disabled" in held.detail
-
-
 def test_throttling_and_a_pause_for_probes_together_last_as_long_as_the_longer(
     pacer, instance, time, pause
 ):
@@ -159,7 +131,7 @@ def test_throttling_and_a_pause_for_probes_together_last_as_long_as_the_longer(
         assert pacer.reserve(lane).probes == lane
 
 
-# Calls over HTTP
+# The bot's credential
 
 
 def test_a_credential_that_fails_is_tried_once_more_and_then_once_a_minute(pacer, time):
@@ -207,24 +179,8 @@ def test_an_instance_that_starts_holds_back_while_the_credential_fails(pacer, in
     held_back(instance().count, LANE)
 
 
-def test_of_the_instances_one_tries_the_credential(pacer, instance):
-    instances = [pacer, *(instance() for _ in range(3))]
-    pacer.no_token()
-
-    def ask(index):
-        try:
-            return instances[index % 4].reserve(Lane(f"host{index}.example.com"))
-        except HeldBackError:
-            return None
-
-    with ThreadPoolExecutor(16) as pool:
-        probes = [slot for slot in pool.map(ask, range(32)) if slot is not None]
-
-    assert [slot.probes for slot in probes] == [CREDENTIAL]
-
-
 def test_a_good_credential_costs_nothing(instance, time, storage_calls, app_id):
-    pacer = instance()
+    pacer, over_http = instance(), instance()
     credential_key = key_of(app_id, CREDENTIAL.host, CREDENTIAL.tenant_id)
 
     def reads():
@@ -239,43 +195,28 @@ def test_a_good_credential_costs_nothing(instance, time, storage_calls, app_id):
     pacer.reserve(LANE)
     assert reads() == 1
     pacer.had_token(slot)
+    over_http.had_token(over_http.count(LANE))
+    assert reads() == 1
     for _ in range(5):
         time.pass_by(1)
         pacer.wait(pacer.reserve(LANE))
         pacer.count(LANE)
+        over_http.reserve(LANE)
     assert reads() == 0
 
 
-def test_a_call_over_http_tells_too_that_the_credential_is_good(
-    instance, pacer, time, storage_calls
-):
-    fresh = instance()
-    fresh.had_token(fresh.count(LANE))
-    time.pass_by(1)
-    storage_calls()
-
-    fresh.reserve(Lane("other.example.com"))
-
-    assert methods(storage_calls()) == ["GET", "POST"]
-
-
-def test_a_lane_that_is_paused_does_not_cost_the_credential_its_probe(pacer, instance):
+def test_of_a_lane_and_the_credential_neither_costs_the_other_its_probe(pacer, time, pause):
+    pause(OTHER)
+    time.pass_by(HOUR)
     pacer.throttled(LANE, None, 60)
     pacer.no_token()
 
     assert "fewer calls" in held_back(pacer.reserve, LANE).detail
-    assert pacer.reserve(Lane("other.example.com")).probes == CREDENTIAL
-
-
-def test_a_credential_that_fails_does_not_cost_a_lane_its_probe(pacer, time, pause):
-    pause()
-    time.pass_by(HOUR)
-    pacer.no_token()
-    probe = pacer.reserve(Lane("other.example.com"))
-
-    assert "credential" in held_back(pacer.reserve, LANE).detail
+    probe = pacer.reserve(Lane("third.example.com"))
+    assert probe.probes == CREDENTIAL
+    assert "credential" in held_back(pacer.reserve, OTHER).detail
     pacer.had_token(probe)
-    assert pacer.reserve(LANE).probes == LANE
+    assert pacer.reserve(OTHER).probes == OTHER
 
 
 # A token that is refused in one lane

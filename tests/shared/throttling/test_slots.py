@@ -167,46 +167,6 @@ def test_the_largest_chunk_is_worth_two_fifths_of_a_second_but_one_slot_at_least
     assert [time.until(slot.at) for slot in slots] == pytest.approx([0, 2])
 
 
-def test_an_uncontended_reservation_is_one_write(pacer, time, storage_calls):
-    pacer.reserve(LANE)
-    time.pass_by(30)
-    storage_calls()
-
-    pacer.reserve(LANE)
-
-    assert methods(storage_calls()) == ["PUT"]
-
-
-def test_two_instances_together_keep_the_rate(instance, time):
-    seed = random.randrange(2**32)
-    dice = random.Random(seed)
-    instances = [instance(), instance()]
-    pending: list[tuple[Pacer, Slot]] = []
-    used: list[tuple[datetime, datetime]] = []
-    while len(used) < 300:
-        pacer = dice.choice(instances)
-        for _ in range(dice.choice([0, 1, 1, 2, 8])):
-            with suppress(HeldBackError):
-                pending.append((pacer, pacer.reserve(LANE)))
-        time.pass_by(dice.choice([0, 0, 0, 0.01, 0.03, 0.09, 0.15, 1.5]) * (dice.random() < 0.3))
-        pending.sort(key=lambda each: each[1].at)
-        for _ in range(min(len(pending), dice.randrange(12))):
-            holder, slot = pending.pop(0)
-            with suppress(HeldBackError):
-                slot = holder.wait(slot)
-                holder.passed(slot)
-                used.append((time.now, slot.at))
-
-    times = [(at - used[0][0]).total_seconds() for at, _ in used]
-    assert times == sorted(times)
-    in_a_second = [
-        bisect_left(times, start + 1 - 1e-9) - index for index, start in enumerate(times)
-    ]
-    assert max(in_a_second) <= 44, f"seed {seed}"
-    # The test is one of the rate only when it was made use of.
-    assert max(in_a_second) >= 20, f"seed {seed}"
-
-
 def test_threads_get_slots_of_their_own_of_the_chunk_that_one_of_them_reserves(
     pacer, instance, storage_calls
 ):
@@ -325,6 +285,3 @@ def test_without_storage_nothing_is_sent_but_what_is_told_is_no_failure(
         pacer.reserve(LANE)
     with pytest.raises(StorageUnavailableError):
         pacer.count(LANE)
-
-
-# Throttling
