@@ -1,19 +1,14 @@
 """The pages of an alert's audience as they are kept."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from shared.alerts.audience_pages import AudiencePage, AudiencePages
-from shared.settings import Settings
-from shared.storage.clients import Storage
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-STORAGE = "AzureWebJobsStorage"
 PAGE = AudiencePage(
     alert_id="order/7 김😀",
     number=0,
@@ -47,22 +42,18 @@ def kept(page):
     return replace(page, version="")
 
 
-def test_a_page_is_found_as_it_was_opened(pages, found):
-    opened = pages.open(PAGE)
+@pytest.mark.parametrize("count", [0, 4, 500])
+def test_a_page_is_opened_once_and_found_as_it_was(pages, found, count):
+    lanes = {("smba.trafficmanager.net", f"{n:036}"): 1 for n in range(count)}
+    page = replace(PAGE, members=tuple(f"{n:032x}" for n in range(count)), lanes=lanes)
 
-    assert kept(opened) == PAGE
+    opened = pages.open(page)
+
+    assert pages.open(PAGE) is None
+    assert kept(opened) == page
     assert opened == found()
     assert pages.find(PAGE.alert_id, 1) is None
     assert pages.find("another", 0) is None
-
-
-@pytest.mark.parametrize("count", [0, 500])
-def test_a_page_has_nobody_or_five_hundred(pages, found, count):
-    lanes = {("smba.trafficmanager.net", f"{n:036}"): 1 for n in range(count)}
-    members = tuple(f"{n:032x}" for n in range(count))
-    pages.open(replace(PAGE, members=members, lanes=lanes))
-
-    assert (found().members, found().lanes) == (members, lanes)
 
 
 def test_of_more_lanes_than_a_row_can_hold_those_with_most_calls_are_kept(pages, found):
@@ -72,25 +63,6 @@ def test_of_more_lanes_than_a_row_can_hold_those_with_most_calls_are_kept(pages,
     most = found().lanes
     assert 100 < len(most) < 2000
     assert most == {lane: n for lane, n in lanes.items() if n > 2000 - len(most)}
-
-
-def test_of_many_who_open_a_page_at_once_one_does(pages, found):
-    mine = [replace(PAGE, members=(f"{n:032x}",)) for n in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        opened = [page for page in pool.map(pages.open, mine) if page is not None]
-
-    assert opened == [found()]
-
-
-def test_a_page_is_opened_though_storage_lost_the_answer(pages, services, app_settings, found):
-    with LossyStorage(app_settings[STORAGE]) as lossy:
-        settings = Settings.from_environment({**app_settings, STORAGE: lossy.connection_string})
-        through = AudiencePages(Storage(settings.storage, threads=4), services.settings.app_id)
-        lossy.lose_answer(lambda request: request.method == "POST" and b"upTo" in request.body)
-
-        through.open(PAGE)
-
-    assert kept(found()) == PAGE
 
 
 def test_pages_are_listed_from_a_number_on_in_their_order(pages, services):

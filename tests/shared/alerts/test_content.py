@@ -27,32 +27,27 @@ def fields_of(check, *args, error=InvalidRequestError, **how):
     return [each.field for each in caught.value.field_errors]
 
 
+NO_ENGLISH = {"activities": {"fr": {"text": "Quoi"}, "de": {"text": "Neues"}}}
+
+
 @pytest.mark.parametrize(
-    ("locale", "chosen", "expected"),
+    ("content", "locale", "chosen", "expected"),
     [
-        ("de-AT", "de", "Neues"),
-        ("FR", "fr", "Quoi"),
-        ("nl", "en", "News"),
-        (None, "en", "News"),
+        (LANGUAGES, "de-AT", "de", "Neues"),
+        (LANGUAGES, "FR", "fr", "Quoi"),
+        (LANGUAGES, "nl", "en", "News"),
+        (LANGUAGES, None, "en", "News"),
+        # There is none in the default language.
+        (NO_ENGLISH, "nl", "fr", "Quoi"),
+        # A single one is for everybody.
+        ({"activity": {"text": "News", "locale": "en-GB"}}, "de", "en-GB", "News"),
+        ({"activity": {"text": "News"}}, "de", None, "News"),
     ],
 )
-def test_each_person_gets_the_text_that_they_read_best(locale, chosen, expected):
-    activity = activity_for(LANGUAGES, locale=locale)
+def test_each_person_gets_the_text_that_they_read_best(content, locale, chosen, expected):
+    activity = activity_for(content, locale=locale)
 
-    assert (activity["locale"], activity["text"]) == (chosen, expected)
-
-
-def test_without_a_language_that_a_person_reads_the_first_one_is_taken():
-    activities = {"fr": {"text": "Quoi"}, "de": {"text": "Neues"}}
-
-    assert activity_for({"activities": activities}, locale="nl")["text"] == "Quoi"
-
-
-def test_a_single_activity_is_for_everybody_and_keeps_its_locale():
-    single = {"activity": {"text": "News", "locale": "en-GB"}}
-
-    assert activity_for(single, locale="de")["locale"] == "en-GB"
-    assert "locale" not in activity_for({"activity": {"text": "News"}}, locale="de")
+    assert (activity.get("locale"), activity["text"]) == (chosen, expected)
 
 
 def test_placeholders_are_filled_in_for_each_person():

@@ -20,6 +20,10 @@ DATA = {
 }
 SCOPE = {**DATA, "name": "Alex", "topic": "orders", "data": DATA}
 NO_PATH = "that holds no path such as data.items.0.title; write \\${ where it is to be text"
+
+
+UNCLOSED = "has a ${ at character 1 that is never closed; write \\${ where it is to be text"
+
 BODY = "activity.attachments[0].content.body[1].text"
 
 
@@ -63,9 +67,10 @@ def test_a_placeholder_becomes_the_value_at_its_path(text, filled):
     assert fill(text) == filled
 
 
-def test_a_value_is_written_as_in_json_and_is_text_then():
+@pytest.mark.parametrize("kind", [dict, MappingProxyType, ChainMap])
+def test_a_value_is_written_as_in_json_and_is_text_then(kind):
     for value in (-0.0, 1e-7, 123456789012345678901234567890, True):
-        assert fill("${it}", {"it": value}) == json_text.to_text(value)
+        assert fill("${it}", kind({"it": value})) == json_text.to_text(value)
 
 
 def test_all_else_is_text_and_not_copied():
@@ -135,49 +140,33 @@ def test_values_and_paths_nest_as_deep_as_a_request_may():
     assert filled == "found"
 
 
-def test_a_scope_is_any_mapping():
-    for kind in (MappingProxyType, ChainMap):
-        assert fill("${data.amount}", kind({"data": {"amount": 3}})) == "3"
-
-
-def test_what_is_no_path_is_refused_and_not_repeated():
-    for inside in (
-        *("", " name", "name\n", ".name", "name.", "a..b", "items[0]", "f(name)", "a/b", "$root"),
-        *("{name", "🙂", "\ud83d"),
-    ):
-        problem = f"has a ${{ at character 4 {NO_PATH}"
-        assert problems_of({"text": f"ab ${{{inside}}}"}) == [("activity.text", problem)]
-
-
-def test_what_is_not_closed_is_refused():
-    for text in ("${", "${name", "${name ${topic", "${name\\"):
-        [(_, message)] = problems_of(text)
-
-        assert message == (
-            "has a ${ at character 1 that is never closed; write \\${ where it is to be text"
-        )
+NO_PATHS = (
+    *("", " name", "name\n", ".name", "name.", "a..b", "items[0]", "f(name)", "a/b", "$root"),
+    *("{name", "🙂", "\ud83d"),
+)
+UNKNOWN = (
+    *("unknown", "Name", "name.length", "amount.real", "nothing.more", "__class__"),
+    *("items.__len__", "data.items.2", "data.items.-1", "data.items.00", "data.items.1_0"),
+    *("data.items.\u0660", "data.items." + "9" * 5000),
+)
+NO_TEXTS = {"nothing": "null", "data.items": "a list", "items.0": "an object"}
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("text", "problem"),
     [
-        *("unknown", "Name", "name.length", "amount.real", "nothing.more", "__class__"),
-        *("items.__len__", "data.items.2", "data.items.-1", "data.items.00", "data.items.1_0"),
-        *("data.items.\u0660", "data.items." + "9" * 5000),
+        *((f"${{{path}}}", f"has a ${{ at character 1 {NO_PATH}") for path in NO_PATHS),
+        *((text, UNCLOSED) for text in ("${", "${name", "${name ${topic", "${name\\")),
+        *((f"${{{path}}}", f"has ${{{path}}}, which has no value") for path in UNKNOWN),
+        *(
+            (f"${{{path}}}", f"has ${{{path}}}, which is {kind}, not text, a number, true or false")
+            for path, kind in NO_TEXTS.items()
+        ),
     ],
-    ids=lambda path: path[:24],
+    ids=lambda value: value[:24],
 )
-def test_an_unknown_path_is_refused_by_name(path):
-    problem = f"has ${{{path}}}, which has no value"
-
-    assert problems_of({"text": f"a ${{{path}}}"}) == [("activity.text", problem)]
-
-
-def test_what_cannot_stand_within_text_is_refused_and_not_repeated():
-    for path, kind in (("nothing", "null"), ("data.items", "a list"), ("items.0", "an object")):
-        problem = f"has ${{{path}}}, which is {kind}, not text, a number, true or false"
-
-        assert problems_of(f"${{{path}}}") == [("activity", problem)]
+def test_what_cannot_be_filled_in_is_refused_and_told_by_its_place_or_path(text, problem):
+    assert problems_of({"text": text}) == [("activity.text", problem)]
 
 
 def test_all_problems_are_named_at_once_each_with_its_place():

@@ -1,7 +1,7 @@
 """Alerts as they are kept: found, changed, listed, and remembered for a second."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -92,25 +92,14 @@ def keep_text(alerts, text):
 
 
 @pytest.mark.parametrize("alert", [WHOLE, an_alert()], ids=["whole", "empty"])
-def test_an_alert_is_found_as_it_was_created(alerts, alert):
+def test_an_alert_is_created_once_and_found_as_it_was(alerts, alert):
     assert alerts.create(alert)
+    assert not alerts.create(replace(alert, topic="second"))
 
     assert alerts.find(alert.id) == alert
-
-
-def test_the_whole_alert_has_something_in_each_field():
+    # The whole one has something in each field.
     empty = vars(an_alert())
-
-    assert [
-        each.name for each in fields(Alert) if getattr(WHOLE, each.name) == empty[each.name]
-    ] == ["created_at"]
-
-
-def test_an_alert_is_created_once(alerts):
-    assert alerts.create(an_alert(topic="first"))
-    assert not alerts.create(an_alert(topic="second"))
-
-    assert alerts.find("order-7").topic == "first"
+    assert [name for name, value in vars(WHOLE).items() if value == empty[name]] == ["created_at"]
 
 
 def test_an_unknown_alert_is_told_as_such(alerts):
@@ -161,59 +150,29 @@ def test_a_change_says_when_it_was_made_and_takes_two_round_trips(alerts, storag
     assert alerts.find("order-7") == changed
 
 
-def test_an_alert_that_does_not_change_is_not_written(alerts, storage_calls):
-    alerts.create(an_alert())
-    storage_calls()
-
-    assert alerts.change("order-7", lambda alert: alert) == an_alert()
-
-    assert [call.split()[0] for call in storage_calls()] == ["GET"]
-
-
-def test_a_change_that_was_overtaken_is_made_again(alerts):
-    alerts.create(an_alert())
-    versions = []
-
-    def change(alert):
-        versions.append(alert.version)
-        if len(versions) == 1:
-            alerts.change("order-7", lambda current: replace(current, version=5))
-        return replace(alert, version=alert.version + 1)
-
-    assert alerts.change("order-7", change).version == 6
-    assert versions == [1, 5]
-    assert alerts.find("order-7").version == 6
-
-
 # What is remembered of an alert
 
 
-def test_an_alert_is_remembered_for_a_second(alerts, store, clock, storage_calls):
+def test_an_alert_is_remembered_for_a_second_but_by_who_knows_of_a_newer_version(
+    alerts, store, clock, storage_calls
+):
     alerts.create(an_alert())
-    alerts.current("order-7")
+    knowing = store()
+    for each in (alerts, knowing):
+        each.current("order-7")
     store().change("order-7", lambda alert: replace(alert, version=2))
     storage_calls()
 
     clock.now += 0.9
-    assert alerts.current("order-7").version == 1
+    assert [each.current("order-7", version=1).version for each in (alerts, knowing)] == [1, 1]
     assert storage_calls() == []
+    assert knowing.current("order-7", version=2).version == 2
+    assert knowing.current("order-7").version == 2
+    assert len(storage_calls()) == 1
     clock.now += 0.1
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: alerts.current("order-7"), range(100)))
     assert {each.version for each in found} == {2}
-    assert len(storage_calls()) == 1
-
-
-def test_a_newer_version_is_read_at_once_by_who_knows_of_it(alerts, store, storage_calls):
-    alerts.create(an_alert())
-    alerts.current("order-7")
-    store().change("order-7", lambda alert: replace(alert, version=2))
-    storage_calls()
-
-    assert alerts.current("order-7", version=1).version == 1
-    assert storage_calls() == []
-    assert alerts.current("order-7", version=2).version == 2
-    assert alerts.current("order-7").version == 2
     assert len(storage_calls()) == 1
 
 
