@@ -18,15 +18,22 @@ from tests.support.stub_server import ReceivedRequest
 
 @pytest.mark.parametrize("made_under", ["user_id", "object_id"])
 @pytest.mark.parametrize("by", ["user_id", "object_id"])
-def test_a_forgotten_person_is_unknown_by_either_id(accounts, user_id, object_id, by, made_under):
+@pytest.mark.parametrize(
+    "preferences", [{"interests": ["Rain"]}, {"muted": False}, {"muted": True}]
+)
+def test_a_forgotten_person_is_unknown_by_either_id_but_for_a_stop(
+    accounts, services, user_id, object_id, by, made_under, preferences
+):
     if made_under == "object_id":
         tell(accounts, object_id)
-    tell(accounts, user_id, aad_object_id=object_id)
+    tell(accounts, user_id, aad_object_id=object_id, preferences=preferences)
 
     accounts.erase(CHANNEL_ID, {"user_id": user_id, "object_id": object_id}[by])
 
-    assert accounts.get(CHANNEL_ID, user_id) is None
-    assert accounts.get(CHANNEL_ID, object_id) is None
+    for each in (user_id, object_id):
+        assert accounts.get(CHANNEL_ID, each) is None
+        remembered = services.opt_outs.include(CHANNEL_ID, each)
+        assert remembered is bool(preferences.get("muted"))
 
 
 def test_of_two_accounts_that_become_one_both_keys_go_with_the_person(
@@ -47,17 +54,6 @@ def test_of_two_accounts_that_become_one_both_keys_go_with_the_person(
 
     assert keys.find(of_object_id.id) is None
     assert keys.find(of_user_id.id) is None
-
-
-def test_only_a_stop_outlives_the_account(accounts, services, user_id, object_id):
-    for preferences in ({"interests": ["Rain"]}, {"muted": False}, {"muted": True}):
-        tell(accounts, user_id, aad_object_id=object_id, preferences=preferences)
-
-        accounts.erase(CHANNEL_ID, user_id)
-
-        for each in (user_id, object_id):
-            remembered = services.opt_outs.include(CHANNEL_ID, each)
-            assert remembered is bool(preferences.get("muted"))
 
 
 def person(accounts: AccountStore, user_id: str, object_id: str) -> Account:

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -79,33 +78,6 @@ def test_an_account_stays_where_it_was_made_when_its_other_id_becomes_known(
     assert row.account.key == first.key
 
 
-def test_no_stop_is_lost_when_both_ids_are_written_while_they_become_one(accounts, object_id):
-    together = Barrier(2)
-
-    def stop_by_object_id(number: int) -> None:
-        together.wait(30)
-        tell(accounts, f"{object_id}-{number}", preferences={"muted": True}, preferences_at=LATER)
-
-    def write_by_user_id(number: int) -> None:
-        together.wait(30)
-        tell(accounts, f"29:{object_id}-{number}", aad_object_id=f"{object_id}-{number}")
-        tell(accounts, f"29:{object_id}-{number}", locale="de")
-
-    with ThreadPoolExecutor(2) as pool:
-        for number in range(20):
-            for writing in [
-                pool.submit(each, number) for each in (stop_by_object_id, write_by_user_id)
-            ]:
-                writing.result(60)
-
-    for number in range(20):
-        for user_id in (f"29:{object_id}-{number}", f"{object_id}-{number}"):
-            account = found(accounts, user_id)
-            assert account.user_id == f"29:{object_id}-{number}"
-            assert account.preferences == {"muted": True}
-            assert account.locale == "de"
-
-
 def test_a_stop_that_is_told_in_the_very_moment_of_joining_is_not_lost(
     accounts, app_settings, user_id, object_id
 ):
@@ -150,8 +122,10 @@ def test_many_who_write_by_both_ids_at_once_all_leave_their_mark(accounts, user_
     assert account.preferences == {"muted": True}
 
 
-def test_an_object_id_that_is_the_persons_no_more_leads_nowhere(accounts, user_id, object_id):
-    right = unique("object")
+def test_an_object_id_that_is_the_persons_no_more_leads_nowhere_or_to_whose_it_is(
+    accounts, user_id, object_id
+):
+    right, another = unique("object"), unique("29:another")
     tell(accounts, user_id, aad_object_id=object_id)
     tell(accounts, user_id, aad_object_id=right)
     assert accounts.get(CHANNEL_ID, object_id) is None
@@ -163,6 +137,11 @@ def test_an_object_id_that_is_the_persons_no_more_leads_nowhere(accounts, user_i
     assert accounts.get(CHANNEL_ID, right) is None
     assert found(accounts, user_id).aad_object_id is None
 
+    tell(accounts, user_id, aad_object_id=right)
+    tell(accounts, another, aad_object_id=right)
+    tell(accounts, user_id, aad_object_id=None)
+    assert found(accounts, right).user_id == another
+
 
 def test_an_object_id_whose_row_was_left_behind_is_not_taken_for_an_id_of_theirs(
     accounts, services, user_id, object_id
@@ -173,16 +152,6 @@ def test_an_object_id_whose_row_was_left_behind_is_not_taken_for_an_id_of_theirs
     tell(accounts, object_id, locale="de")
 
     assert found(accounts, user_id).ids == [user_id]
-
-
-def test_an_object_id_that_went_to_somebody_else_stays_theirs(accounts, user_id, object_id):
-    another = unique("29:another")
-    tell(accounts, user_id, aad_object_id=object_id)
-    tell(accounts, another, aad_object_id=object_id)
-
-    tell(accounts, user_id, aad_object_id=None)
-
-    assert found(accounts, object_id).user_id == another
 
 
 def test_an_account_that_stands_under_an_object_id_is_not_joined_with_somebody_elses(

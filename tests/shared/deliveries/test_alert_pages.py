@@ -5,9 +5,7 @@ from typing import Any
 
 from shared.deliveries.delivery import DeliveryState, Status
 from shared.deliveries.rows import member_of
-from tests.shared.deliveries.recording import STORAGE, build, claim, of_alert, settle
-from tests.support.builders import storage_at
-from tests.support.lossy_storage import InterruptedStorage, writes
+from tests.shared.deliveries.recording import claim, of_alert, settle
 
 
 def members(count):
@@ -45,17 +43,6 @@ def test_what_is_recorded_already_of_a_page_stays(deliveries):
     }
     settle(deliveries, claimed, Status.SENT)
     assert deliveries.find(claimed.delivery.id).status is Status.SENT
-
-
-def test_a_page_that_is_recorded_though_storage_lost_the_answer_is_recorded_once(
-    lossy, through_lossy, deliveries, services
-):
-    lossy.lose_answer(lambda request: "/$batch" in request.path)
-    results = [of_alert(each, status=Status.SUPPRESSED) for each in members(3)]
-
-    through_lossy.record_all(results)
-
-    assert [deliveries.find(each.id) for each in deliveries.page("alert-7", 0)] == results
 
 
 def test_the_pages_of_alerts_are_apart(deliveries):
@@ -108,33 +95,3 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     # Nothing is noted of what is not recorded.
     deliveries.note_change("alert-7:0:r2", 2, "activity-8", recalled=False)
     assert deliveries.get("alert-7:0:r2") is None
-
-
-def test_a_note_is_made_though_the_row_is_changed_meanwhile(
-    deliveries, services, clock, app_settings
-):
-    settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
-
-    def note_another():
-        deliveries.note_change("alert-7:0:r1", 2, "activity-7", recalled=False)
-
-    with InterruptedStorage(
-        app_settings[STORAGE], writes("deliveries"), before=note_another
-    ) as storage:
-        slow = storage_at(storage.connection_string)
-        build(services, clock, storage=slow).note_change(
-            "alert-7:0:r1", 3, "activity-8", recalled=True
-        )
-        assert storage.interrupted == 1
-
-    noted = deliveries.find("alert-7:0:r1")
-    assert (noted.alert_version, noted.activity_id, noted.recalled) == (3, "activity-8", True)
-
-
-def test_a_note_is_made_though_storage_lost_the_answer(lossy, through_lossy, deliveries, services):
-    settle(deliveries, claim(deliveries, of_alert("r1")), Status.SENT)
-    lossy.lose_answer(lambda request: request.method == "PUT")
-
-    through_lossy.note_change("alert-7:0:r1", 2, "activity-8", recalled=False)
-
-    assert deliveries.find("alert-7:0:r1").alert_version == 2

@@ -32,35 +32,31 @@ def texts(services):
     return b"\n".join(rows)
 
 
-def test_the_records_tell_nothing_of_somebody_who_has_an_account(deliveries, services, alex):
+def test_who_a_failed_delivery_was_for_is_told_until_they_are_forgotten(deliveries, services, alex):
     message = {"recipient": {"userId": alex.user_id}, "activity": {"text": "Confidential!"}}
-    fail(deliveries, services, message, destination=alex)
+    day = fail(deliveries, services, message, destination=alex)
 
     stored = texts(services)
-
     assert b"order-7" in stored
     for secret in (alex.user_id, alex.conversation_id, "Confidential!"):
         assert secret.encode() not in stored
-    found = deliveries.find("order-7")
-    assert found.destination is not None
-    assert found.destination.user_id == alex.user_id
-    assert found.destination.conversation_id == alex.conversation_id
-    assert services.failures.find("order-7", found.failed_on).message == message
-    [listed] = services.failures.page(NOW, size=10)[0]
-    assert listed.destination.user_id == alex.user_id
 
+    def told():
+        [listed] = services.failures.page(NOW, size=10)[0]
+        to = deliveries.find("order-7").destination
+        assert to.channel_id == "msteams"
+        assert listed.destination.user_id == to.user_id
+        return to.user_id, to.conversation_id
 
-def test_nobody_can_tell_any_more_who_it_was_once_they_are_forgotten(deliveries, services, alex):
-    day = fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
-
+    assert told() == (alex.user_id, alex.conversation_id)
+    assert services.failures.find("order-7", day).message == message
     services.accounts.erase("msteams", alex.user_id)
-
-    destination = deliveries.find("order-7").destination
-    assert (destination.channel_id, destination.user_id) == ("msteams", None)
-    assert destination.conversation_id is None
+    assert told() == (None, None)
     assert services.failures.find("order-7", day) is None
-    [listed] = services.failures.page(NOW, size=10)[0]
-    assert listed.destination.user_id is None
+    # Nor is it sent to them.
+    with pytest.raises(ForgottenRecipientError):
+        claim(deliveries, put_back(destination=replace(alex, key=None)))
+    assert deliveries.find("order-7").status is Status.PERMANENT_FAILURE
 
 
 def test_of_somebody_without_an_account_only_the_channel_is_recorded_and_a_group_is_nobody(
@@ -82,15 +78,3 @@ def test_a_record_that_knows_nobody_keeps_who_was_known(deliveries, alex):
     deliveries.record(a_delivery(status=Status.EXPIRED))
 
     assert deliveries.find("order-7").destination.user_id == alex.user_id
-
-
-def test_what_failed_is_not_sent_to_somebody_who_was_forgotten_meanwhile(
-    deliveries, services, alex
-):
-    fail(deliveries, services, {"text": "Confidential!"}, destination=alex)
-    services.accounts.erase("msteams", alex.user_id)
-
-    with pytest.raises(ForgottenRecipientError):
-        claim(deliveries, put_back(destination=replace(alex, key=None)))
-
-    assert deliveries.find("order-7").status is Status.PERMANENT_FAILURE

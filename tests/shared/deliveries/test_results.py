@@ -122,26 +122,3 @@ def test_a_record_of_what_failed_and_is_put_back_forgets_the_failure(deliveries,
 
     assert deliveries.find("order-7").status is Status.ACCEPTED
     assert services.failures.find("order-7", day) is None
-
-
-def test_what_changes_all_the_time_is_left_to_the_host(lossy, through_lossy, deliveries, services):
-    settle(deliveries, claim(deliveries), Status.RETRYING)
-    changed = {"odata.error": {"code": "UpdateConditionNotSatisfied", "message": {"value": "x"}}}
-    lossy.answer(412, changed, times=math.inf, when=lambda request: request.method == "PUT")
-
-    with pytest.raises(StorageUnavailableError, match="too many at once"):
-        claim(through_lossy)
-    with pytest.raises(StorageUnavailableError, match="too many at once"):
-        through_lossy.record(a_delivery(status=Status.RETRYING))
-
-
-def test_a_record_whose_answer_was_lost_forgets_the_failure_all_the_same(
-    lossy, through_lossy, deliveries, services
-):
-    day = fail(deliveries, services)
-    lossy.lose_answer(lambda request: request.method == "PUT")
-
-    through_lossy.record(put_back(status=Status.ACCEPTED))
-
-    assert deliveries.find("order-7").status is Status.ACCEPTED
-    assert services.failures.find("order-7", day) is None
