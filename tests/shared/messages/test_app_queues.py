@@ -14,18 +14,20 @@ from shared.deliveries.delivery import Status
 from shared.errors import StorageRefusedError
 from shared.messages.envelope import AccountSnapshot, AlertChange, Envelope, Step
 from shared.sending.redrive import put_back_poison
-from shared.triggers.queue import Taken, process
+from tests.shared.triggers.settling import MESSAGE, Run
 from tests.support.builders import envelope_of, on_its_way, services_of, unique
 from tests.support.lossy_storage import LossyStorage
 
 STORAGE = "AzureWebJobsStorage"
 THEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
+
+
+REFUSED = connector_error(400, ConnectorAnswer(400, "BadSyntax"))
+
 LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
 TAKEN_ALONG = AccountSnapshot(
     conversation_id="a:1", service_url="https://x/", name="Alex 😀", key_id="k", key="c2VjcmV0"
 )
-CHANGE = AlertChange(delivery_id="alert-7:0:r1", version=2)
 
 
 @pytest.fixture
@@ -33,35 +35,23 @@ def queues(services):
     return services.queues
 
 
-class Queue:
+class Queue(Run):
     """A queue of a test's own, with its poison queue."""
 
     def __init__(self, services, queue_reader, connection_string):
-        self.services = services
-        self.name = unique("queue")
-        self.waiting = queue_reader(self.name)
-        self.poison = queue_reader(f"{self.name}-poison")
+        super().__init__(services, queue_reader)
         self._connection_string = connection_string
 
     def client(self, name):
         return QueueClient.from_connection_string(self._connection_string, name)
 
-    def process(self, message, handle):
-        text = message if isinstance(message, str) else json.dumps(message)
-        taken = Taken(self.name, text.encode(), message_id=unique("message"), inserted_at=THEN)
-        process(taken, self.services, handle)
-
-    def fail(self, message):
+    def fail(self, message, error=REFUSED):
         """Have a message fail."""
-
-        def handle(_queued):
-            raise connector_error(400, ConnectorAnswer(400, "BadSyntax"))
-
-        self.process(message, handle)
+        self.process(message, error, message_id=unique("message"), inserted_at=THEN)
 
     def put_by_host(self, text):
         """Put a text on the poison queue, as the Functions host does."""
-        with self.client(f"{self.name}-poison") as client:
+        with self.client(f"{self.queue}-poison") as client:
             client.create_queue()
             client.send_message(base64.b64encode(text.encode()).decode())
 
@@ -74,7 +64,7 @@ class Queue:
 
     def texts(self):
         """The texts on the queue, as they are."""
-        with self.client(self.name) as client:
+        with self.client(self.queue) as client:
             return [base64.b64decode(each.content).decode() for each in client.receive_messages()]
 
 
@@ -90,7 +80,7 @@ def queue(services, queue_reader, azurite):
     "noted",
     [
         {"attempts": 2, "healed": ["host"], "is_probe": True},
-        {"reference": TAKEN_ALONG, "change": CHANGE},
+        {"reference": TAKEN_ALONG, "change": AlertChange(delivery_id="alert-7:0:r1", version=2)},
         {"step": Step(kind="change", version=2, page=1, first_page=3)},
         {"step": Step(kind="close", checks=3)},
     ],
@@ -99,13 +89,13 @@ def queue(services, queue_reader, azurite):
 def test_what_is_noted_comes_beside_the_message_as_it_went(queues, queue, noted):
     envelope = Envelope(id="order-7", accepted_at=THEN, alert="alert-7", **noted)
 
-    queues.send(queue.name, MESSAGE, envelope)
+    queues.send(queue.queue, MESSAGE, envelope)
 
     assert queue.back() == (MESSAGE, envelope)
 
 
 def test_a_message_never_expires_and_hides_no_longer_than_a_queue_can(queues, queue, storage_calls):
-    queues.send(queue.name, MESSAGE, Envelope(id="x", accepted_at=THEN), delay_seconds=10**9)
+    queues.send(queue.queue, MESSAGE, Envelope(id="x", accepted_at=THEN), delay_seconds=10**9)
 
     [*_, call] = [each for each in storage_calls() if "/messages" in each]
     assert "messagettl=-1" in call
@@ -116,12 +106,12 @@ def test_a_message_never_expires_and_hides_no_longer_than_a_queue_can(queues, qu
 
 
 def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(services, queues, queue):
-    assert (queues.count_failed(queue.name), put_back_poison(queue.name, services)) == (0, False)
+    assert (queues.count_failed(queue.queue), put_back_poison(queue.queue, services)) == (0, False)
     for number in range(2):
         queue.fail({**MESSAGE, "id": f"order-{number}"})
 
-    assert queues.count_failed(queue.name) == 2
-    assert [put_back_poison(queue.name, services) for _ in range(3)] == [True, True, False]
+    assert queues.count_failed(queue.queue) == 2
+    assert [put_back_poison(queue.queue, services) for _ in range(3)] == [True, True, False]
 
     back = queue.waiting.take()
     assert [each["_flow"]["id"] for each in back] == ["order-0", "order-1"]
@@ -132,11 +122,11 @@ def test_what_failed_can_be_counted_and_is_put_back_in_the_order_it_failed(servi
 def test_what_cannot_be_put_back_stays_on_the_poison_queue(app_settings, queue):
     queue.fail(MESSAGE)
     with LossyStorage(app_settings[STORAGE], "Queue") as storage:
-        storage.answer(400, times=math.inf, when=lambda call: f"/{queue.name}/" in call.path)
+        storage.answer(400, times=math.inf, when=lambda call: f"/{queue.queue}/" in call.path)
         failing = services_of(app_settings, AzureWebJobsStorage=storage.connection_string)
 
         with pytest.raises(StorageRefusedError):
-            put_back_poison(queue.name, failing)
+            put_back_poison(queue.queue, failing)
 
     assert (queue.waiting.count(), queue.poison.count()) == (0, 1)
 
@@ -145,11 +135,11 @@ def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(
     services, queues, queue
 ):
     queue.fail({**LARGE, "id": "order-7"})
-    with queue.client(f"{queue.name}-poison") as client:
+    with queue.client(f"{queue.queue}-poison") as client:
         [content] = client.peek_messages()
     entry = json.loads(base64.b64decode(content.content))
 
-    assert put_back_poison(queue.name, services)
+    assert put_back_poison(queue.queue, services)
 
     assert entry["failure"]["code"] == "BadSyntax"
     body, envelope = queue.back()
@@ -161,7 +151,7 @@ def test_a_large_message_fails_with_its_reason_to_be_read_and_is_put_back_whole(
 def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(services, queues, queue, message):
     queue.put_by_host(json.dumps(message))
 
-    assert put_back_poison(queue.name, services)
+    assert put_back_poison(queue.queue, services)
 
     body, envelope = queue.back()
     assert body == message
@@ -173,11 +163,11 @@ def test_a_message_that_the_host_gave_up_is_put_back_as_it_was(services, queues,
 @pytest.mark.parametrize("body", [MESSAGE, LARGE], ids=["small", "large"])
 def test_a_message_on_its_way_that_the_host_gave_up_starts_anew(services, queues, queue, body):
     envelope = Envelope(id="order-7", accepted_at=THEN, attempts=5, snapshot=TAKEN_ALONG)
-    text = json.dumps(on_its_way(services, queue.name, body, envelope))
+    text = json.dumps(on_its_way(services, queue.queue, body, envelope))
     key = queues.large_values.keep(text) if body is LARGE else None
     queue.put_by_host(json.dumps({"_body": key}) if key else text)
 
-    assert put_back_poison(queue.name, services)
+    assert put_back_poison(queue.queue, services)
 
     back, noted = queue.back()
     assert back == body
@@ -193,9 +183,9 @@ def test_a_text_that_is_no_json_object_is_put_back_too(services, queues, queue, 
     if by == "the host":
         queue.put_by_host(text)
     else:
-        queue.fail(text)
+        queue.fail(text.encode())
 
-    assert put_back_poison(queue.name, services)
+    assert put_back_poison(queue.queue, services)
 
     # What is JSON stands as such in the entry, and may come back written otherwise.
     assert queue.texts() in ([text], [text.replace(" ", "")])
@@ -216,10 +206,8 @@ def test_a_text_that_is_no_json_object_is_put_back_too(services, queues, queue, 
 def test_a_message_that_is_wrong_in_every_way_fails_with_a_reason(
     queue, services, activities, detail
 ):
-    queue.process(
-        {"id": "order-7", "activities": activities},
-        lambda queued: SendRequest.from_json(queued.body),
-    )
+    message = {"id": "order-7", "activities": activities}
+    queue.fail(message, lambda queued: SendRequest.from_json(queued.body))
 
     [entry] = queue.poison.take()
     assert entry["failure"]["code"] == "InvalidRequest"

@@ -1,5 +1,6 @@
 """Messages of a queue, and how they are settled."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from shared.errors import (
 )
 from shared.messages.envelope import Envelope
 from shared.messages.queued_message import QueuedMessage
+from shared.triggers.queue import Taken, process
 from shared.triggers.settlement import Settlement
 from tests.support.builders import unique
 
@@ -35,7 +37,10 @@ class Settling:
 
     def claimed(self, body=MESSAGE, **noted):
         """A message that came as far as its call."""
-        message = self.message(body, **noted)
+        return self.claim(self.message(body, **noted))
+
+    def claim(self, message):
+        """The message once its call is claimed."""
         destination = Destination("slack", "https://slack.botframework.com/", user_id="29:alex")
         delivery = Delivery(
             message.envelope.id,
@@ -57,6 +62,35 @@ class Settling:
 
     def delivery(self):
         return self.services.deliveries.find("message-1")
+
+
+class Run(Settling):
+    """Has messages of a queue handled, one by one."""
+
+    def __init__(self, services, queue_reader, queue=None):
+        super().__init__(services, queue_reader, queue)
+        self.handled = []
+
+    def process(self, message, outcome=None, **taken):
+        """Have a message handled, with an error or what a handler returns for outcome."""
+
+        def handle(queued):
+            self.handled.append(queued)
+            result = outcome(queued) if callable(outcome) else outcome
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        details = {"message_id": "message-1", "inserted_at": NOW, **taken}
+        process(Taken(self.queue, body, **details), self.services, handle, jitter=lambda *_: 0.0)
+
+    def refusal(self, message, **taken):
+        """Have a message refused unread; return what the poison queue says then."""
+        self.process(message, **taken)
+        assert self.handled == []
+        [poison] = self.poison.take()
+        return poison
 
 
 def throttled(seconds):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.functions.queue import QueueMessage
 
-from shared.connector.errors import ConnectorAnswer, connector_error
-from shared.deliveries.delivery import Delivery, Destination, Status
+from shared.connector.errors import connector_error
+from shared.deliveries.delivery import Delivery, Status
 from shared.errors import InvalidSettingError, StorageRefusedError, StorageUnavailableError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import (
@@ -17,49 +17,18 @@ from shared.messages.queue_names import (
     UPDATE_ACTIVITY,
 )
 from shared.messages.queued_message import QueuedMessage, Sent, UnsentError
-from shared.triggers.queue import LAST_TRY, Taken, process, queue_function
+from shared.triggers.queue import LAST_TRY, queue_function
+from tests.shared.triggers.settling import MESSAGE, NOW, Run, throttled
 from tests.support.builders import invocation, on_its_way, queue_message, unique
 
-NOW = datetime.now(UTC)
 # What was put on a queue then is of this version.
 LATER = NOW + timedelta(days=1)
-MESSAGE = {"recipient": {"channelId": "msteams", "userId": "29:alex"}, "activity": {"text": "😀"}}
+
+
+PAST = (NOW - timedelta(seconds=1)).isoformat()
+
 LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-class Run:
-    """One queue of a test's own, and its messages handled one by one."""
-
-    def __init__(self, services, queue_reader, name=None):
-        self.services = services
-        self.name = name or unique("queue")
-        self.waiting = queue_reader(self.name)
-        self.poison = queue_reader(f"{self.name}-poison")
-        self.handled = []
-
-    def process(self, message, outcome=None, **taken):
-        """Have a message handled, with an error or what a handler returns for outcome."""
-
-        def handle(queued):
-            self.handled.append(queued)
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome(queued) if callable(outcome) else outcome
-
-        body = message if isinstance(message, bytes) else json.dumps(message).encode()
-        details = {"message_id": "message-1", "inserted_at": NOW, **taken}
-        process(Taken(self.name, body, **details), self.services, handle, jitter=lambda *_: 0.0)
-
-    def refusal(self, message, **taken):
-        """Have a message refused unread; return what the poison queue says then."""
-        self.process(message, **taken)
-        assert self.handled == []
-        [poison] = self.poison.take()
-        return poison
-
-    def delivery(self):
-        return self.services.deliveries.find("message-1")
 
 
 @pytest.fixture
@@ -72,40 +41,25 @@ def noted(**envelope):
     return {**MESSAGE, "_flow": {"id": "message-1", "acceptedAt": NOW.isoformat(), **envelope}}
 
 
-def claimed(run, queued):
-    """The message once its call is claimed."""
-    destination = Destination("slack", "https://slack.botframework.com/")
-    posting = queued.envelope.posting
-    delivery = Delivery(
-        "message-1", Status.SENDING, NOW, NOW, posting=posting, destination=destination
-    )
-    claim = run.services.deliveries.claim(delivery, seconds=25, is_new=True)
-    return replace(queued, destination=destination, claim=claim)
-
-
-def throttled():
-    return connector_error(429, ConnectorAnswer(429, retry_after_seconds=0))
-
-
 # Read
 
 
-def test_a_new_message_is_noted_as_the_queue_has_it(run):
-    run.process(MESSAGE, traceparent=TRACE)
+@pytest.mark.parametrize("own", [{"id": "order-7"}, {"id": None}, {}], ids=str)
+def test_a_new_message_is_noted_as_the_queue_has_it_but_for_an_id_of_its_own(run, own):
+    run.process({**MESSAGE, **own}, traceparent=TRACE)
 
     [handled] = run.handled
-    assert (handled.queue, handled.body) == (run.name, MESSAGE)
+    assert (handled.queue, handled.body) == (run.queue, {**MESSAGE, **own})
     assert handled.envelope == Envelope(
-        id="message-1", accepted_at=NOW, posting="message-1", traceparent=TRACE
+        id=own.get("id") or "message-1", accepted_at=NOW, posting="message-1", traceparent=TRACE
     )
     assert run.waiting.count() == run.poison.count() == 0
 
 
-@pytest.mark.parametrize(("own_id", "known_as"), [("order-7", "order-7"), (None, "message-1")])
-def test_a_message_is_known_by_an_id_of_its_own_or_by_that_of_the_queue(run, own_id, known_as):
-    run.process({**MESSAGE, "id": own_id})
+def test_a_message_that_does_not_say_when_it_came_came_now(run):
+    run.process(MESSAGE, inserted_at=None)
 
-    assert run.handled[0].envelope.id == known_as
+    assert NOW < run.handled[0].envelope.accepted_at <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -115,18 +69,10 @@ def test_a_message_may_have_a_byte_order_mark(run, encoding):
     assert run.handled[0].body == MESSAGE
 
 
-def test_a_message_that_does_not_say_when_it_came_came_now(run):
-    before = datetime.now(UTC)
-
-    run.process(MESSAGE, inserted_at=None)
-
-    assert before <= run.handled[0].envelope.accepted_at <= datetime.now(UTC)
-
-
 def test_what_we_noted_is_not_part_of_the_body_and_counts_more_than_what_the_queue_tells(run):
     own = Envelope(id="order-7", accepted_at=NOW, attempts=2, started=True)
 
-    run.process(on_its_way(run.services, run.name, MESSAGE, own), traceparent=TRACE)
+    run.process(on_its_way(run.services, run.queue, MESSAGE, own), traceparent=TRACE)
 
     [handled] = run.handled
     assert handled.body == MESSAGE
@@ -143,7 +89,7 @@ PRIVILEGED = {
 
 def ours_elsewhere(run, **other):
     """Notes of ours, about another message or on another queue."""
-    queue, body = other.get("queue", run.name), other.get("body", MESSAGE)
+    queue, body = other.get("queue", run.queue), other.get("body", MESSAGE)
     own = Envelope(id="order-7", accepted_at=NOW, is_reply=True)
     return on_its_way(run.services, queue, body, own)["_flow"]
 
@@ -186,13 +132,13 @@ def test_what_the_version_before_left_is_read_but_goes_round_no_stop(run):
 
 def test_a_poison_entry_that_is_moved_back_by_hand_is_tried_anew(run):
     own = Envelope(id="message-1", accepted_at=NOW, alert="alert-7", posting="first", attempts=1)
-    message = on_its_way(run.services, run.name, MESSAGE, own)
+    message = on_its_way(run.services, run.queue, MESSAGE, own)
     run.process(message, connector_error(400))
     [poison] = run.poison.take()
 
     run.process(
         {**poison["message"], "_flow": poison["_flow"]},
-        lambda queued: Sent("activity-1", claimed(run, queued)),
+        lambda queued: Sent("activity-1", run.claim(queued)),
     )
 
     assert run.delivery().status is Status.SENT
@@ -211,7 +157,7 @@ def test_what_is_no_json_is_poison_at_once_as_it_came(run, body):
 
     assert poison["message"] == body.decode("utf-8", "replace")
     assert (poison["failure"]["code"], poison["failure"]["attempts"]) == ("InvalidRequest", 0)
-    assert run.delivery().status is Status.PERMANENT_FAILURE
+    assert (run.delivery().status, run.delivery().created_at) == (Status.PERMANENT_FAILURE, NOW)
 
 
 @pytest.mark.parametrize("end", ["}", ""])
@@ -245,64 +191,59 @@ def test_what_is_not_as_a_message_has_to_be_is_poison_at_once(run, message, deta
 
 
 @pytest.mark.parametrize(
-    "queue", [SEND_ACTIVITY, START_CONVERSATION, UPDATE_ACTIVITY, DELETE_ACTIVITY]
+    ("queue", "expires_at", "is_handled"),
+    [
+        (SEND_ACTIVITY, PAST, False),
+        (START_CONVERSATION, PAST, False),
+        (UPDATE_ACTIVITY, PAST, False),
+        (DELETE_ACTIVITY, PAST, False),
+        (SEND_ACTIVITY, "2999-01-01T00:00:00Z", True),
+        (SEND_ACTIVITY, "2020-01-01T00:00:00", True),
+        (SEND_ACTIVITY, 5, True),
+    ],
 )
 def test_an_expired_message_is_not_handled_nor_is_the_start_that_it_waits_for(
-    services, queue_reader, queue
+    services, queue_reader, queue, expires_at, is_handled
 ):
     run = Run(services, queue_reader, queue)
-    expired = {**MESSAGE, "expiresAt": (NOW - timedelta(seconds=1)).isoformat()}
+    message = {**MESSAGE, "expiresAt": expires_at}
+    own = Envelope(id="message-1", accepted_at=NOW, then=message)
 
-    own = Envelope(id="message-1", accepted_at=NOW, then=expired)
     start = on_its_way(services, queue, MESSAGE, own)
-    run.process(start if queue == START_CONVERSATION else expired)
+    run.process(start if queue == START_CONVERSATION else message)
 
-    assert run.handled == []
-    delivery = run.delivery()
-    assert delivery.status is Status.EXPIRED
-    # Nobody looked for whom it is, but it says so.
-    assert delivery.destination is not None
-    assert delivery.destination.channel_id == "msteams"
-
-
-@pytest.mark.parametrize("expires_at", ["2999-01-01T00:00:00Z", "2020-01-01T00:00:00", 5])
-def test_what_is_no_past_moment_does_not_expire_a_message(services, queue_reader, expires_at):
-    send = Run(services, queue_reader, SEND_ACTIVITY)
-
-    send.process({**MESSAGE, "expiresAt": expires_at})
-
-    assert len(send.handled) == 1
+    assert bool(run.handled) == is_handled
+    if not is_handled:
+        delivery = run.delivery()
+        assert delivery.status is Status.EXPIRED
+        # Nobody looked for whom it is, but it says so.
+        assert delivery.destination is not None
+        assert delivery.destination.channel_id == "msteams"
 
 
 # Handled
 
 
 @pytest.mark.parametrize("is_last_try", [False, True])
-def test_what_was_sent_is_settled_as_the_message_is_then(run, is_last_try):
-    run.process(
-        MESSAGE,
-        lambda queued: Sent("activity-1", claimed(run, queued)),
-        is_last_try=is_last_try,
-    )
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        (lambda message: Sent("activity-1", message), Status.SENT),
+        (lambda message: UnsentError(message, connector_error(400)), Status.PERMANENT_FAILURE),
+    ],
+    ids=["sent", "not sent"],
+)
+def test_what_was_handled_is_settled_as_the_message_is_then(run, outcome, status, is_last_try):
+    run.process(MESSAGE, lambda queued: outcome(run.claim(queued)), is_last_try=is_last_try)
 
     delivery = run.delivery()
-    assert (delivery.status, delivery.attempts) == (Status.SENT, 1)
+    assert (delivery.status, delivery.attempts) == (status, 1)
     assert delivery.destination is not None
 
 
 def test_a_handler_says_what_became_of_the_message_that_it_got(run):
     with pytest.raises(RuntimeError):
         run.process(MESSAGE, Sent("activity-1", None))
-
-
-def test_what_was_not_sent_is_settled_as_the_message_is_then(run):
-    def handle(queued):
-        raise UnsentError(claimed(run, queued), connector_error(400))
-
-    run.process(MESSAGE, handle)
-
-    assert (run.delivery().status, run.delivery().attempts) == (Status.PERMANENT_FAILURE, 1)
-    assert run.delivery().destination is not None
 
 
 @pytest.mark.parametrize(
@@ -337,7 +278,7 @@ def test_what_is_not_the_messages_fault_is_left_to_the_host_until_it_gives_up(
 
 
 def test_what_was_kept_aside_comes_back_whole_and_is_dropped_when_done(run):
-    run.process(LARGE, throttled())
+    run.process(LARGE, throttled(0))
     [carried] = run.waiting.take()
     kept = run.services.queues.large_values.fetch
 
@@ -347,27 +288,20 @@ def test_what_was_kept_aside_comes_back_whole_and_is_dropped_when_done(run):
     with pytest.raises(StorageRefusedError):
         run.process(carried, lambda queued: Sent("x" * 40_000, queued))
     assert kept(carried["_body"])
-    run.process(carried)
+    for _ in range(2):
+        run.process(carried)
 
     assert set(carried) == {"_body", "_flow"}
+    # Done with, it is not handled again.
+    assert len(run.handled) == 4
     assert (run.handled[-1].body, run.handled[-1].envelope.returns) == (LARGE, 1)
     assert kept(carried["_body"]) == ""
-
-
-def test_what_was_kept_aside_and_is_done_with_is_not_handled_again(run):
-    run.process(LARGE, throttled())
-    [carried] = run.waiting.take()
-    run.process(carried)
-
-    run.process(carried)
-
-    assert len(run.handled) == 2
     assert run.poison.count() == 0
 
 
 @pytest.mark.parametrize("notes", ["_flow", None], ids=["known", "as of the version before"])
 def test_what_was_kept_aside_and_is_gone_is_a_failure_unless_it_was_sent(run, notes):
-    run.process(LARGE, throttled())
+    run.process(LARGE, throttled(0))
     [carried] = run.waiting.take()
     if notes is None:
         del carried["_flow"]
@@ -401,22 +335,27 @@ def tried(times):
     )
 
 
-def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed):
+def test_a_queue_message_is_handled_with_what_the_host_knows_of_it(deployed, queue_reader):
     handled: list[QueuedMessage] = []
     queue = unique("queue")
 
     @queue_function(queue)
     def handle(message):
         handled.append(message)
+        raise ZeroDivisionError
 
-    handle(tried(1), invocation("00-a-b-01"))
+    with pytest.raises(ZeroDivisionError):
+        handle(tried(LAST_TRY - 1), invocation("00-a-b-01"))
+    handle(tried(LAST_TRY), invocation("00-a-b-01"))
 
-    [message] = handled
+    message, _again = handled
     assert (message.queue, message.body) == (queue, {"text": "News"})
     assert message.envelope.id == "message-1"
     assert message.envelope.traceparent == "00-a-b-01"
     assert abs((datetime.now(UTC) - message.envelope.accepted_at).total_seconds()) < 60
     assert handle.__name__ == "handle"
+    # It was the last try.
+    assert queue_reader(f"{queue}-poison").count() == 1
 
 
 def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypatch):
@@ -425,17 +364,3 @@ def test_a_queue_message_is_not_lost_when_a_setting_is_wrong(deployed, monkeypat
 
     with pytest.raises(InvalidSettingError, match="Setting BotCloud"):
         queue_function("queue")(lambda _message: None)(queue_message({}), invocation())
-
-
-def test_the_last_try_of_the_host_is_known_by_its_number(deployed, queue_reader):
-    queue = unique("queue")
-
-    @queue_function(queue)
-    def handle(_message):
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        handle(tried(LAST_TRY - 1), invocation())
-    handle(tried(LAST_TRY), invocation())
-
-    assert queue_reader(f"{queue}-poison").count() == 1
