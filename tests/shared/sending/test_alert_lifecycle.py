@@ -19,9 +19,8 @@ from shared.messages.queue_names import SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending import alert_lifecycle, outdated_copies
 from shared.sending.alert_lifecycle import cancel_alert, edit_alert, recall_alert
 from shared.settings import Settings
-from tests.SendAlert.alerting import STORAGE, Alerting, delays, recipients, texts, through
+from tests.SendAlert.alerting import Alerting, delays, recipients, texts
 from tests.support.builders import telling, unique
-from tests.support.lossy_storage import LossyStorage
 
 NEW_TEXT = {"activity": {"text": "Edited"}}
 LARGE = {"activity": {"text": "x" * 60_000}}
@@ -44,6 +43,10 @@ def later(**time):
 
 def status_of(alert):
     return alert.status(datetime.now(UTC))
+
+
+def edit(alert_id, services):
+    return edit_alert(alert_id, NEW_TEXT, services)
 
 
 def is_kept(alerting, key):
@@ -109,6 +112,8 @@ def test_accepting_an_alert_reads_nothing_of_its_audience(alerting, storage_call
             ["activities.de.text"],
         ),
         ({**NEARLY_LARGE, "answers": ANSWERS}, ["activity"]),
+        # Storage cannot hold it.
+        ({"topic": "\ud83d"}, ["topic"]),
     ],
 )
 def test_an_alert_that_cannot_be_sent_is_refused_and_not_kept(
@@ -158,11 +163,6 @@ def test_an_activity_has_to_fit_each_channel_that_it_may_go_to(
             alerting.accept(**target, **LARGE)
 
 
-def test_a_topic_that_storage_cannot_hold_is_refused(alerting):
-    with pytest.raises(InvalidRequestError):
-        alerting.accept(topic="\ud83d")
-
-
 def test_an_alert_is_accepted_once(alerting, storage_calls):
     first = alerting.accept(id="order-7", recipients=recipients("29:alex"))
     storage_calls()
@@ -188,20 +188,6 @@ def test_of_many_who_send_the_same_alert_at_once_one_is_accepted(alerting, conne
     assert len({alert.content_key for alert in alerts}) == 1
     alerting.finish(alerts[0])
     assert texts(connector) == {(f"a:{each.user_id}", "News"): 1 for each in people}
-
-
-def test_an_alert_is_sent_though_storage_lost_the_answer(alerting, app_settings, connector):
-    [person] = alerting.know(1)
-    services = alerting.services
-    with LossyStorage(app_settings[STORAGE]) as lossy:
-        lossy.lose_answer(lambda call: call.method == "POST" and "/alerts" in call.path)
-        alerting.services = through(lossy, app_settings, services)
-        alert = alerting.accept()
-
-    alerting.services = services
-    alerting.finish(alert)
-
-    assert texts(connector) == {(f"a:{person.user_id}", "News"): 1}
 
 
 def test_an_alert_that_did_not_begin_begins_when_it_is_sent_again(alerting):
@@ -235,20 +221,14 @@ def test_a_scheduled_alert_that_is_sent_again_and_again_is_read_by_one_chain_of_
 # Cancelling
 
 
-def test_a_scheduled_alert_is_cancelled_and_over_at_once(alerting):
-    alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a", "29:b"))
-
-    cancelled = cancel_alert(alert.id, alerting.services)
-
-    assert status_of(cancelled) is AlertStatus.CANCELLED
-    assert cancelled.ended_at == cancelled.cancelled_at
-    assert alerting.counts(alert) == {"cancelled": 2}
-    assert not is_kept(alerting, alert.recipients_key)
-
-
-@pytest.mark.parametrize("stop", [cancel_alert, recall_alert])
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [(cancel_alert, AlertStatus.CANCELLED), (recall_alert, AlertStatus.RECALLED)],
+)
 @pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
-def test_the_end_of_an_alert_that_did_not_begin_is_told(alerting, queue_reader, stop, dies):
+def test_an_alert_that_is_stopped_before_it_begins_is_over_at_once_and_that_is_told(
+    alerting, queue_reader, stop, status, dies
+):
     queue = unique("outcomes")
     alerting.services = telling(alerting.services, queue)
     alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a", "29:b"))
@@ -262,44 +242,41 @@ def test_the_end_of_an_alert_that_did_not_begin_is_told(alerting, queue_reader, 
     else:
         stop(alert.id, alerting.services)
 
-    [event] = queue_reader(queue).take()
     ended = alerting.services.alerts.find(alert.id)
+    assert (status_of(ended), ended.ended_at) == (status, ended.stopped_at)
+    assert alerting.queue.count() == 0
+    assert not is_kept(alerting, alert.recipients_key)
+    [event] = queue_reader(queue).take()
     assert (event["type"], event["subject"]) == ("alert.ended", alert.id)
     assert event["data"]["version"] == ended.version
     counts = {status: count for status, count in event["data"]["counts"].items() if count}
     assert counts == alerting.counts(alert) == {"cancelled": 2}
 
 
-def test_nothing_more_is_sent_of_a_cancelled_alert(alerting, connector):
+def test_nothing_more_is_sent_of_a_cancelled_alert_whose_copies_can_still_be_edited(
+    alerting, connector
+):
     alert, message = send_one_of_two(alerting)
 
     cancelled = cancel_alert(alert.id, alerting.services)
 
     assert alerting.counts(alert) == {"sent": 1, "current": 1, "cancelled": 1}
     # Somebody may be sending still, who does not know of it.
+    assert cancelled.ended_at is None
     assert alerting.take(alert, "close").ended_at is None
     alerting.rest(alert)
     ended = alerting.take(alert, "close")
     assert ended.counts == {"sent": 1, "current": 1, "cancelled": 1}
     assert ended.ended_at is not None
-    assert cancelled.ended_at is None
-    fresh = replace(alerting.sending)
-    alerting.worker.handle(message, services=fresh)
-    assert len(connector.requests) == 1
+    alerting.worker.handle(message, services=replace(alerting.sending))
     found = alerting.services.deliveries.page(alert.id, 0)
     assert {each.status for each in found} == {Status.SENT, Status.CANCELLED}
 
+    assert status_of(edit(alert.id, alerting.services)) is AlertStatus.CANCELLED
+    alerting.finish(alert)
 
-def test_a_cancelled_alert_ends_by_itself(alerting, storage_calls):
-    alerting.know(1)
-    alert = alerting.accept()
-    alerting.run(alert)
-    storage_calls()
-
-    cancel_alert(alert.id, alerting.services)
-
-    [close] = [call for call in storage_calls() if "/send-alert/messages" in call]
-    assert "visibilitytimeout=5" in close
+    assert [call.method for call in connector.requests] == ["POST", "PUT"]
+    assert alerting.counts(alert) == {"sent": 1, "cancelled": 1, "current": 1}
 
 
 def test_an_alert_that_has_ended_is_not_cancelled(alerting):
@@ -311,19 +288,6 @@ def test_an_alert_that_has_ended_is_not_cancelled(alerting):
 
 
 # Recalling
-
-
-def test_a_scheduled_alert_is_recalled_and_over_at_once(alerting):
-    alert = alerting.accept(sendAt=later(days=1), recipients=recipients("29:a"))
-    alerting.queue.clear()
-
-    recalled = recall_alert(alert.id, alerting.services)
-
-    assert status_of(recalled) is AlertStatus.RECALLED
-    assert recalled.ended_at == recalled.recalled_at
-    assert alerting.counts(alert) == {"cancelled": 1}
-    assert alerting.queue.count() == 0
-    assert not is_kept(alerting, alert.recipients_key)
 
 
 def test_a_recall_deletes_the_copies_and_stops_the_rest(alerting, connector):
@@ -341,7 +305,9 @@ def test_a_recall_deletes_the_copies_and_stops_the_rest(alerting, connector):
     assert alerting.counts(alert) == {"sent": 1, "cancelled": 1, "recalled": 1}
 
 
-def test_an_alert_is_recalled_once_however_often_that_is_asked_for(alerting, connector):
+def test_an_alert_is_recalled_once_however_often_that_is_asked_for_and_not_edited_any_more(
+    alerting, connector, storage_calls
+):
     alerting.know(2)
     alert = alerting.send()
 
@@ -354,38 +320,35 @@ def test_an_alert_is_recalled_once_however_often_that_is_asked_for(alerting, con
     assert ended.ended_at is not None
     assert alerting.counts(alert) == {"sent": 2, "recalled": 2}
 
+    storage_calls()
+    with pytest.raises(AlertOverError):
+        edit(alert.id, alerting.services)
+    assert alerting.services.alerts.find(alert.id) == ended
+    assert alerting.messages(UPDATE_ACTIVITY) == 0
+    assert len(rows(storage_calls(), "bodies", "DELETE")) == 1
+
 
 # Editing
 
 
-def test_an_edit_is_a_new_version_whose_ends_are_counted_anew(alerting):
-    alerting.know(2)
-    alert = alerting.send()
-
-    edited = edit_alert(alert.id, NEW_TEXT, alerting.services)
-
-    assert (edited.version, edited.ended_at, edited.closed_pages) == (2, None, 0)
-    assert edited.counts == {}
-    assert edited.content_key != alert.content_key
-    assert alerting.counts(alert) == {"sent": 2}
-    ended = alerting.finish(alert)
-    assert ended.counts == {"sent": 2, "current": 2}
-    assert ended.ended_at is not None
-
-
-def test_of_two_edits_the_last_one_holds(alerting, connector):
+def test_an_edit_is_a_new_version_that_is_counted_anew_and_of_two_edits_the_last_holds(
+    alerting, connector
+):
     [person] = alerting.know(1)
     alert = alerting.send()
 
     for text in ("First", "Second"):
-        edit_alert(alert.id, {"activity": {"text": text}}, alerting.services)
-    ended = alerting.finish(alert)
+        edited = edit_alert(alert.id, {"activity": {"text": text}}, alerting.services)
 
-    assert ended.version == 3
+    assert (edited.version, edited.ended_at, edited.closed_pages) == (3, None, 0)
+    assert edited.counts == {}
+    assert alerting.counts(alert) == {"sent": 1}
+    ended = alerting.finish(alert)
     edits = [call.json for call in connector.requests if call.method == "PUT"]
     assert edits[-1]["text"] == "Second"
     assert edits[-1]["conversation"]["id"] == f"a:{person.user_id}"
-    assert alerting.counts(alert) == {"sent": 1, "current": 1}
+    assert ended.counts == alerting.counts(alert) == {"sent": 1, "current": 1}
+    assert ended.ended_at is not None
 
 
 def test_an_edit_that_comes_again_is_no_other_version(alerting, storage_calls):
@@ -403,22 +366,25 @@ def test_an_edit_that_comes_again_is_no_other_version(alerting, storage_calls):
     assert is_kept(alerting, edits[1].content_key)
 
 
-@pytest.mark.parametrize("change", ["edit", "recall"])
-def test_a_change_goes_round_only_once_all_who_send_know_of_it(
-    alerting, storage_calls, monkeypatch, change
+@pytest.mark.parametrize(
+    ("change", "seconds"),
+    [
+        (edit, outdated_copies.KNOWN_AFTER_SECONDS),
+        (recall_alert, outdated_copies.KNOWN_AFTER_SECONDS),
+        (cancel_alert, 5),
+    ],
+)
+def test_what_follows_a_change_waits_until_all_who_send_know_of_it(
+    alerting, storage_calls, monkeypatch, change, seconds
 ):
     alert = alerting.accept()
-    known_after = outdated_copies.KNOWN_AFTER_SECONDS
-    assert known_after > REMEMBERED_FOR.total_seconds()
-    monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", known_after)
+    assert seconds > REMEMBERED_FOR.total_seconds()
+    monkeypatch.setattr(alert_lifecycle, "KNOWN_AFTER_SECONDS", seconds)
     storage_calls()
 
-    if change == "edit":
-        edit_alert(alert.id, NEW_TEXT, alerting.services)
-    else:
-        recall_alert(alert.id, alerting.services)
+    change(alert.id, alerting.services)
 
-    assert delays(storage_calls()) == [known_after]
+    assert delays(storage_calls()) == [seconds]
 
 
 def test_a_copy_that_is_sent_after_an_edit_is_the_edited_one(alerting, connector):
@@ -460,33 +426,16 @@ def test_an_edit_that_cannot_be_sent_changes_nothing(alerting, storage_calls, ed
     assert alerting.services.alerts.find(alert.id) == alert
 
 
-def test_the_copies_of_a_cancelled_alert_are_edited(alerting, connector):
-    alert, _ = send_one_of_two(alerting)
-    cancel_alert(alert.id, alerting.services)
-    alerting.rest(alert)
-
-    edited = edit_alert(alert.id, NEW_TEXT, alerting.services)
-    assert status_of(edited) is AlertStatus.CANCELLED
-    alerting.finish(alert)
-
-    assert [call.method for call in connector.requests] == ["POST", "PUT"]
-    assert alerting.counts(alert) == {"sent": 1, "cancelled": 1, "current": 1}
-
-
 @pytest.mark.parametrize(
-    ("change", "status"), [("edit", AlertStatus.CANCELLED), ("recall", AlertStatus.RECALLED)]
+    ("change", "status"), [(edit, AlertStatus.CANCELLED), (recall_alert, AlertStatus.RECALLED)]
 )
 def test_an_alert_that_was_cancelled_before_it_began_stays_over(alerting, change, status):
     alert = alerting.accept(sendAt=later(days=1))
     cancel_alert(alert.id, alerting.services)
 
-    if change == "edit":
-        edit_alert(alert.id, NEW_TEXT, alerting.services)
-    else:
-        recall_alert(alert.id, alerting.services)
-    alerting.run(alert)
+    change(alert.id, alerting.services)
+    ended = alerting.run(alert)
 
-    ended = alerting.services.alerts.find(alert.id)
     assert status_of(ended) is status
     assert ended.ended_at is not None
 
@@ -503,22 +452,8 @@ def test_an_edit_of_an_alert_that_has_not_begun_enqueues_no_checks_for_its_end(a
     assert alerting.queue.count() == 0
 
 
-def test_a_recalled_alert_is_not_edited(alerting, storage_calls):
-    alerting.know(1)
-    alert = alerting.send()
-    recall_alert(alert.id, alerting.services)
-    recalled = alerting.run(alert)
-    storage_calls()
-
-    with pytest.raises(AlertOverError):
-        edit_alert(alert.id, NEW_TEXT, alerting.services)
-
-    assert alerting.services.alerts.find(alert.id) == recalled
-    assert alerting.messages(UPDATE_ACTIVITY) == 0
-    assert len(rows(storage_calls(), "bodies", "DELETE")) == 1
-
-
-def test_an_alert_whose_records_are_being_removed_is_not_changed(alerting):
+@pytest.mark.parametrize("change", [edit, recall_alert])
+def test_an_alert_whose_records_are_being_removed_is_not_changed(alerting, change):
     alert = alerting.accept()
     kept_for = timedelta(days=alerting.services.settings.delivery_retention_days)
     long_ago = datetime.now(UTC) - kept_for
@@ -527,8 +462,6 @@ def test_an_alert_whose_records_are_being_removed_is_not_changed(alerting):
     )
 
     with pytest.raises(AlertOverError):
-        edit_alert(alert.id, NEW_TEXT, alerting.services)
-    with pytest.raises(AlertOverError):
-        recall_alert(alert.id, alerting.services)
+        change(alert.id, alerting.services)
 
     assert alerting.services.alerts.find(alert.id).version == 1
