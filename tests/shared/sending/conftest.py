@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.auth.clouds import PUBLIC
+from shared.deliveries.store import DeliveryStore
+from shared.storage.personal_keys import PersonalKeys
 from tests.shared.sending.person import Person
 from tests.support.worker import Worker
 
@@ -26,3 +28,21 @@ def blocked(alex):
     """Somebody who has blocked the bot, with a probe due."""
     alex.change(blocked=True, probe_at=datetime.now(UTC) - timedelta(seconds=1))
     return alex
+
+
+@pytest.fixture
+def with_claims_of():
+    """Makes services whose claims were made some seconds ago."""
+
+    def make(seconds_ago, services):
+        deliveries = DeliveryStore(
+            services.storage,
+            services.settings.app_id,
+            PersonalKeys(services.storage),
+            services.failures,
+            give_up_ambiguous=False,
+            clock=lambda: datetime.now(UTC) - timedelta(seconds=seconds_ago),
+        )
+        return replace(services, deliveries=deliveries)
+
+    return make

@@ -179,7 +179,9 @@ def test_each_copy_shows_what_its_person_has_answered_and_is_edited_for_that_onc
     assert later == card
 
 
-def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, refused):
+def test_a_recalled_copy_is_recorded_as_such_and_an_edit_is_left_to_the_recall(
+    services, alert, deliver, change, refused
+):
     delivery = deliver()
     refused(AlreadyDoneError, delivery, recalls=True)
     new_version(services, alert, recalled_at=NOW)
@@ -190,13 +192,6 @@ def test_a_recalled_copy_is_recorded_as_such(services, alert, deliver, change, r
 
     recorded = services.deliveries.find(delivery.id)
     assert (recorded.alert_version, recorded.recalled) == (3, True)
-
-
-def test_an_edit_of_a_recalled_alert_is_left_to_the_recall(services, alert, deliver, refused):
-    delivery = deliver()
-    new_version(services, alert, recalled_at=NOW)
-
-    refused(AlreadyDoneError, delivery, 3)
 
 
 def test_a_change_that_failed_is_not_recorded_and_holds_up_nobody(services, deliver, change):
@@ -229,10 +224,27 @@ def test_a_change_brings_the_newest_version_and_earlier_ones_are_done_then(
 
 
 @pytest.mark.parametrize(
-    "seen", [{"alert_version": 7}, {"recalled": True}, {"activity_id": None}], ids=str
+    ("seen", "error"),
+    [
+        ({"alert_version": 7}, AlreadyDoneError),
+        ({"recalled": True}, AlreadyDoneError),
+        ({"activity_id": None}, AlreadyDoneError),
+        ({"destination": None}, ForgottenRecipientError),
+        ({"status": Status.SENDING}, DeliveryUnderWayError),
+    ],
+    ids=str,
 )
-def test_a_copy_that_is_not_out_of_date_is_not_changed(deliver, refused, seen):
-    refused(AlreadyDoneError, deliver(**seen))
+def test_a_copy_is_changed_only_where_it_is_out_of_date_and_can_be_found(
+    deliver, refused, seen, error
+):
+    refused(error, deliver(**seen))
+
+
+def test_the_copy_of_a_forgotten_person_is_not_changed(services, deliver, person, refused):
+    delivery = deliver()
+    services.accounts.erase("msteams", person.user_id)
+
+    refused(ForgottenRecipientError, delivery)
 
 
 def test_one_change_of_a_copy_is_made_at_a_time(services, deliver, change, refused):
@@ -243,38 +255,6 @@ def test_one_change_of_a_copy_is_made_at_a_time(services, deliver, change, refus
 
     assert error.retry_after_seconds == 1.0
     assert services.deliveries.find(other.id).alert_version == 2
-
-
-def test_who_died_while_changing_a_copy_holds_up_nobody_for_long(
-    services, deliver, change, refused
-):
-    delivery = deliver()
-    app_id = services.settings.app_id
-    held = services.leases.acquire("change", app_id, delivery.id, seconds=60)
-
-    refused(DeliveryUnderWayError, delivery)
-    row = services.storage.table("leases").get_entity(held.key, "lease")
-    row["until"] = datetime.now(UTC) - timedelta(seconds=1)
-    services.storage.table("leases").update_entity(row)
-
-    with change(delivery):
-        pass
-    assert services.deliveries.find(delivery.id).alert_version == 2
-
-
-def test_the_copy_of_a_forgotten_person_is_not_changed(services, deliver, person, refused):
-    delivery = deliver()
-    services.accounts.erase("msteams", person.user_id)
-
-    refused(ForgottenRecipientError, delivery)
-
-
-def test_a_copy_that_nobody_can_find_is_not_changed(deliver, refused):
-    refused(ForgottenRecipientError, deliver(destination=None))
-
-
-def test_a_copy_that_is_being_sent_again_is_changed_later(deliver, refused):
-    refused(DeliveryUnderWayError, deliver(status=Status.SENDING))
 
 
 def test_a_copy_stays_in_the_conversation_that_it_was_sent_into(services, deliver, person, change):

@@ -1,13 +1,16 @@
 """Answers to alerts: which click is one, what it decides, and what follows from it."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
 from shared.accounts.account import Account, OneToOne
+from shared.alerts.alert import Alert
 from shared.alerts.question import AnswerMode
 from shared.deliveries.delivery import Destination, Status
 from shared.deliveries.rows import id_in_alert
@@ -17,6 +20,7 @@ from shared.storage.tables import key_of
 from tests.support import asked
 from tests.support.asked import NOW, Person
 from tests.support.builders import envelope_of, unique
+from tests.support.copies import make_known
 
 
 @pytest.fixture
@@ -54,7 +58,9 @@ def person(services):
 # The first answer
 
 
-def test_of_many_who_click_at_once_one_is_first_and_all_see_who(services, ask, person, queued):
+def test_of_many_who_click_at_once_one_is_first_all_see_who_and_one_message_is_followed(
+    services, ask, person, queued, queue_reader
+):
     alert = ask()
     people = [person(alert) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
@@ -64,6 +70,12 @@ def test_of_many_who_click_at_once_one_is_first_and_all_see_who(services, ask, p
     assert first.delivery_id in {each.delivery.id for each in people}
     assert {each.alert.first_answer for each in seen if isinstance(each, Clicked)} == {first}
     assert services.alerts.find(alert.id).version == 2
+    answers, queue = queued(), queue_reader("send-alert")
+    for each in answers:
+        before = queue.count()
+        follow_answer(alert.id, each.answer, services)
+        was_first = each.answer.given["deliveryId"] == first.delivery_id
+        assert queue.count() - before == was_first
     # Whoever comes later leaves nothing behind.
     queued()
     late = person(alert).clicks("later")
@@ -91,23 +103,6 @@ def test_the_message_decides_where_the_click_could_not(services, ask, person, qu
     follow_answer(alert.id, late, services)
     assert services.alerts.find(alert.id).first_answer == first
     assert services.alerts.find(alert.id).version == 2
-
-
-def test_what_follows_comes_of_the_message_of_who_was_first_alone(
-    services, ask, person, queued, queue_reader
-):
-    alert = ask()
-    people = [person(alert), person(alert)]
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(Person.clicks, people))
-    answers, queue = queued(), queue_reader("send-alert")
-    first = services.alerts.find(alert.id).first_answer
-
-    for each in answers:
-        before = queue.count()
-        follow_answer(alert.id, each.answer, services)
-        was_first = each.answer.given["deliveryId"] == first.delivery_id
-        assert queue.count() - before == was_first
 
 
 # Each one's answer
@@ -160,17 +155,15 @@ def test_the_message_records_what_the_click_could_not(services, ask, person, que
 # What is no answer
 
 
-def forged(alert, kim):
-    return {
-        "another person's delivery": {"delivery_id": kim.delivery.id},
-        "a delivery that is none": {"delivery_id": f"{alert.id}:0:{'0' * 32}"},
-        "no delivery of an alert": {"delivery_id": "order-1"},
-        "another conversation": {"conversation_id": "a:2"},
-        "another tenant": {"tenant_id": "0" * 36},
-        "another channel": {"channel_id": "slack"},
-        "nobody who is known": {"user_ids": ("29:nobody",)},
-        "an option that is not offered": {"option": "never"},
-    }
+FORGED: dict[str, Callable[[Alert], dict[str, Any]]] = {
+    "a delivery that is none": lambda alert: {"delivery_id": f"{alert.id}:0:{'0' * 32}"},
+    "no delivery of an alert": lambda _: {"delivery_id": "order-1"},
+    "another conversation": lambda _: {"conversation_id": "a:2"},
+    "another tenant": lambda _: {"tenant_id": "0" * 36},
+    "another channel": lambda _: {"channel_id": "slack"},
+    "nobody who is known": lambda _: {"user_ids": ("29:nobody",)},
+    "an option that is not offered": lambda _: {"option": "never"},
+}
 
 
 @pytest.mark.parametrize("mode", AnswerMode)
@@ -179,10 +172,10 @@ def test_what_was_not_offered_to_this_person_there_is_no_answer(
 ):
     alert = ask(mode)
     alex, kim = person(alert), person(alert)
-    for what, click in forged(alert, kim).items():
-        assert isinstance(alex.clicks(**click), Refusal), what
-    unsent = person(alert, status=Status.SUPPRESSED)
-    assert isinstance(unsent.clicks(), Refusal)
+    for what, click in FORGED.items():
+        assert isinstance(alex.clicks(**click(alert)), Refusal), what
+    assert isinstance(alex.clicks(delivery_id=kim.delivery.id), Refusal)
+    assert isinstance(person(alert, status=Status.SUPPRESSED).clicks(), Refusal)
     assert isinstance(alex.clicks(drawn=1), Clicked)
 
     assert queued() == []
@@ -237,8 +230,7 @@ def test_an_alert_that_is_over_takes_no_answer(services, ask, person, queued, ho
 def test_a_person_is_known_by_either_id(services, ask, person, clicks_as):
     alert = ask()
     ids = {"object": unique("object"), "29:": unique("29:alex")}
-    made_under = Account("msteams", ids["object"], conversation=OneToOne("a:1"))
-    services.accounts.change_or_make("msteams", ids["object"], lambda _: made_under)
+    make_known(services, Account("msteams", ids["object"], conversation=OneToOne("a:1")))
 
     def known_by_both(stored):
         account = stored.account if stored else Account("msteams", ids["29:"])

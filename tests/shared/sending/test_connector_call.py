@@ -11,7 +11,6 @@ from SendActivity.service import send_activity
 from shared.accounts.conversations import Conversation
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
-from shared.deliveries.store import DeliveryStore
 from shared.errors import (
     CancelledError,
     HeldBackError,
@@ -22,13 +21,10 @@ from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import take_turn
-from shared.settings import Settings
-from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Table, key_of
 from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer, Slot
-from shared.wiring import Services
 from tests.support.builders import unique
 from tests.support.clocks import FakeClock
 from tests.support.worker import Worker
@@ -100,16 +96,6 @@ def test_a_call_to_where_the_token_must_not_go_has_no_turn(services, identity, s
     assert identity.requests == storage_calls() == []
 
 
-def test_a_message_that_a_queue_gives_out_twice_is_sent_once(worker, conversation, connector):
-    message = {**conversation(), "id": "order-7", "activity": {"text": "News"}}
-    for _ in range(2):
-        worker.handle(message)
-
-    assert len(connector.requests) == 1
-    assert worker.services.deliveries.find("order-7").attempts == 1
-    assert worker.waits() == 0
-
-
 def test_what_somebody_else_is_sending_waits_for_them(worker, services, conversation, connector):
     now = datetime.now(UTC)
     theirs = Delivery("order-7", Status.SENDING, now, now)
@@ -140,17 +126,9 @@ def test_a_conversation_that_got_as_much_as_its_channel_takes_waits(
 
 @pytest.mark.parametrize(("seconds_ago", "calls"), [(5, 1), (11, 0)])
 def test_a_call_begins_only_where_it_ends_within_its_claim(
-    services, queue_reader, conversation, connector, seconds_ago, calls
+    services, queue_reader, conversation, connector, with_claims_of, seconds_ago, calls
 ):
-    slow = DeliveryStore(
-        services.storage,
-        services.settings.app_id,
-        PersonalKeys(services.storage),
-        services.failures,
-        give_up_ambiguous=False,
-        clock=lambda: datetime.now(UTC) - timedelta(seconds=seconds_ago),
-    )
-    worker = Worker(replace(services, deliveries=slow), queue_reader)
+    worker = Worker(with_claims_of(seconds_ago, services), queue_reader)
 
     delivery = worker.send(conversation())
 
@@ -158,35 +136,34 @@ def test_a_call_begins_only_where_it_ends_within_its_claim(
     assert delivery.status is (Status.SENT if calls else Status.RETRYING)
 
 
-def test_where_storage_fails_before_the_call_it_was_none(services, connector):
-    with (
-        pytest.raises(UnsentError) as caught,
-        take_turn(at(connector), services, queued(ambiguous=True)).call(),
-    ):
-        raise StorageUnavailableError("down")
-
-    # What was claimed is settled, and the host is not asked to try again while the claim is good.
-    assert isinstance(caught.value.error, HeldBackError)
-    assert caught.value.message.claim is not None
-    claimed = services.deliveries.find("order-7")
-    assert (claimed.status, claimed.ambiguous) == (Status.SENDING, True)
-
-
-def test_where_storage_fails_after_the_call_the_host_tries_again(services, connector, monkeypatch):
+@pytest.mark.parametrize(
+    ("fails", "error"), [("before", HeldBackError), ("after", StorageUnavailableError)]
+)
+def test_where_storage_fails_before_the_call_it_was_none_and_after_it_the_host_tries_again(
+    services, connector, monkeypatch, fails, error
+):
     def down(*_):
         raise StorageUnavailableError("down")
+
+    def use(call):
+        if fails == "before":
+            down()
+        call.connector.send_activity("C1", {})
 
     connector.fail(403, "MessageWritesBlocked")
     monkeypatch.setattr(services.accounts, "change", down)
 
     with (
         pytest.raises(UnsentError) as caught,
-        take_turn(at(connector, user_id="U1"), services, queued()).call() as call,
+        take_turn(at(connector, user_id="U1"), services, queued(ambiguous=True)).call() as call,
     ):
-        call.connector.send_activity("C1", {})
+        use(call)
 
-    assert isinstance(caught.value.error, StorageUnavailableError)
+    # What was claimed is settled, and the host is not asked to try again while the claim is good.
+    assert isinstance(caught.value.error, error)
     assert caught.value.message.claim is not None
+    claimed = services.deliveries.find("order-7")
+    assert (claimed.status, claimed.ambiguous) == (Status.SENDING, True)
 
 
 # Throttled
@@ -271,12 +248,6 @@ def test_the_probe_of_a_lane_is_not_used_up_without_a_call(
 # The credential
 
 
-def tokens(connector):
-    return [
-        request.headers["Authorization"].removeprefix("Bearer ") for request in connector.requests
-    ]
-
-
 def refuse(connector, *messages):
     """Answer 401 to what goes into some conversations, until something is in the list."""
     mended: list[bool] = []
@@ -294,7 +265,10 @@ def test_a_token_that_is_refused_is_dropped_and_tried_once_more(worker, conversa
 
     delivery = worker.send(conversation())
 
-    assert tokens(connector) == ["identity-token-1", "identity-token-2"]
+    assert [request.headers["Authorization"] for request in connector.requests] == [
+        "Bearer identity-token-1",
+        "Bearer identity-token-2",
+    ]
     assert (delivery.status, delivery.attempts) == (Status.SENT, 1)
     assert worker.send(conversation()).status is Status.SENT
 
@@ -305,27 +279,24 @@ def test_a_tenant_that_refuses_every_token_waits_alone_but_for_a_probe_a_minute(
     messages = [conversation() for _ in range(3)]
     mended = refuse(connector, *messages)
 
-    first = worker.send(messages[0])
+    first, probe, third = (worker.send(each) for each in messages)
 
-    # Neither call counts: it is not the message's fault.
-    assert (first.status, first.attempts, first.code) == (
-        Status.RETRYING,
-        0,
-        "BotCredentialError",
+    # No call of the first two counts: it is not the message's fault.
+    assert [(each.status, each.attempts) for each in (first, probe, third)] == (
+        [(Status.RETRYING, 0)] * 3
     )
-    assert worker.send(conversation("another tenant")).status is Status.SENT
-    assert tokens(connector)[:2] == ["identity-token-1", "identity-token-2"]
-    # Another one is the probe at once, and nobody else for a minute.
-    assert worker.send(messages[1]).code == "BotCredentialError"
+    # The second is the probe at once, and nobody else for a minute.
+    assert [each.code for each in (first, probe, third)] == (
+        ["BotCredentialError", "BotCredentialError", "Throttled"]
+    )
     with pytest.raises(HeldBackError):
         over_http(messages[2], instance())
-    assert worker.send(messages[2]).code == "Throttled"
-    assert len(connector.requests) == 4
+    assert len(connector.requests) == 3
+    assert worker.send(conversation("another tenant")).status is Status.SENT
 
     mended.append(True)
     clock.pass_by(61)
     assert worker.send(messages[2]).status is Status.SENT
-    assert worker.send(conversation()).status is Status.SENT
 
 
 @pytest.mark.parametrize("by", ["queue", "http"])
@@ -373,25 +344,3 @@ def test_without_a_token_nothing_is_claimed_and_everything_waits(
 
 
 # A process died in the middle of the call
-
-
-@pytest.mark.parametrize(
-    ("setting", "status", "code", "attempts"),
-    [
-        ("resend", Status.SENT, None, 2),
-        ("giveUp", Status.TEMPORARY_FAILURE, "OutcomeUnknown", 1),
-    ],
-)
-def test_a_call_of_which_nobody_knows_the_end_is_made_again_or_given_up(
-    app_settings, queue_reader, conversation, setting, status, code, attempts
-):
-    settings = Settings.from_environment({**app_settings, "AmbiguousSend": setting})
-    worker = Worker(Services.of(settings), queue_reader)
-    now = datetime.now(UTC)
-    died = Delivery("order-7", Status.SENDING, now, now)
-    worker.services.deliveries.claim(died, seconds=0, is_new=True)
-
-    delivery = worker.send({**conversation(), "id": "order-7"})
-
-    assert (delivery.status, delivery.code) == (status, code)
-    assert (delivery.ambiguous, delivery.attempts) == (True, attempts)

@@ -16,40 +16,42 @@ def activity(**fields):
     return parse(Activity, fields)
 
 
-def test_what_every_channel_needs_is_added_to_what_the_caller_gave():
-    # A null is as good as nothing.
-    assert outgoing(activity(**{"text": "News", "from": None}), CONVERSATION) == {
-        "type": "message",
-        "from": {"id": "28:bot", "name": "News"},
-        "text": "News",
-        "conversation": {"id": "a:1"},
-    }
+OWN = {
+    "type": "event",
+    "from": {"id": "28:other", "role": "bot"},
+    "name": "news",
+    "value": {"nested": [None]},
+    "summary": None,
+}
+NEEDED = {
+    "type": "message",
+    "from": {"id": "28:bot", "name": "News"},
+    "conversation": {"id": "a:1"},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        # A null is as good as nothing.
+        ({"text": "News", "from": None}, {**NEEDED, "text": "News"}),
+        # The caller's own fields win.
+        (OWN, {**OWN, "conversation": {"id": "a:1"}}),
+        # But it goes into the conversation that it is for.
+        (
+            {"text": "News", "conversation": {"id": "a:another", "tenantId": "t"}},
+            {**NEEDED, "text": "News", "conversation": {"id": "a:1", "tenantId": "t"}},
+        ),
+    ],
+)
+def test_what_every_channel_needs_is_added_to_what_the_caller_gave(given, sent):
+    assert outgoing(activity(**given), CONVERSATION) == sent
 
 
 def test_a_bot_that_is_not_known_is_left_out():
     unknown = Conversation("a:1", channel_id="webchat", service_url="https://x")
 
     assert "from" not in outgoing(activity(text="News"), unknown)
-
-
-def test_the_callers_own_fields_win_and_pass_through():
-    given = {
-        "type": "event",
-        "from": {"id": "28:other", "role": "bot"},
-        "name": "news",
-        "value": {"nested": [None]},
-        "summary": None,
-    }
-
-    assert outgoing(activity(**given), CONVERSATION) == {**given, "conversation": {"id": "a:1"}}
-
-
-def test_an_activity_goes_into_the_conversation_that_it_is_for():
-    given = {"id": "a:another", "tenantId": "t", "conversationType": "personal"}
-
-    sent = outgoing(activity(text="News", conversation=given), CONVERSATION)
-
-    assert sent["conversation"] == {**given, "id": "a:1"}
 
 
 @pytest.mark.parametrize(("channel_id", "kilobytes"), [("msteams", 100), ("webchat", 256)])

@@ -10,14 +10,12 @@ from SendActivity.request import SendRequest
 from SendActivity.service import send_activity
 from shared.accounts.account import OneToOne
 from shared.deliveries.delivery import Delivery, Status
-from shared.deliveries.store import DeliveryStore
 from shared.errors import SuppressedError
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import take_turn
 from shared.sending.recipient import find_person
-from shared.storage.personal_keys import PersonalKeys
 from tests.shared.sending.person import NEWS
 from tests.support.builders import services_of
 from tests.support.connector import is_send
@@ -50,10 +48,15 @@ def test_a_person_out_of_reach_is_marked_and_gets_nothing_more(
     assert len(connector.requests) == 1
 
 
-def test_a_probe_that_comes_through_lifts_the_mark(worker, blocked, connector):
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "after it had to wait"])
+def test_a_probe_that_comes_through_lifts_the_mark(worker, blocked, connector, waits):
+    if waits:
+        connector.fail(503, "ServiceError", headers={"Retry-After": "0"})
+
     deliveries = [worker.send(blocked.message) for _ in range(2)]
 
     assert [each.status for each in deliveries] == [Status.SENT] * 2
+    assert deliveries[0].attempts == (2 if waits else 1)
     account = blocked.account
     assert (account.blocked, account.installed, account.probe_at) == (False, True, None)
 
@@ -109,19 +112,11 @@ def test_of_two_messages_at_once_one_is_the_probe(worker, blocked, services):
 
 
 @pytest.mark.parametrize("why", ["it is done", "somebody else makes it", "it is too late"])
-def test_without_a_call_no_probe_is_used_up(worker, blocked, connector, why):
+def test_without_a_call_no_probe_is_used_up(worker, blocked, connector, with_claims_of, why):
     services, now = worker.services, datetime.now(UTC)
     message = {**blocked.message, **NEWS, "id": "order-7"}
     if why == "it is too late":
-        claims_of_long_ago = DeliveryStore(
-            services.storage,
-            services.settings.app_id,
-            PersonalKeys(services.storage),
-            services.failures,
-            give_up_ambiguous=False,
-            clock=lambda: datetime.now(UTC) - timedelta(seconds=11),
-        )
-        worker.handle(message, services=replace(services, deliveries=claims_of_long_ago))
+        worker.handle(message, services=with_claims_of(11, services))
     else:
         theirs = Delivery("order-7", Status.SENDING, now, now, posting="7")
         claim = services.deliveries.claim(theirs, seconds=60, is_new=True)
@@ -133,11 +128,18 @@ def test_without_a_call_no_probe_is_used_up(worker, blocked, connector, why):
     assert worker.send(blocked.message).status is Status.SENT
 
 
+@pytest.fixture
+def lossy(app_settings, queue_reader, monkeypatch):
+    """Storage that loses answers, and a worker that has no other."""
+    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
+    with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
+        services = services_of(app_settings, AzureWebJobsStorage=lossy.connection_string)
+        yield lossy, Worker(services, queue_reader)
+
+
 @pytest.mark.parametrize("times", [1, 20], ids=["once", "for a while"])
-def test_a_probe_is_not_lost_with_an_answer_of_storage(
-    app_settings, queue_reader, blocked, connector, monkeypatch, times
-):
-    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+def test_a_probe_is_not_lost_with_an_answer_of_storage(lossy, blocked, connector, times):
+    storage, worker = lossy
     lost: list[object] = []
 
     def is_taken(request):
@@ -147,16 +149,12 @@ def test_a_probe_is_not_lost_with_an_answer_of_storage(
             return True
         return False
 
-    with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
-        worker = Worker(
-            services_of(app_settings, AzureWebJobsStorage=lossy.connection_string), queue_reader
-        )
-        for _ in range(times):
-            lossy.lose_answer(is_taken)
+    for _ in range(times):
+        storage.lose_answer(is_taken)
 
-        worker.send({**blocked.message, "id": "order-7"})
-        while worker.waits():
-            worker.run()
+    worker.send({**blocked.message, "id": "order-7"})
+    while worker.waits():
+        worker.run()
 
     assert 1 <= len(lost) <= times
     delivery = blocked.services.deliveries.find("order-7")
@@ -164,24 +162,12 @@ def test_a_probe_is_not_lost_with_an_answer_of_storage(
     assert blocked.account.blocked is False
 
 
-def test_a_probe_that_has_to_wait_is_still_one_when_it_comes_back(worker, blocked, connector):
-    connector.fail(503, "ServiceError", headers={"Retry-After": "0"})
-
-    delivery = worker.send(blocked.message)
-
-    assert (delivery.status, delivery.attempts) == (Status.SENT, 2)
-    assert blocked.account.blocked is False
-
-
-def test_a_probe_is_for_queues_alone(services, blocked, connector):
+def test_a_probe_is_for_queues_alone_and_reaches_nobody_who_said_stop(
+    worker, services, blocked, connector
+):
     with pytest.raises(SuppressedError):
         send_activity(SendRequest.from_json({**blocked.message, **NEWS}), services)
-
-    assert connector.requests == []
     assert blocked.account.probe_at < datetime.now(UTC)
-
-
-def test_no_probe_reaches_a_person_who_said_stop(worker, blocked, connector):
     blocked.change(preferences={"muted": True})
 
     assert worker.send(blocked.message).status is Status.SUPPRESSED
@@ -196,20 +182,16 @@ def test_a_start_that_says_something_may_be_the_probe(worker, blocked):
 
 
 def test_a_message_that_was_sent_as_a_probe_is_sent_though_nothing_can_be_noted(
-    app_settings, queue_reader, blocked, connector, monkeypatch
+    lossy, blocked, connector
 ):
-    monkeypatch.setattr("urllib3.Retry.sleep", lambda *_: None)
+    storage, worker = lossy
 
     def is_noted(request):
         return request.method == "PUT" and "/accounts(" in request.path and connector.requests
 
-    with LossyStorage(app_settings["AzureWebJobsStorage"]) as lossy:
-        worker = Worker(
-            services_of(app_settings, AzureWebJobsStorage=lossy.connection_string), queue_reader
-        )
-        lossy.answer(503, {}, times=math.inf, when=is_noted)
+    storage.answer(503, {}, times=math.inf, when=is_noted)
 
-        delivery = worker.send(blocked.message)
+    delivery = worker.send(blocked.message)
 
     assert (delivery.status, delivery.ambiguous) == (Status.SENT, False)
     assert len(connector.requests) == 1

@@ -81,19 +81,15 @@ def test_what_failed_is_accepted_again_and_on_its_queue(services, failed, queue)
     assert found.destination == failed.destination
 
 
-def test_it_may_come_back_later(services, failed, queue, storage_calls):
+def test_what_is_put_back_may_come_later_and_is_forgotten_as_a_failure(
+    services, failed, queue, storage_calls
+):
     storage_calls()
 
     put_back(failed, services, delay_seconds=60)
 
-    assert queue[1].take() == []
-    assert queue[1].count() == 1
+    assert (queue[1].take(), queue[1].count()) == ([], 1)
     assert any("visibilitytimeout=60" in call for call in storage_calls())
-
-
-def test_what_failed_is_forgotten_once_it_is_put_back(services, failed, queue):
-    put_back(failed, services)
-
     assert services.failures.find("order-7", "2026-03-01") is None
     # Whoever knew of the failure before finds nothing to put back.
     with pytest.raises(ForgottenRecipientError):

@@ -7,7 +7,6 @@ import pytest
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity
-from shared.accounts.account import OneToOne
 from shared.accounts.conversations import Conversation
 from shared.auth.clouds import PUBLIC
 from shared.connector.errors import ConnectorError
@@ -23,12 +22,18 @@ from tests.support.worker import Worker
 # 404 ConversationNotFound
 
 
+@pytest.mark.parametrize("by_old_id", [False, True], ids=["to the person", "by the old id"])
 def test_a_conversation_that_is_gone_is_started_again_once_and_the_message_sent(
-    worker, alex, connector
+    worker, alex, connector, by_old_id
 ):
+    if by_old_id:
+        # It reaches the person though their account does not know it.
+        conversation = alex.services.conversations.find(alex.first_id)
+        alex.change(conversation=None)
+        alex.services.conversations.put(conversation)
     connector.fail(404, "ConversationNotFound", when=is_send)
 
-    delivery = worker.send(alex.message)
+    delivery = worker.send(alex.to_first if by_old_id else alex.message)
 
     assert paths(connector) == [activities_of(alex.first_id), "", activities_of(alex.next_id)]
     assert (delivery.status, delivery.activity_id) == (Status.SENT, "activity-1")
@@ -63,25 +68,14 @@ def test_the_person_stays_though_the_conversation_goes(worker, alex, connector):
     )
 
 
-def test_an_old_id_that_the_account_does_not_know_reaches_the_person_too(worker, alex, connector):
-    conversation = alex.services.conversations.find(alex.first_id)
-    alex.change(conversation=None)
-    alex.services.conversations.put(conversation)
-    connector.fail(404, "ConversationNotFound", when=is_send)
-
-    delivery = worker.send(alex.to_first)
-
-    assert (delivery.status, delivery.recreated) == (Status.SENT, True)
-    assert paths(connector)[-1] == activities_of(alex.next_id)
-
-
 def test_over_http_nothing_is_mended_and_the_caller_told(alex, services, connector):
+    before = alex.account
     connector.fail(404, "ConversationNotFound", when=is_send)
 
     with pytest.raises(ConnectorError):
         send_activity(SendRequest.from_json({**alex.message, **NEWS}), services)
 
-    assert alex.account.conversation == OneToOne(alex.first_id)
+    assert alex.account == before
     assert len(connector.requests) == 1
 
 
@@ -142,25 +136,22 @@ def test_a_start_goes_by_the_service_url_of_the_government_community(worker, con
     assert hosts(connector) == ["/teams", "/gcc", "/gcc"]
 
 
-def test_a_service_url_that_is_wrong_a_second_time_fails(worker, alex, connector):
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_service_url_that_is_wrong_a_second_time_or_not_trusted_is_a_failure(
+    services, worker, queue_reader, alex, connector, is_trusted
+):
+    if not is_trusted:
+        cloud = replace(PUBLIC, community_service_url="https://gcc.example/teams")
+        settings = replace(services.settings, cloud=cloud)
+        worker = Worker(replace(services, settings=settings), queue_reader)
     connector.fail_always(403, "InvalidBotApiHost")
 
     delivery = worker.send(alex.message)
 
     assert (delivery.status, delivery.code) == (Status.PERMANENT_FAILURE, "InvalidBotApiHost")
-    assert hosts(connector) == ["/amer", "/gcc"]
+    assert hosts(connector) == (["/amer", "/gcc"] if is_trusted else ["/amer"])
+    assert alex.account.service_url == f"{connector.url}/{'gcc' if is_trusted else 'amer'}/"
     assert worker.waits() == 0
-
-
-def test_a_service_url_that_is_not_trusted_is_not_stored(services, queue_reader, alex, connector):
-    cloud = replace(PUBLIC, community_service_url="https://gcc.example/teams")
-    untrusting = replace(services, settings=replace(services.settings, cloud=cloud))
-    connector.fail(403, "InvalidBotApiHost")
-
-    delivery = Worker(untrusting, queue_reader).send(alex.message)
-
-    assert delivery.status is Status.PERMANENT_FAILURE
-    assert alex.account.service_url == f"{connector.url}/amer/"
 
 
 # Of an edit or a recall

@@ -24,11 +24,6 @@ ALWAYS = {
 
 
 @pytest.fixture
-def user_id(alex):
-    return alex.user_id
-
-
-@pytest.fixture
 def outcomes(caplog):
     """Tells the lines so far, each with the level that it was written at."""
     caplog.set_level(logging.INFO)
@@ -46,19 +41,19 @@ def outcomes(caplog):
 
 
 @pytest.fixture
-def send(services, queue_reader, user_id, outcomes, caplog):
+def send(services, queue_reader, alex, outcomes, caplog):
     """Handles a message once and returns its line; the log tells neither who gets it nor what."""
     worker = Worker(services, queue_reader)
 
     def run(**fields):
         message = {
             "id": "order-7",
-            "recipient": {"channelId": "msteams", "userId": user_id},
+            "recipient": {"channelId": "msteams", "userId": alex.user_id},
             "activity": {"text": "Confidential!"},
             **fields,
         }
         worker.handle(message, traceparent=TRACEPARENT)
-        for secret in (*SECRETS, user_id):
+        for secret in (*SECRETS, alex.user_id):
             assert secret not in caplog.text
         [(level, line)] = outcomes()
         return level, line
@@ -66,41 +61,29 @@ def send(services, queue_reader, user_id, outcomes, caplog):
     return run
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "headers", "level", "line"),
-    [
-        (201, None, {}, "INFO", {"outcome": "sent", "attempt": 1}),
-        (
-            503,
-            "ServiceError",
-            {"MS-CV": "abc.1"},
-            "INFO",
-            {
-                "outcome": "retried",
-                "status": 502,
-                "code": "ServiceError",
-                "attempt": 1,
-                "correlationId": "abc.1",
-            },
-        ),
-        (
-            429,
-            "Slow",
-            {"Retry-After": "60"},
-            "INFO",
-            {"outcome": "throttled", "status": 429, "code": "Slow", "attempt": 0},
-        ),
-        (
-            400,
-            "BadSyntax",
-            {},
-            "ERROR",
-            {"outcome": "failed", "status": 400, "code": "BadSyntax", "attempt": 1},
-        ),
-    ],
-    ids=["sent", "goes back", "throttled", "failed"],
-)
-def test_a_line_says_how_a_call_ended(send, connector, status, code, headers, level, line):
+CALLS = {
+    "sent": (201, None, {}, "INFO", {"outcome": "sent", "attempt": 1}),
+    "goes back": (
+        503,
+        "ServiceError",
+        {"MS-CV": "abc.1"},
+        "INFO",
+        {"outcome": "retried", "status": 502, "attempt": 1, "correlationId": "abc.1"},
+    ),
+    "throttled": (
+        429,
+        "Slow",
+        {"Retry-After": "60"},
+        "INFO",
+        {"outcome": "throttled", "status": 429, "attempt": 0},
+    ),
+    "failed": (400, "BadSyntax", {}, "ERROR", {"outcome": "failed", "status": 400, "attempt": 1}),
+}
+
+
+@pytest.mark.parametrize("how", CALLS)
+def test_a_line_says_how_a_call_ended(send, connector, how):
+    status, code, headers, level, line = CALLS[how]
     connector.answer(status, {"error": {"code": code}} if code else {"id": "1"}, headers)
 
     said, told = send()
@@ -108,7 +91,8 @@ def test_a_line_says_how_a_call_ended(send, connector, status, code, headers, le
     milliseconds = told.pop("milliseconds")
     assert isinstance(milliseconds, int)
     assert milliseconds >= 0
-    assert (said, told) == (level, ALWAYS | {"user": told["user"]} | line)
+    expected = ALWAYS | {"user": told["user"]} | line | ({"code": code} if code else {})
+    assert (said, told) == (level, expected)
     assert len(told["user"]) == 16
 
 
@@ -140,9 +124,9 @@ def test_the_trace_is_the_same_on_all_queues_that_a_message_passes(
     assert {line["deliveryId"] for line in lines} == {"order-7"}
 
 
-def test_a_call_over_http_has_a_line_too(services, user_id, connector, outcomes):
+def test_a_call_over_http_has_a_line_too(services, alex, connector, outcomes):
     connector.fail(400, "BadSyntax", headers={"MS-CV": "abc.1"})
-    recipient = {"channelId": "msteams", "userId": user_id}
+    recipient = {"channelId": "msteams", "userId": alex.user_id}
     request = SendRequest.from_json({"recipient": recipient, "activity": {"text": "News"}})
 
     with pytest.raises(Exception, match="400"):
@@ -166,17 +150,14 @@ def test_a_call_over_http_has_a_line_too(services, user_id, connector, outcomes)
         ("00-short-b7ad6b7169203331-01", None),
     ],
 )
-def test_a_trace_is_told_where_there_is_one(outcomes, traceparent, trace_id):
-    report(Outcome.SENT, traceparent=traceparent)
-
-    [(_, line)] = outcomes()
-    assert line.get("traceId") == trace_id
-
-
-def test_the_same_person_has_the_same_hash_and_it_is_not_their_id(outcomes):
+def test_a_trace_is_told_where_there_is_one_and_the_hash_of_a_person(
+    outcomes, traceparent, trace_id
+):
     for user_id in ("29:alex", "29:alex", "29:sam"):
-        report(Outcome.SENT, user_id=user_id)
+        report(Outcome.SENT, traceparent=traceparent, user_id=user_id)
 
-    first, second, third = (line["user"] for _, line in outcomes())
+    lines = [line for _, line in outcomes()]
+    assert [line.get("traceId") for line in lines] == [trace_id] * 3
+    first, second, third = (line["user"] for line in lines)
     assert first == second != third
     assert "alex" not in first
