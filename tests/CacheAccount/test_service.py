@@ -302,8 +302,12 @@ def test_only_a_personal_conversation_moves_an_address(tell, known, services):
         # What was left there is no uninstall of the person's.
         tell(**{**told, **place, "installed": False, "blocked": True})
         assert known() == {**WHOLE, "locale": "sv"}, place
-    group = services.conversations.find("19:c")
-    assert (group.service_url, group.tenant_id, group.user_id) == (emea, "other", None)
+    group, channel = (services.conversations.find(each) for each in ("19:g", "19:c"))
+    for each in (group, channel):
+        assert (each.service_url, each.tenant_id, each.user_id) == (emea, "other", None)
+        assert each.is_group
+    # They take over nothing of the person's own conversation.
+    assert (group.conversation_type, channel.conversation_type) == (None, "channel")
     with pytest.raises(UnknownConversationError):
         services.conversations.find("19:copilot@thread.v2")
 
