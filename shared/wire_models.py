@@ -208,12 +208,16 @@ def parse(model: type[_Model], value: Mapping[str, Any], *, within: str = "") ->
         ) from None
 
 
+# What pydantic puts behind a name in an object that is wrong itself.
+_A_NAME_ITSELF = "[key]"
+
+
 def _path(within: str, location: tuple[int | str, ...]) -> str:
     path = within
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        else:
+        elif part != _A_NAME_ITSELF:
             path += f".{part}" if path else part
     return path or "(body)"
 
