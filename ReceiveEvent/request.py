@@ -13,7 +13,7 @@ from shared import json_text
 from shared.alerts.incidents import IncidentState
 from shared.errors import FieldError, InvalidRequestError, UnknownSenderError
 from shared.messages.envelope import ENVELOPE
-from shared.wire_models import ChannelId, EntraId, Name, WireModel, parse
+from shared.wire_models import ChannelId, EntraId, Identifier, Name, WireModel, parse
 
 _EVENTS = TypeAdapter(list[Event])
 # One of them stands in each CloudEvent, and in each event of Event Grid.
@@ -83,6 +83,7 @@ class IncidentQuery(WireModel):
 
 
 class _EventMessage(WireModel):
+    id: Identifier | None = None
     sender: str | None = None
     query: EventQuery = Field(default_factory=EventQuery)
     body: Any = None
