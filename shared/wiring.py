@@ -24,6 +24,8 @@ from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.pacer import Pacer
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from shared.alerts.answers import AnswerStore
     from shared.alerts.audience_pages import AudiencePages
     from shared.alerts.incidents import IncidentStore
@@ -101,7 +103,15 @@ class Services:
             outcomes=_outcomes(storage, settings),
         )
 
-    # What a message to one person does without is loaded when it is first used.
+    # What a message to one person does without is made when it is first used.
+
+    @cached_property
+    def threads(self) -> "ThreadPoolExecutor":
+        """Threads that read beside an invocation's own; none of them may wait for another."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        # More would only wait for connections.
+        return ThreadPoolExecutor(self.settings.threads)
 
     @cached_property
     def alerts(self) -> "AlertStore":

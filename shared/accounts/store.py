@@ -75,8 +75,10 @@ class AccountStore:
 
         As fast as one round trip, where the id that an account was made under is among them.
         """
-        with ThreadPoolExecutor(len(user_ids)) as threads:
-            rows = list(threads.map(lambda each: self._rows.at(channel_id, each), user_ids))
+        first, *others = user_ids
+        with ThreadPoolExecutor() as threads:
+            found_by_others = threads.map(lambda each: self._rows.at(channel_id, each), others)
+            rows = [self._rows.at(channel_id, first), *found_by_others]
         found = [account for row in rows if row and (account := self._own(row)) is not None]
         if found or not any(rows):
             return found

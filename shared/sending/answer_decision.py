@@ -8,7 +8,6 @@ crash loses an answer.
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -74,15 +73,14 @@ def take_click(click: Click, clicker: Clicker, services: Services) -> Clicked | 
     alert, answer = clicked.alert, Answer(click.option, _now(), clicked.delivery.id, key_id)
     try:
         _require_open(alert, answer, services)
-        with ThreadPoolExecutor(2) as threads:
-            # What the card is drawn from is read meanwhile, and remembered.
-            threads.submit(services.alerts.content, alert)
-            if alert.first_answer is not None:
-                threads.submit(services.answers.person, alert.first_answer)
-            if alert.first_answer is not None or clicked.given.count != click.drawn:
-                return clicked
-            queued = AlertAnswer(given=answer.to_json(), drawn=click.drawn)
-            enqueue_answer(alert, queued, services, delay_seconds=_CLICK_DECIDES_FOR_SECONDS)
+        # What the card is drawn from is read meanwhile, and remembered. Drawing waits for it.
+        services.threads.submit(services.alerts.content, alert)
+        if alert.first_answer is not None:
+            services.threads.submit(services.answers.person, alert.first_answer)
+        if alert.first_answer is not None or clicked.given.count != click.drawn:
+            return clicked
+        queued = AlertAnswer(given=answer.to_json(), drawn=click.drawn)
+        enqueue_answer(alert, queued, services, delay_seconds=_CLICK_DECIDES_FOR_SECONDS)
         alert, given = _decide(answer, click.drawn, alert, clicked.given, services)
     except (AlertOverError, UnknownAlertError):
         return Refusal.OVER
@@ -122,15 +120,15 @@ def _find(click: Click, clicker: Clicker, services: Services) -> tuple[Clicked, 
     place = place_in_alert(click.delivery_id)
     if place is None:
         return Refusal.UNKNOWN
-    with ThreadPoolExecutor(4) as threads:
-        reading = threads.submit(services.alerts.find, place[0])
-        known = threads.submit(services.accounts.known_as, clicker.channel_id, *clicker.user_ids)
-        answered = threads.submit(services.answers.find, click.delivery_id)
-        # It is read for the first message of a process.
-        threads.submit(lambda: services.queues.envelope_key)
-        delivery = services.deliveries.get(
-            click.delivery_id, find_key=lambda key_id: _own_key(key_id, known.result(), services)
-        )
+    threads = services.threads
+    reading = threads.submit(services.alerts.find, place[0])
+    known = threads.submit(services.accounts.known_as, clicker.channel_id, *clicker.user_ids)
+    answered = threads.submit(services.answers.find, click.delivery_id)
+    # It is read for the first message of a process.
+    threads.submit(lambda: services.queues.envelope_key)
+    delivery = services.deliveries.get(
+        click.delivery_id, find_key=lambda key_id: _own_key(key_id, known.result(), services)
+    )
     try:
         alert = reading.result()
     except UnknownAlertError:
