@@ -44,9 +44,6 @@ def test_what_it_takes_to_reach_and_to_address_a_person_comes_along_and_no_more(
     )
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"conversation": None}, {"key": None}],
-)
+@pytest.mark.parametrize("change", [{"conversation": None}, {"key": None}])
 def test_without_a_conversation_or_a_key_nothing_comes_along(change):
     assert snapshot_of(replace(WHOLE, **change)) is None

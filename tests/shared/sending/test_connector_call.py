@@ -341,6 +341,3 @@ def test_without_a_token_nothing_is_claimed_and_everything_waits(
         with pytest.raises(HeldBackError):
             over_http(conversation(tenant), worker.services)
     assert connector.requests == worker.failures() == []
-
-
-# A process died in the middle of the call
