@@ -25,7 +25,7 @@ from tests.support.builders import invocation, on_its_way, queue_message, unique
 LATER = NOW + timedelta(days=1)
 
 
-PAST = (NOW - timedelta(seconds=1)).isoformat()
+PAST = "2026-01-31T08:00:00+00:00"
 
 LARGE = {**MESSAGE, "activity": {"text": "ü" * 24_500}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
