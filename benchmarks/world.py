@@ -18,12 +18,12 @@ from benchmarks.messages import (
     THREADS,
     delivered,
 )
-from benchmarks.stub_queues import TAKE_ALL, StubQueues
 from benchmarks.stub_tables import StubTables
 from local.azurite import ACCOUNT, ACCOUNT_KEY
 from tests.support.connector import StubConnector, conversation_of
 from tests.support.identity import StubIdentity
 from tests.support.openid import StubOpenId, good_claims
+from tests.support.queues import TAKE_ALL, StubQueues
 from tests.support.stub_server import Answer, ReceivedRequest
 
 # Of the machine's environment. Proxies and settings of an app are not for contenders.

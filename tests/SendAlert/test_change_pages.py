@@ -3,14 +3,21 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
+from SendAlert.change_pages import change_page
 from shared.alerts.store import REMEMBERED_FOR
+from shared.errors import HeldBackError
+from shared.messages.envelope import Step
 from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, UPDATE_ACTIVITY
+from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
 from tests.SendAlert.changing import calls, changes, edit, fail_for, only_delivery, recall
 from tests.support.builders import remembering_alerts_by
+
+PAGES = 40
 
 
 def send_to_seven(alerting):
@@ -57,6 +64,49 @@ def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting
     alerting.services.alerts.change(alert.id, lambda current: replace(current, change_page=9))
     recall(alerting, alert)
     assert go_round(alerting, alert) == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.soak
+def test_copies_of_an_alert_that_changes_all_the_time_take_turns(alerting, connector):
+    """Forty pages, whose calls take seven seconds each; a change every six, for ten minutes."""
+    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 1))
+    alerting.know(PAGES)
+    alert = alerting.send()
+    clock = alerting.clock
+    end = clock.now + timedelta(minutes=10)
+    changes_at = [clock.now + n * timedelta(seconds=6) for n in range(100)]
+    text, in_time = "", 0
+    waiting: list[tuple[datetime, Step]] = []
+    reached: list[str] = []
+    while changes_at or waiting:
+        waiting.sort(key=lambda each: each[0])
+        if changes_at and (not waiting or changes_at[0] <= waiting[0][0]):
+            clock.now = changes_at.pop(0)
+            text = f"News at {clock.now}"
+            edit_alert(alert.id, {"activity": {"text": text}}, alerting.services)
+        else:
+            clock.now, step = max(waiting[0][0], clock.now), waiting.pop(0)[1]
+            try:
+                change_page(alerting.services.alerts.find(alert.id), step, alerting.services)
+            except HeldBackError as error:
+                wait = timedelta(seconds=error.retry_after_seconds or 0)
+                waiting.append((clock.now + wait, step))
+                continue
+            for message in alerting.worker.waiting[UPDATE_ACTIVITY].take():
+                alerting.worker.handle(message, UPDATE_ACTIVITY)
+            # Whoever is reached sees the alert as it is then.
+            edits = calls(connector, "PUT")[len(reached) :]
+            assert {call.json["text"] for call in edits} <= {text}
+            reached += [call.json["conversation"]["id"] for call in edits]
+            in_time = len(reached) if clock.now <= end else in_time
+        waiting += [(clock.now, step) for step in alerting.steps("change")]
+
+    # Each is reached once in each pass, and after the last change once more at most.
+    assert in_time > 2 * PAGES
+    assert len(set(reached[:PAGES])) == PAGES
+    assert reached[PAGES:] == reached[: len(reached) - PAGES]
+    assert len(reached) <= in_time + PAGES
+    assert alerting.take(alert, "close").counts == {"sent": PAGES, "current": PAGES}
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["not known yet", "known"])
@@ -178,3 +228,34 @@ def test_a_page_that_is_visited_twice_has_each_copy_edited_once(alerting, connec
     edits = calls(connector, "PUT")
     assert len(edits) == len({call.path for call in edits}) == 4
     assert alerting.counts(sent) == {"sent": 4, "current": 4}
+
+
+def test_an_edit_that_is_enqueued_when_the_alert_is_recalled_is_dropped(alerting, connector, sent):
+    edit(alerting, sent)
+    [step] = alerting.steps("change")
+    alerting.take_again(sent, step)
+    assert alerting.messages(UPDATE_ACTIVITY) == 3
+
+    recall_alert(sent.id, alerting.services)
+    alerting.rest(sent)
+    ended = alerting.finish(sent)
+
+    deleted = [call.path for call in calls(connector, "DELETE")]
+    assert len(deleted) == len(set(deleted)) == 4
+    assert calls(connector, "PUT") == []
+    assert ended.ended_at is not None
+    assert alerting.counts(sent) == {"sent": 4, "recalled": 4}
+
+
+def test_who_was_forgotten_holds_up_no_edit(alerting, connector):
+    [stayed, forgotten] = alerting.know(2)
+    alert = alerting.send()
+    alerting.services.accounts.erase("msteams", forgotten.user_id)
+
+    edit(alerting, alert)
+    ended = alerting.finish(alert)
+
+    edited = [call.json["conversation"]["id"] for call in calls(connector, "PUT")]
+    assert edited == [f"a:{stayed.user_id}"]
+    assert ended.ended_at is not None
+    assert alerting.counts(alert) == {"sent": 2, "current": 1}

@@ -1,14 +1,19 @@
-"""Firing and resolved in any order, while a host dies."""
+"""Firing and resolved in any order, while a host dies; and events while storage is down."""
 
 import random
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
 
+from local.azurite import azurite
+from shared.settings import SENDERS
 from tests.flows.alerts import deliveries
-from tests.flows.events import follow, generic, incidents, shown
-from tests.flows.running_app import QUEUES, new_user, running_app
+from tests.flows.events import follow, generic, incidents, post, shown
+from tests.flows.running_app import QUEUES, THREADS, AppStorage, new_user, running_app
+from tests.ReceiveEvent.recorded import RECORDED
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
@@ -71,3 +76,22 @@ def test_each_card_ends_as_resolved_though_ends_come_first_and_a_host_dies(
     assert {alert_id for (_, alert_id), ends in cards.items() if len(ends) > 1} <= resent
     assert {alert_id for (_, alert_id), ends in cards.items() if not all(ends)} <= resent
     assert all(storage.take_poison(queue) == [] for queue in QUEUES)
+
+
+def test_while_storage_is_down_each_sender_is_told_to_come_again(tmp_path, connector, identity):
+    with ExitStack() as stack:
+        running = stack.enter_context(azurite(log=tmp_path / "azurite.log"))
+        with closing(AppStorage(running.connection_string)) as storage:
+            for queue in QUEUES:
+                storage.make_queue(queue)
+            with running_app(tmp_path / "app", storage, connector, identity) as app:
+                before = post(app, "generic/firing.json", "news").status
+                stack.close()
+                with ThreadPoolExecutor(THREADS) as senders:
+                    answers = senders.map(lambda name: post(app, name, "news"), RECORDED)
+                    statuses = dict(zip(RECORDED, (each.status for each in answers), strict=True))
+
+    handshakes = {"event-grid/schema-validation.json", "github/ping.json"}
+    assert before == 202
+    assert {name.partition("/")[0] for name in statuses} == {*SENDERS}
+    assert statuses == {name: 200 if name in handshakes else 503 for name in RECORDED}
