@@ -230,12 +230,13 @@ if "WAITS_AS_IN_AZURE" not in os.environ:
 AS_IN_AZURE = {"WAITS_AS_IN_AZURE": "true"}
 
 
-def app_folder(folder: Path) -> Path:
+def app_folder(folder: Path, *, waits_as_in_azure: bool = False) -> Path:
     """Write the app's own function_app.py and host.json, in which a queue does not wait as long."""
     source = (PROJECT / "function_app.py").read_text()
     host_json = json.loads((PROJECT / "host.json").read_text())
     queues = host_json["extensions"]["queues"]
-    queues["maxPollingInterval"] = "00:00:00.2"
+    if not waits_as_in_azure:
+        queues["maxPollingInterval"] = "00:00:00.2"
     queues["visibilityTimeout"] = "00:00:05"
     return write_app(folder, HURRY + source, host_json)
 
@@ -273,7 +274,8 @@ def running_app(
 ) -> Iterator[RunningApp]:
     """Run the app; `changes` are settings other than those of `settings`."""
     values = {**settings(storage, connector, identity), **changes}
-    with HostProcess(app_folder(folder), *options, **values) as host:
+    source = app_folder(folder, waits_as_in_azure=AS_IN_AZURE.items() <= values.items())
+    with HostProcess(source, *options, **values) as host:
         yield RunningApp(host, storage, connector, identity)
 
 
