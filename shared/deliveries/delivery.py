@@ -9,7 +9,7 @@ from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.row_properties import to_properties
 
-_NOT_ANSWERED = ("destination", "posting", "owner", "until", "failed_on", "answers")
+_NOT_ANSWERED = ("destination", "posting", "until", "failed_on", "answers")
 
 
 class Status(StrEnum):
@@ -83,8 +83,8 @@ class Delivery(DeliveryState):
     """A message on its way, and what became of it so far.
 
     ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
-    ``attempts`` counts the calls that were made for it. ``owner`` has the claim on the next call,
-    ``until`` that time. What ``is_targeted`` is seen by one member of its group.
+    ``attempts`` counts the calls that were made for it. The claim on the next call
+    lasts ``until`` a time. What ``is_targeted`` is seen by one member of its group.
     """
 
     created_at: datetime
@@ -97,7 +97,6 @@ class Delivery(DeliveryState):
     correlation_id: str | None = None
     recreated: bool = False
     ambiguous: bool = False
-    owner: str | None = None
     until: datetime | None = None
     failed_on: str | None = None
     alert_id: str | None = None

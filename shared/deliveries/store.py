@@ -12,7 +12,6 @@ The ids of people stand in both only encrypted with the person's own key.
 """
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -109,7 +108,6 @@ class DeliveryStore:
             status=Status.SENDING,
             updated_at=now,
             attempts=1,
-            owner=uuid.uuid4().hex,
             until=now + timedelta(seconds=seconds),
         )
         claimed, before = wanted, None
@@ -121,9 +119,6 @@ class DeliveryStore:
                 claimed, before = wanted, None
                 return {**keys, **to_properties(wanted)}
             known = from_row(row)
-            if known.owner == wanted.owner:
-                # Storage has written our claim, and its answer was lost.
-                return row
             claimed, before = self._following(known, wanted, now), known
             if known.status.is_failure:
                 self._require_recipient(row)
@@ -156,7 +151,6 @@ class DeliveryStore:
         The call was made; if its result were lost, it would be made again. So this goes on trying
         until the claim runs out and others may make the call.
         """
-        result = replace(result, owner=claim.delivery.owner)
         row = {**keys_of(self._app_id, result.id), **to_properties(result)}
         while True:
             try:
@@ -179,12 +173,11 @@ class DeliveryStore:
         result = replace(result, attempts=0)
         keys = keys_of(self._app_id, result.id)
         followed: Delivery | None = None
-        # When an answer of storage is lost, the row that is read next is our own.
-        before: list[Delivery] = []
+        before: Delivery | None = None
 
         def record(row: Row | None) -> Row:
-            nonlocal followed
-            followed = None
+            nonlocal followed, before
+            followed = before = None
             if row is None:
                 return {**keys, **to_properties(result)}
             known = from_row(row, None if result.destination else self._keys.find)
@@ -204,15 +197,14 @@ class DeliveryStore:
                     recreated=known.recreated or result.recreated,
                     ambiguous=True,
                 )
-            before.append(known)
+            before = known
             return {**keys, **to_properties(followed)}
 
         self._table.change(keys, record, is_new=True)
-        if followed is None:
+        if followed is None or before is None:
             return
-        for each in before:
-            if followed.failed_on is None or each.failed_on not in (None, followed.failed_on):
-                self._forget_failure(each, result.updated_at)
+        if followed.failed_on is None or before.failed_on not in (None, followed.failed_on):
+            self._forget_failure(before, result.updated_at)
 
     def record_all(self, results: Sequence[Delivery]) -> None:
         """Record what becomes of members of one page of an alert who are sent nothing.

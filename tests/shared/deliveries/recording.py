@@ -55,7 +55,7 @@ def claim(deliveries, delivery=None, *, is_new=False):
 
 
 def settle(deliveries, claimed, status, **fields):
-    result = replace(claimed.delivery, status=status, owner=None, until=None, **fields)
+    result = replace(claimed.delivery, status=status, until=None, **fields)
     deliveries.settle(claimed, result)
 
 

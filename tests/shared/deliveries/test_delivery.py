@@ -21,7 +21,6 @@ def test_an_answer_tells_what_is_known_and_nothing_of_our_own(alex):
         activity_id="7",
         recreated=True,
         ambiguous=True,
-        owner="me",
         until=NOW,
         failed_on="2026-03-01",
         alert_version=3,

@@ -335,7 +335,7 @@ def test_without_a_token_nothing_is_claimed_and_everything_waits(
     delivery = worker.send({**conversation(), "id": "order-7"})
 
     assert (delivery.status, delivery.attempts) == (Status.RETRYING, 0)
-    assert delivery.owner is None
+    assert delivery.until is None
     assert worker.send(conversation("another tenant")).code == "Throttled"
     for tenant in ("tenant", "a third tenant"):
         with pytest.raises(HeldBackError):
