@@ -112,6 +112,10 @@ class AppStorage:
                 kept += [base64.b64decode(each.content).decode() for each in waiting]
         return "\n".join(map(str, kept))
 
+    def empty(self, queue: str) -> None:
+        """Throw all messages of a queue away, those that are hidden too."""
+        self._queues.get_queue_client(queue).clear_messages()
+
     def length(self, queue: str) -> int:
         """How many messages are on a queue, those that are being worked on included."""
         client = self._queues.get_queue_client(queue)
