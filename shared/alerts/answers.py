@@ -21,7 +21,7 @@ from shared.deliveries.rows import member_of, place_in_alert
 from shared.deliveries.store import DeliveryStore
 from shared.storage.clients import Storage
 from shared.storage.personal_keys import PersonalKeys
-from shared.storage.remembered import Remembered
+from shared.storage.read_cache import ReadCache
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Pauses, Row, Table, key_of, version_of
 
@@ -73,8 +73,8 @@ class AnswerStore:
         self._keys = keys
         self._deliveries = deliveries
         self._accounts = accounts
-        self._counts = Remembered[Mapping[str, int]](COUNTS_LAG, most=_REMEMBERED, clock=clock)
-        self._people = Remembered[Account | None](
+        self._counts = ReadCache[Mapping[str, int]](COUNTS_LAG, most=_REMEMBERED, clock=clock)
+        self._people = ReadCache[Account | None](
             PERSON_REMEMBERED_FOR, most=_REMEMBERED, clock=clock
         )
 

@@ -21,7 +21,7 @@ from shared.alerts.question import Answer, Question
 from shared.errors import CancelledError, UnknownAlertError
 from shared.storage.clients import Storage
 from shared.storage.large_values import LargeValues
-from shared.storage.remembered import Remembered
+from shared.storage.read_cache import ReadCache
 from shared.storage.row_properties import to_fields, to_properties
 from shared.storage.tables import Pauses, Row, Table, key_of, version_of
 
@@ -50,7 +50,7 @@ class AlertStore:
         self._app_id = app_id
         self._large_values = large_values
         self._kept_for = timedelta(days=kept_days)
-        self._remembered = Remembered[Alert](REMEMBERED_FOR, most=_ALERTS_REMEMBERED, clock=clock)
+        self._alerts_read = ReadCache[Alert](REMEMBERED_FOR, most=_ALERTS_REMEMBERED, clock=clock)
         self._lock = threading.Lock()
         self._contents: OrderedDict[str, tuple[int, Content]] = OrderedDict()
 
@@ -70,7 +70,7 @@ class AlertStore:
 
         Most calls take no round trip.
         """
-        return self._remembered.get(
+        return self._alerts_read.get(
             alert_id, lambda: self.find(alert_id), is_good=lambda alert: alert.version >= version
         )
 

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from shared.storage.remembered import Remembered
+from shared.storage.read_cache import ReadCache
 
 
 def test_only_the_latest_are_remembered_and_nothing_found_is_remembered_too():
-    remembered = Remembered[str | None](timedelta(seconds=1), most=2, clock=lambda: 0.0)
+    remembered = ReadCache[str | None](timedelta(seconds=1), most=2, clock=lambda: 0.0)
     found: list[str] = []
 
     def reads(key, **wanted):

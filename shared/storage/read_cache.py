@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 _Found = TypeVar("_Found")
 
 
-class Remembered(Generic[_Found]):
+class ReadCache(Generic[_Found]):
     """Remembers what was found under a key for a time; one for all threads of the process.
 
     ``most`` is how many keys there is room for.
