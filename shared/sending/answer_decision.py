@@ -8,6 +8,7 @@ crash loses an answer.
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -125,10 +126,12 @@ def _find(click: Click, clicker: Clicker, services: Services) -> tuple[Clicked, 
     known = threads.submit(services.accounts.known_as, clicker.channel_id, *clicker.user_ids)
     answered = threads.submit(services.answers.find, click.delivery_id)
     # It is read for the first message of a process.
-    threads.submit(lambda: services.queues.envelope_key)
+    key = threads.submit(lambda: services.queues.envelope_key)
     delivery = services.deliveries.get(
         click.delivery_id, find_key=lambda key_id: _own_key(key_id, known.result(), services)
     )
+    # Else what is put next would read it too.
+    wait([key])
     try:
         alert = reading.result()
     except UnknownAlertError:

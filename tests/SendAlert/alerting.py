@@ -176,7 +176,11 @@ class Alerting:
                 recalled_at=long_ago if current.recalled_at else None,
             )
 
-        return self.services.alerts.change(alert.id, rested)
+        rested_alert = self.services.alerts.change(alert.id, rested)
+        # By then nobody remembers it as it was.
+        for services in (self.services, self.sending):
+            vars(services).pop("alerts", None)
+        return rested_alert
 
     def counts(self, alert: Alert) -> dict[str, int]:
         """The counts of an alert that are not zero, however far it is."""

@@ -33,6 +33,8 @@ def strict(app_settings, queue_reader):
     for queue in QUEUES:
         queue_reader(queue).clear()
         queue_reader(f"{queue}-poison").clear()
+    # Some of them are kept for longer, and looked through first.
+    services.storage.table("alerts").delete_table()
     remove_a_day_later(services)
     return services
 
