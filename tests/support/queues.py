@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
-# The path that tells the texts and ids of all messages that can be seen, by queue. The rest goes.
+# The path that tells the texts and ids of all messages that were not delayed, by queue, once.
 TAKE_ALL = "/take-all"
 
 _ROUTE = re.compile(r"/[^/]+/([\w-]+)(?:/messages(?:/(.+))?)?")
@@ -33,6 +33,7 @@ class _Message:
     put_at: float
     visible_at: float
     receipt: str
+    is_delayed: bool
     taken: int = 0
 
     def to_xml(self) -> str:
@@ -104,11 +105,16 @@ class StubQueues(StubServer):
         text = _TEXT.search(request.body)
         if text is None:
             return Answer(400)
-        number = next(self._numbers)
+        number, seconds = next(self._numbers), float(request.query.get("visibilitytimeout", 0))
         message = _Message(
-            f"0e7a0000-0000-4000-8000-{number:012}", text[1].decode(), time.time(), 0.0, ""
+            id=f"0e7a0000-0000-4000-8000-{number:012}",
+            text=text[1].decode(),
+            put_at=time.time(),
+            visible_at=0.0,
+            receipt="",
+            is_delayed=seconds > 0,
         )
-        queue.hide(message, float(request.query.get("visibilitytimeout", 0)), self._receipt())
+        queue.hide(message, seconds, self._receipt())
         return _listed(201, message)
 
     def _take(self, queue: _Queue, request: ReceivedRequest) -> Answer:
@@ -143,9 +149,9 @@ class StubQueues(StubServer):
     def _take_all(self) -> dict[str, list[tuple[str, str]]]:
         taken: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name, queue in self._queues.items():
-            while (message := queue.first_visible()) is not None:
-                del queue.messages[message.id]
-                taken[name].append((base64.b64decode(message.text).decode(), message.id))
+            for message in queue.messages.values():
+                if not message.is_delayed:
+                    taken[name].append((base64.b64decode(message.text).decode(), message.id))
         self._queues.clear()
         return taken
 
