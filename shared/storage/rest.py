@@ -156,7 +156,8 @@ class BearerTokens:
     def _refresh(self) -> None:
         try:
             token = self._credential.get_token(_SCOPE)
-        # Of any type, after a strange answer.
+        # A strange answer to a credential may end in an error of any type; it is no fault of what
+        # is being done, which is tried again.
         except Exception as error:
             raise storage_error(type(error).__name__) from error
         self._header = f"Bearer {token.token}"
