@@ -6,9 +6,7 @@ aside (``bodies``), under another key after each edit; so are its recipients, if
 """
 
 import json
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, astuple, replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +28,6 @@ REMEMBERED_FOR = timedelta(seconds=1)
 """How long an alert is sent by what was read of it, without reading it again."""
 
 _ALERTS_REMEMBERED = 100
-# At least the latest content is remembered, whatever its size.
 _CHARACTERS_REMEMBERED = 4 * 1024 * 1024
 
 
@@ -51,8 +48,10 @@ class AlertStore:
         self._large_values = large_values
         self._kept_for = timedelta(days=kept_days)
         self._alerts_read = ReadCache[Alert](REMEMBERED_FOR, most=_ALERTS_REMEMBERED, clock=clock)
-        self._lock = threading.Lock()
-        self._contents: OrderedDict[str, tuple[int, Content]] = OrderedDict()
+        # A content is never changed: an edit is kept under another key.
+        self._contents_read = ReadCache[tuple[int, Content]](
+            timedelta.max, most=_CHARACTERS_REMEMBERED, size_of=lambda found: found[0]
+        )
 
     def create(self, alert: Alert) -> bool:
         """Keep a new alert; False if there is one of this id already."""
@@ -139,17 +138,12 @@ class AlertStore:
     def content(self, alert: Alert) -> Content:
         """Return the content of an alert; raise UnknownAlertError when it is not kept any more."""
         key = alert.content_key
-        with self._lock:
-            if key not in self._contents:
-                text = self._kept(key)
-                self._contents[key] = len(text), Content.from_json(json_text.parse_own_object(text))
-            self._contents.move_to_end(key)
-            while (
-                len(self._contents) > 1
-                and sum(size for size, _ in self._contents.values()) > _CHARACTERS_REMEMBERED
-            ):
-                self._contents.popitem(last=False)
-            return self._contents[key][1]
+
+        def find() -> tuple[int, Content]:
+            text = self._kept(key)
+            return len(text), Content.from_json(json_text.parse_own_object(text))
+
+        return self._contents_read.get(key, find)[1]
 
     def recipients(self, alert: Alert) -> list[tuple[str, str]]:
         """Return the channel and user ids of an alert's recipients; none if it has an audience."""

@@ -206,9 +206,10 @@ def test_a_content_is_read_once_and_by_its_key(alerts, storage_calls):
 
 
 def test_only_the_latest_contents_are_remembered_as_far_as_there_is_room(
-    alerts, storage_calls, monkeypatch
+    store, storage_calls, monkeypatch
 ):
     monkeypatch.setattr("shared.alerts.store._CHARACTERS_REMEMBERED", 250)
+    alerts = store()
     first, second, third = (keep_text(alerts, f"{number}" * 80) for number in (1, 2, 3))
     larger_than_all = keep_text(alerts, "x" * 300)
 
