@@ -1,17 +1,20 @@
 """`python -m local redrive QUEUE`: puts failed messages back on their queue.
 
-Works on the storage that `AzureWebJobsStorage` names, in Azure or here.
+Works on the storage that `AzureWebJobsStorage` names, in Azure or here, for the bot that
+`MicrosoftAppId` names.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.environment import StartError, prepare_environment
+from shared.auth.service_urls import is_loopback
 from shared.errors import AppError
 from shared.messages.queue_names import QUEUES
 from shared.sending.redrive import put_back_poison
-from shared.settings import Settings
+from shared.settings import Settings, StorageAccount
 from shared.wiring import Services
 
 REPORT_EVERY = 100
@@ -34,7 +37,13 @@ def main(arguments: argparse.Namespace) -> int:
     count = 0
     try:
         prepare_environment(Path(__file__).parent.parent)
-        services = Services.of(Settings.from_environment())
+        settings = Settings.from_environment()
+        if not settings.app_id and not _is_on_this_machine(settings.storage):
+            # The app takes only what is signed with the key of its own bot.
+            raise StartError(
+                "The setting MicrosoftAppId is missing: the app's own, see BOT_APP_ID."
+            )
+        services = Services.of(settings)
         # A message that fails again while this runs is not put back again.
         most = services.queues.count_failed(arguments.queue)
         if arguments.most is not None:
@@ -48,3 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 1
     print(f"{count} messages were put back on {arguments.queue}.")
     return 0
+
+
+def _is_on_this_machine(storage: StorageAccount) -> bool:
+    return is_loopback(urlsplit(storage.queue_service_url).hostname or "")

@@ -8,7 +8,9 @@ import pytest
 
 from local import __main__ as command_line
 from shared.connector.errors import ConnectorAnswer, connector_error
-from shared.messages.envelope import Envelope
+from shared.deliveries.delivery import Delivery, Status
+from shared.messages.envelope import ENVELOPE, Envelope, without_notes
+from shared.messages.envelope_signature import verified
 from shared.messages.queue_names import QUEUES, SEND_ACTIVITY
 from tests.support.builders import NOWHERE
 from tests.support.lossy_storage import LossyStorage
@@ -18,12 +20,12 @@ THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def redrive(azurite, empty_folder, monkeypatch, capsys):
+def redrive(azurite, services, empty_folder, monkeypatch, capsys):
     """Runs the command, and returns its exit status, its output and its errors."""
-    os.environ.update({"MicrosoftAppId": "", "AZURE_FUNCTIONS_ENVIRONMENT": "Development"})
+    os.environ.update({"AZURE_FUNCTIONS_ENVIRONMENT": "Development"})
 
-    def redrive(*arguments, storage=azurite.connection_string):
-        os.environ.update({"AzureWebJobsStorage": storage})
+    def redrive(*arguments, storage=azurite.connection_string, app_id=services.settings.app_id):
+        os.environ.update({"AzureWebJobsStorage": storage, "MicrosoftAppId": app_id})
         monkeypatch.setattr(sys, "argv", ["local", "redrive", *arguments])
         status: object
         try:
@@ -49,15 +51,23 @@ def failed(services, queue_reader):
 def fail(services, message_id):
     envelope = Envelope(id=message_id, accepted_at=THEN)
     services.queues.poison(SEND_ACTIVITY, {"id": envelope.id}, envelope, ERROR, THEN)
+    services.deliveries.record(Delivery(message_id, Status.PERMANENT_FAILURE, THEN, THEN))
 
 
 @pytest.mark.parametrize(("options", "count"), [((), 3), (("--most", "2"), 2)])
-def test_what_failed_is_put_back_as_many_as_were_asked_for(failed, redrive, options, count):
+def test_what_failed_is_put_back_as_many_as_were_asked_for(
+    failed, redrive, services, options, count
+):
     waiting, poison = failed
 
     said = f"{count} messages were put back on send-activity.\n"
     assert redrive(SEND_ACTIVITY, *options) == (0, said, "")
-    assert [each["id"] for each in waiting.take()] == [f"order-{each}" for each in range(count)]
+    put = waiting.take()
+    assert [each["id"] for each in put] == [f"order-{each}" for each in range(count)]
+    # The app knows them for its own.
+    key = services.queues.envelope_key
+    for each in put:
+        assert verified(key, SEND_ACTIVITY, without_notes(each), each[ENVELOPE])[1]
     assert poison.count() == 3 - count
 
 
@@ -84,6 +94,15 @@ def test_storage_that_does_not_answer_is_told(redrive):
 
     assert (status, output) == (1, "")
     assert errors.startswith("0 messages were put back, then: Storage")
+
+
+def test_in_azure_the_bot_must_be_named(redrive):
+    storage = "DefaultEndpointsProtocol=https;AccountName=news;AccountKey=a2V5"
+
+    status, _, errors = redrive(SEND_ACTIVITY, storage=storage, app_id="")
+
+    assert status == 1
+    assert "MicrosoftAppId is missing" in errors
 
 
 @pytest.mark.parametrize(
