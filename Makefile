@@ -31,8 +31,8 @@ lint: setup ## Check style, types and which module imports which
 bench: setup ## Measure what a message costs; with QUICK=1, roughly and in a minute
 	@$(BIN)/python -m benchmarks $(if $(filter-out 0,$(QUICK)),--quick)
 
-app-package: setup ## Zip the Teams app; BOT_ID=... is the bot's app id, HOST=... has the owner's pages
-	@$(BIN)/python appPackage/build.py "$(BOT_ID)" "$(if $(findstring command,$(origin HOST)),$(HOST))"
+app-package: ## Zip the Teams app; BOT_ID=... is the bot's app id, HOST=... has the owner's pages
+	@$(or $(PYTHON),python3) appPackage/build.py "$(BOT_ID)" "$(if $(findstring command,$(origin HOST)),$(HOST))"
 
 setup: ## Install what is missing or has changed; PYTHON=python3.12 chooses the interpreter
 	@PYTHON="$(PYTHON)" bash local/setup.sh

@@ -51,6 +51,9 @@ param tags object
 
 // ---------------------------------------------------------------- the bot
 
+@description('Whether the Azure Bot is made here. If not, there is one with that app registration already: a bot of yours, which goes on with its own messaging endpoint.')
+param botResourceEnabled bool
+
 @description('What people see as the name of the bot.')
 @minLength(1)
 @maxLength(42)
@@ -118,7 +121,7 @@ param outcomeQueue string
 @description('Object ids of users, groups and service principals that may read that queue, and take messages from it.')
 param outcomeReaderPrincipalIds string[]
 
-@description('Client id of an app registration: then the HTTP functions need its tokens as well as their keys, except the bot\'s endpoint and the health. Empty: keys alone.')
+@description('Client id of an app registration: then the HTTP functions need its tokens as well as their keys, except the bot\'s endpoint and the health. Webhooks cannot send them. Empty: keys alone.')
 @maxLength(36)
 param entraClientId string
 
@@ -274,7 +277,7 @@ module functionApp 'modules/functionapp.bicep' = {
   dependsOn: [storage, network, monitoring, keyVault]
 }
 
-module bot 'modules/bot.bicep' = {
+module bot 'modules/bot.bicep' = if (botResourceEnabled) {
   params: {
     name: botName
     tags: allTags
@@ -320,8 +323,8 @@ output AZURE_STORAGE_ACCOUNT_NAME string = storageName
 @description('App id of the bot, which its Teams app names.')
 output BOT_APP_ID string = empty(botAppRegistrationId) ? identity.properties.clientId : botAppRegistrationId
 
-@description('Name of the Azure Bot.')
-output BOT_NAME string = botName
+@description('Name of the Azure Bot that was made here; empty if none was.')
+output BOT_NAME string = botResourceEnabled ? botName : ''
 
 @description('Object id of the managed identity, which a federated credential names.')
 output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId

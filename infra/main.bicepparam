@@ -7,6 +7,7 @@ param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
 param tags = json(readEnvironmentVariable('TAGS', '{}'))
 
+param botResourceEnabled = bool(readEnvironmentVariable('BOT_RESOURCE_ENABLED', 'true'))
 param botDisplayName = readEnvironmentVariable('BOT_DISPLAY_NAME', 'Speak First')
 param botSku = readEnvironmentVariable('BOT_SKU', 'F0')
 param botAppRegistrationId = readEnvironmentVariable('BOT_APP_REGISTRATION_ID', '')

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 
-from tests.infra.templates import DEFAULT, INFRA, SNAPSHOT, VARIABLE, evaluate, run
+from tests.infra.templates import DEFAULT, INFRA, SNAPSHOT, VARIABLE, evaluate, names, run, the
 
 PARAMETERS = INFRA / "main.bicepparam"
 
@@ -18,6 +18,7 @@ GIVEN = {
     "botAppPassword": "a-secret",
     "webhookSecretsEnabled": "true",
     "webhookSecrets": "github=a-secret",
+    "botResourceEnabled": "false",
     "teamsEnabled": "false",
     "directLineEnabled": "true",
     "instanceMemoryMB": "4096",
@@ -86,6 +87,15 @@ def test_each_parameter_is_set_by_its_variable():
     assert given["outcomeReaderPrincipalIds"] == ["four", "five"]
     assert given["tags"] == {"owner": "news-desk"}
     assert default["senderPrincipalIds"] == default["alertEmails"] == []
+
+
+def test_a_bot_that_is_there_already_is_not_made_again():
+    app_id = "00000000-0000-0000-0000-00000000000e"
+    evaluated = evaluate(**DEFAULT, BOT_APP_REGISTRATION_ID=app_id, BOT_RESOURCE_ENABLED="false")
+
+    assert names(evaluated, "BotService/botServices") == set()
+    assert the(evaluated, "Web/sites/config", "appsettings")["MicrosoftAppId"] == app_id
+    assert (evaluated["outputs"]["BOT_APP_ID"], evaluated["outputs"]["BOT_NAME"]) == (app_id, "")
 
 
 def test_a_wrong_value_is_refused_before_anything_is_made():
