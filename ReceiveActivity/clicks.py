@@ -52,7 +52,7 @@ def take_click_in(activity: InboundActivity, click: Click, services: Services) -
         return Refusal.UNKNOWN
     clicker = Clicker(
         channel_id=activity.channel_id,
-        user_ids=tuple(filter(None, (person.id, person.aad_object_id))),
+        user_ids=tuple(filter(None, (person.id, activity.object_id(person)))),
         conversation_id=conversation.id.partition(_THREAD)[0],
         tenant_id=activity.tenant_id,
     )

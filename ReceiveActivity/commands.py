@@ -21,8 +21,10 @@ _WITH_TOPIC = ("mute", "unmute", "follow", "unfollow")
 _LONGEST_TOPIC = 200
 # Slashes, quotation marks, bullets, emojis: what is no letter and no digit.
 _BEFORE = re.compile(r"^[\W_]+")
-_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
-_CLOSING = re.compile(r"[\s.!?\u2026\u3002\u200b-\u200f\ufeff]+$")
+# From the first letter or digit to the last. A pattern for what stands around them would take its
+# time with a long row of it.
+_WITHIN = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
+_CLOSING = " .!?\u2026\u3002\u200b\u200c\u200d\u200e\u200f\ufeff"
 # Of 200 characters each, in one property of a row that takes 32 K.
 _MOST_TOPICS = 50
 
@@ -93,7 +95,7 @@ def read_command(text: str) -> Command | None:
     if verb in _WITHOUT_TOPIC:
         return Command(_WITHOUT_TOPIC[verb])
     first, _, rest = " ".join(_BEFORE.sub("", text).split()).partition(" ")
-    verb, topic = _folded(first), _CLOSING.sub("", rest)
+    verb, topic = _folded(first), rest.rstrip(_CLOSING)
     if verb in _WITH_TOPIC and 0 < len(topic) <= _LONGEST_TOPIC:
         return Command(verb, topic)
     return None
@@ -117,4 +119,6 @@ def _folded(words: str) -> str:
     without being seen (soft hyphens, zero widths) is nothing.
     """
     seen = (each for each in normalize("NFKC", words) if category(each) != "Cf")
-    return _AROUND.sub("", "".join(seen)).casefold().replace("i\u0307", "i").replace("\u0131", "i")
+    within = _WITHIN.search("".join(seen))
+    folded = within[0].casefold() if within else ""
+    return folded.replace("i\u0307", "i").replace("\u0131", "i")

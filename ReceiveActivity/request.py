@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from shared.accounts.address import is_person, is_personal, is_same_bot
+from shared.connector.channel_features import TEAMS
 from shared.languages import known_locale
 from shared.wire_models import (
     ChannelAccount,
@@ -110,13 +111,19 @@ class InboundActivity(OpenModel):
 
     @property
     def tenant_id(self) -> str | None:
-        """The tenant, where the channel has tenants: Teams puts it in two places."""
+        """The tenant: Teams puts it in two places. On other channels the client may write both."""
+        if self.channel_id != TEAMS:
+            return None
         data = self.channel_data
         tenant = data.get("tenant") if isinstance(data, Mapping) else None
         tenant_id = tenant.get("id") if isinstance(tenant, Mapping) else None
         if isinstance(tenant_id, str) and tenant_id:
             return canonical_id(tenant_id)
         return self.conversation.tenant_id if self.conversation else None
+
+    def object_id(self, participant: Participant) -> str | None:
+        """Return a participant's Entra object id, where the client cannot make one up."""
+        return participant.aad_object_id if self.channel_id == TEAMS else None
 
     @property
     def language(self) -> str | None:

@@ -55,7 +55,7 @@ def receive_activity(activity: InboundActivity, services: Services) -> dict[str,
         _note_leaving(person, seen, services)
     for person in observation.erase:
         # An account may have been made under each id before both were known.
-        for user_id in filter(None, (person.aad_object_id, person.id)):
+        for user_id in filter(None, (activity.object_id(person), person.id)):
             services.accounts.erase(activity.channel_id, user_id)
     if click and seen_on_card:
         put_reply_to_click(seen_on_card, click, activity, services)
@@ -161,7 +161,7 @@ def _with_news(account: Account, person: Participant, seen: _Seen) -> Account:
     told = replace(
         account,
         name=person.name or account.name,
-        aad_object_id=person.aad_object_id or account.aad_object_id,
+        aad_object_id=activity.object_id(person) or account.aad_object_id,
     )
     if activity.from_ is not None and activity.from_.id == person.id:
         # In a conversationUpdate they may be the language and the zone of somebody else.

@@ -7,7 +7,7 @@ E-mail comes whole, with the signature (microsoft/botframework-sdk#1492).
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ReceiveActivity.request import InboundActivity
@@ -17,16 +17,17 @@ from shared.wire_models import ChannelAccount
 
 # A command is short, and patterns take their time with what is long and made for it.
 _LONGEST = 10_000
+_MOST_ENTITIES = 100
 _MENTION = re.compile(r"<at\b[^<>]*>[^<]*</at\s*>", re.IGNORECASE)
 # Slack's own form: <@U024BE7LH>, <@U024BE7LH|notify>.
 _SLACK_MENTION = re.compile(r"^\s*<@[UWB][^>]*>")
 _SLACK_LINK = re.compile(r"<[^<>|]+\|([^<>]*)>")
 _TELEGRAM_COMMAND = re.compile(r"^(\s*/\w+)@(\w+)")
 _QUOTE = re.compile(
-    r"<(blockquote|head|style|script)\b.*?</\1\s*>|<quoted\b[^>]*>|^[ \t]*>.*?$",
+    r"<(blockquote|head|style|script)\b.*?</\1\s*>|<quoted\b[^<>]*>|^[ \t]*>.*?$",
     re.DOTALL | re.IGNORECASE | re.MULTILINE,
 )
-_LINE_BREAK = re.compile(r"<br\b[^>]*>|</(?:p|div|li|tr|h\d)\s*>", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"<br\b[^<>]*>|</(?:p|div|li|tr|h\d)\s*>", re.IGNORECASE)
 _TAG = re.compile(
     r"</?(?:a|at|b|body|code|del|div|em|font|h\d|html|i|li|meta|ol|p|pre|s|span|strike|strong|sub"
     r"|sup|table|tbody|td|tr|u|ul|readonly|attachment|emoji|img)\b[^<>]*>",
@@ -67,26 +68,33 @@ def _without_mentions(text: str, activity: InboundActivity) -> str:
     """Take away what calls the bot, before or after the rest; who else is mentioned stays."""
     names = [each for each in _names(activity.recipient) if each]
     called = [f"@{each}" for each in names]
-    for mention in activity.entities or ():
-        written = mention.get("text")
+    others: dict[str, str] = {}
+    for mention in (activity.entities or ())[:_MOST_ENTITIES]:
         if mention.get("type") != "mention":
             continue
-        if not isinstance(written, str) or not written:
-            written = ""
+        written = mention.get("text")
+        written = written.strip() if isinstance(written, str) else ""
         if _is_of_bot(mention, activity.recipient):
             # Skype's says <at>notify</at> where the text has the bare name.
             called += [written, _TAG.sub("", written), *names]
         elif written:
-            text = text.replace(written, f"@{_TAG.sub('', written)}")
+            others[written] = f"@{_TAG.sub('', written)}"
+    if others:
+        # All at once: what stands for one of them is not taken for another.
+        text = re.sub(_any_of(others), lambda found: others[found[0]], text)
     text = _SLACK_MENTION.sub("", _MENTION.sub(" ", text))
     command = _TELEGRAM_COMMAND.match(text)
     if command and _is_own_username(command[2], names):
         text = command[1] + text[command.end() :]
-    spelled = "|".join(re.escape(each) for each in sorted(called, key=len, reverse=True) if each)
+    spelled = _any_of(filter(None, called))
     around = rf"^\s*(?:{spelled})(?!\w)|(?<!\w)(?:{spelled})\s*$"
     without = re.sub(around, " ", text, flags=re.IGNORECASE) if spelled else text
     # A bot may be called Stop.
     return without if without.strip() else text
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted({*texts}, key=len, reverse=True)))
 
 
 def _names(bot: ChannelAccount | None) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ def _alert(
     rule = text(essentials, "alertRule") or text(context, "AlertData", "BudgetName") or alert_id
     if not rule or condition not in ("Fired", "Resolved", ""):
         return IgnoredEvent(alert_id, f"No rule or id, or an unknown condition {condition!r}")
+    rule_id = text(essentials, "alertRuleID") or text(essentials, "alertRuleId")
     resolved = condition == "Resolved"  # A budget has none.
     targets = [text(each) for each in items(essentials, "alertTargetIDs")]
     told_apart = dimensions(context)
@@ -48,7 +49,7 @@ def _alert(
     portal = f"{_PORTAL}/alertId~/{quote(alert_id, safe='', errors='replace')}"
     is_instance = "/microsoft.alertsmanagement/alerts/" in alert_id.lower()
     return Event(
-        key=(stateful and alert_id) or " ".join([text(essentials, "alertRuleId") or rule, *apart]),
+        key=(stateful and alert_id) or " ".join([rule_id or rule, *apart]),
         state="resolved" if resolved else "firing",
         topic=rule,
         # What happened to a resource has a status: Started, Succeeded, Failed.

@@ -16,7 +16,9 @@ STATE_PROPERTIES = ("RowKey", "status", "activityId", "alertVersion", "recalled"
 """What is read of each row where a page of an alert is read: hundreds of them."""
 
 _ROW_KEY = "delivery"
-_OF_ALERT = re.compile(r"(?P<alert>.+):(?P<page>\d+):(?P<member>[\da-f]{32}|r\d+)", re.DOTALL)
+_OF_ALERT = re.compile(
+    r"(?P<alert>.+):(?P<page>[0-9]{1,9}):(?P<member>[0-9a-f]{32}|r[0-9]{1,9})", re.DOTALL
+)
 
 FindKey = Callable[[str], PersonalKey | None]
 

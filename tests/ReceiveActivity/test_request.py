@@ -52,6 +52,13 @@ def test_the_tenant_is_found_in_either_place():
     assert activity(channelData=capitals).tenant_id == "aaaaaaaa-0000-4000-8000-000000000001"
 
 
+def test_a_tenant_and_an_object_id_are_known_where_the_client_cannot_write_them():
+    person = {"id": "29:a", "aadObjectId": TENANT_ID}
+    for channel_id, known in {"msteams": TENANT_ID, "directline": None, "webchat": None}.items():
+        told = activity(channelId=channel_id, **{"from": person})
+        assert (told.tenant_id, told.object_id(told.from_)) == (known, known)
+
+
 def test_a_conversation_in_copilot_is_known_by_any_of_its_marks():
     for told in (
         {"channelData": {"productContext": "COPILOT"}},

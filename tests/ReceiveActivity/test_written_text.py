@@ -142,6 +142,12 @@ def test_other_commands_are_read_alike_and_a_topic_stays_as_it_is(channel_id, te
     assert read_command(written(channel_id, text, [])) == command
 
 
+def test_what_stands_for_a_mention_is_not_taken_for_another_one():
+    mentions = [{**BOB, "text": text} for text in ("@", "o", "b", " ") * 6]
+
+    assert written("directline", "@bob", mentions) == "@@@b@o@b"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -117,6 +117,11 @@ def test_log_searches_fire_at_every_evaluation_or_resolve_and_are_one_incident()
     assert read_one(name, other).key != first.key
     resolved["data"]["essentials"]["monitorCondition"] = "Resolved"
     assert read_one(name, resolved).key == first.key
+    # Rules of one name, in two groups.
+    for name_of_id in ("alertRuleID", "alertRuleId"):
+        other = body_of(name)
+        other["data"]["essentials"][name_of_id] = "/subscriptions/1/rules/errors"
+        assert read_one(name, other).key != first.key
 
     first_version = body_of(name)
     first_version["data"]["alertContext"] = {

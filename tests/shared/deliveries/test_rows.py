@@ -37,6 +37,8 @@ def test_any_other_delivery_stands_by_itself_however_its_id_is_written():
         f"order:7:{MEMBER[:-1]}",
         f"order:7:{MEMBER.upper()}",
         ":7:r1",
+        f"order:{'7' * 5000}:r1",
+        f"order:7:r{'7' * 1000}",
     ):
         assert keys_of("app", delivery_id) == {
             "PartitionKey": key_of("app", delivery_id),
