@@ -92,7 +92,7 @@ def _remember_stop(channel_id: str, user_id: str, services: Services, told_at: d
 
     def stopped(stored: StoredAccount) -> Account:
         wanted = {**stored.account.preferences, "muted": True}
-        return stored.account.with_preferences(wanted, told_at, sets_muted=True)
+        return stored.account.with_preferences(wanted, told_at, muted_at=told_at)
 
     if services.accounts.change(channel_id, user_id, stopped) is not None:
         return True
@@ -175,10 +175,11 @@ def _merged(
     told = account or Account(body.channel_id, body.user_id)
     if "preferences" in patch:
         preferences = patch["preferences"]
+        sets_muted = preferences is None or "muted" in preferences
         told = told.with_preferences(
             body.preferences.to_json() if body.preferences else {},
             observed_at,
-            sets_muted=preferences is None or "muted" in preferences,
+            muted_at=observed_at if sets_muted else None,
         )
     if not is_news(observed_at, told.observed_at):
         return _Merged(told)

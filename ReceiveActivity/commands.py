@@ -55,9 +55,9 @@ class Command:
         return self.verb in ("stop", "start")
 
     @property
-    def wants_less(self) -> bool:
-        """Whether it gives up a topic."""
-        return self.verb in ("mute", "unfollow")
+    def less(self) -> "Command | None":
+        """What of it gives up a topic, None where nothing does."""
+        return self if self.verb in ("mute", "unfollow") else None
 
     def applied_to(self, preferences: Mapping[str, Any]) -> dict[str, Any]:
         """Return the preferences as they are after the command."""

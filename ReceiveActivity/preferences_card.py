@@ -51,9 +51,9 @@ class Choices(Command):
         return self.stops is not None
 
     @property
-    def wants_less(self) -> bool:
-        """Whether it gives up anything."""
-        return bool(self.stops or self.unticked)
+    def less(self) -> "Choices | None":
+        """What of it gives up a topic, None where nothing does."""
+        return replace(self, ticked=frozenset()) if self.unticked else None
 
     def applied_to(self, preferences: Mapping[str, Any]) -> dict[str, Any]:
         """Return the preferences as they are after the choices."""

@@ -135,10 +135,13 @@ def _update_account(
         if is_news(seen.at, account.observed_at):
             account = _with_news(account, person, seen)
         if command and not command.only_asks:
-            # A command that wants less counts even when it arrives late.
-            at = max(seen.at, account.preferences_at or seen.at) if command.wants_less else seen.at
-            wanted = command.applied_to(account.preferences)
-            changed = account.with_preferences(wanted, at, sets_muted=command.sets_muted)
+            told, at = command, seen.at
+            if command.less and account.preferences_at and at < account.preferences_at:
+                # What wants less counts even when it arrives late.
+                told, at = command.less, account.preferences_at
+            wanted = told.applied_to(account.preferences)
+            muted_at = seen.at if told.sets_muted else None
+            changed = account.with_preferences(wanted, at, muted_at=muted_at)
             # The Connector posts an activity again when it gets no answer; one reply is enough.
             is_followed = changed != account
             account = changed

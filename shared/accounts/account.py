@@ -165,20 +165,20 @@ class Account:
         return joined._with_muted(muted.preferences.get("muted"), muted.muted_at)
 
     def with_preferences(
-        self, wanted: Mapping[str, Any], at: datetime, *, sets_muted: bool
+        self, wanted: Mapping[str, Any], at: datetime, *, muted_at: datetime | None
     ) -> "Account":
         """Return the account with the preferences that were ``wanted`` at that time.
 
-        Newer ones stay. Whether the person wants alerts at all (``muted``) has a time of its own:
-        so a stop that arrives late still counts, although other preferences have changed since.
+        Newer ones stay. Whether the person wants alerts at all (``muted``) has a time of its own,
+        None where nothing was said of it: so a stop that arrives late still counts, although other
+        preferences have changed since.
         """
         account = self
         if is_news(at, self.preferences_at):
             account = replace(self, preferences=dict(wanted), preferences_at=at)
-        muted, muted_at = self.preferences.get("muted"), self.muted_at
-        if sets_muted and is_news(at, self.muted_at):
-            muted, muted_at = wanted.get("muted"), at
-        return account._with_muted(muted, muted_at)
+        if muted_at is not None and is_news(muted_at, self.muted_at):
+            return account._with_muted(wanted.get("muted"), muted_at)
+        return account._with_muted(self.preferences.get("muted"), self.muted_at)
 
     def _with_muted(self, muted: bool | None, muted_at: datetime | None) -> "Account":
         preferences = {name: value for name, value in self.preferences.items() if name != "muted"}

@@ -92,6 +92,31 @@ def test_a_stop_is_not_lost_to_preferences_that_were_told_elsewhere_meanwhile(
     assert account_of(services, user).preferences == {"interests": ["Rain"], "muted": True}
 
 
+def test_an_older_save_undoes_nothing_that_was_written_since(
+    azurite: Azurite, user: str, queue: QueueReader
+):
+    topics = settings(AzureWebJobsStorage=azurite.connection_string, Topics="Ferries")
+    services = Services.of(topics)
+    chat: dict[str, Any] = {"channelId": "webchat", "channelData": None}
+    receive(services, user, day=1, **chat, text="follow Rain")
+    receive(services, user, day=2, **chat, text="stop")
+    queue.clear()
+    receive(services, user, day=3, **chat, text="interests")
+    [asked] = queue.take()
+    choices, _, actions = asked["activity"]["attachments"][0]["content"]["body"]
+    ferries = choices["choices"][0]["value"]
+    for day, text in ((5, "unfollow Ferries"), (6, "stop")):
+        receive(services, user, day=day, **chat, text=text)
+
+    # Rain is unticked, Ferries ticked, and alerts are to come again.
+    saved = {**actions["actions"][0]["data"], "topics": ferries, "stopped": "false"}
+    receive(services, user, day=4, **chat, text=None, value=saved)
+
+    stored = services.accounts.get("webchat", user)
+    assert stored is not None
+    assert stored.account.preferences == {"muted": True}
+
+
 def test_what_is_ticked_is_saved_and_told_by_a_text_where_no_card_is_shown_anew(
     azurite: Azurite, user: str, queue: QueueReader, queue_reader: Callable[[str], QueueReader]
 ):
