@@ -88,7 +88,7 @@ def _says_stop(body: Mapping[str, Any]) -> bool:
 
 
 def _remember_stop(channel_id: str, user_id: str, services: Services, told_at: datetime) -> bool:
-    """Have a stop hold; tell whether there is an account that says it."""
+    """Have a stop hold; tell whether there was an account for it."""
 
     def stopped(stored: StoredAccount) -> Account:
         wanted = {**stored.account.preferences, "muted": True}
@@ -97,6 +97,9 @@ def _remember_stop(channel_id: str, user_id: str, services: Services, told_at: d
     if services.accounts.change(channel_id, user_id, stopped) is not None:
         return True
     services.opt_outs.remember(channel_id, user_id)
+    # Who made the account meanwhile has looked for a stop before this one was remembered.
+    if services.accounts.change(channel_id, user_id, stopped) is not None:
+        services.opt_outs.forget(channel_id, user_id)
     return False
 
 
