@@ -13,6 +13,7 @@ from shared.accounts.store import StoredAccount
 from shared.errors import AccountChangedError, InvalidRequestError, UnknownAccountError
 from shared.json_text import require_size, without_none
 from shared.languages import is_within
+from shared.topics import have_topic_in_common
 from shared.wire_models import ConversationAccount, canonical_channel_id, parse
 from shared.wiring import Services
 
@@ -237,9 +238,7 @@ def _matches(account: Account, query: AccountQuery) -> bool:
     if query.locale is not None and not is_within(account.locale or "", query.locale):
         return False
     interests = account.preferences.get("interests") or ()
-    return query.interest is None or query.interest.casefold() in {
-        interest.casefold() for interest in interests
-    }
+    return query.interest is None or have_topic_in_common([query.interest], interests)
 
 
 def _conversation_body(conversation: OneToOne) -> dict[str, Any]:

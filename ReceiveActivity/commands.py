@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import category, normalize
+
+from shared.topics import CLOSING, folded, topic_key, topics_by_key
 
 _WITHOUT_TOPIC = {
     "stop": "stop",
@@ -24,7 +25,6 @@ _BEFORE = re.compile(r"^[\W_]+")
 # From the first letter or digit to the last. A pattern for what stands around them would take its
 # time with a long row of it.
 _WITHIN = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
-_CLOSING = " .!?\u2026\u3002\u200b\u200c\u200d\u200e\u200f\ufeff"
 # Of 200 characters each, in one property of a row that takes 32 K.
 _MOST_TOPICS = 50
 
@@ -63,6 +63,8 @@ class Command:
         """Return the preferences as they are after the command."""
         interests = list(preferences.get("interests") or ())
         muted_topics = list(preferences.get("mutedTopics") or ())
+        known = topics_by_key([*interests, *muted_topics])
+        topic = known.get(topic_key(self.topic), self.topic)
         wanted = dict(preferences)
         match self.verb:
             case "stop":
@@ -70,14 +72,14 @@ class Command:
             case "start":
                 wanted["muted"] = False
             case "follow":
-                wanted["interests"] = with_topic(interests, self.topic)[-_MOST_TOPICS:]
-                wanted["mutedTopics"] = without_topics(muted_topics, self.topic)
+                wanted["interests"] = with_topic(interests, topic)[-_MOST_TOPICS:]
+                wanted["mutedTopics"] = without_topic(muted_topics, topic)
             case "unfollow":
-                wanted["interests"] = without_topics(interests, self.topic)
+                wanted["interests"] = without_topic(interests, topic)
             case "mute":
-                wanted["mutedTopics"] = with_topic(muted_topics, self.topic)[-_MOST_TOPICS:]
+                wanted["mutedTopics"] = with_topic(muted_topics, topic)[-_MOST_TOPICS:]
             case "unmute":
-                wanted["mutedTopics"] = without_topics(muted_topics, self.topic)
+                wanted["mutedTopics"] = without_topic(muted_topics, topic)
         return {name: value for name, value in wanted.items() if value != []}
 
 
@@ -85,40 +87,34 @@ HELLO = Command("hello")
 NOT_UNDERSTOOD = Command("not understood")
 
 
-def read_command(text: str) -> Command | None:
+def read_command(text: str, offered: Iterable[str] = ()) -> Command | None:
     """Return the command that a person wrote, None when it is none.
 
     ``mute``, ``unmute``, ``follow`` and ``unfollow`` name a topic; the others stand alone. What
-    stands around a word and is no letter or digit does not count: ``/stop``, ``Stop!``.
+    stands around a word and is no letter or digit does not count: ``/stop``, ``Stop!``. A topic
+    that is ``offered`` is spelled as it is offered.
     """
     verb = _folded(text)
     if verb in _WITHOUT_TOPIC:
         return Command(_WITHOUT_TOPIC[verb])
     first, _, rest = " ".join(_BEFORE.sub("", text).split()).partition(" ")
-    verb, topic = _folded(first), rest.rstrip(_CLOSING)
+    verb, topic = _folded(first), rest.rstrip(CLOSING)
     if verb in _WITH_TOPIC and 0 < len(topic) <= _LONGEST_TOPIC:
-        return Command(verb, topic)
+        return Command(verb, topics_by_key(offered).get(topic_key(topic), topic))
     return None
 
 
 def with_topic(topics: Iterable[str], topic: str) -> list[str]:
-    """Return the topics with one more, at the end; in whatever case, it is there once."""
-    return [*without_topics(topics, topic), topic]
+    """Return the topics with one more, at the end, unless it is there."""
+    return list(topics_by_key([*topics, topic]).values())
 
 
-def without_topics(topics: Iterable[str], *unwanted: str) -> list[str]:
-    """Return the topics without those that are unwanted, in whatever case."""
-    folded = {each.casefold() for each in unwanted}
-    return [each for each in topics if each.casefold() not in folded]
+def without_topic(topics: Iterable[str], topic: str) -> list[str]:
+    """Return the topics without one of them."""
+    return [each for each in topics if topic_key(each) != topic_key(topic)]
 
 
 def _folded(words: str) -> str:
-    """Return words as they are compared: in lower case, without what stands around or in them.
-
-    Full-width letters are letters, a Turkish i with or without its dot is one, and what formats
-    without being seen (soft hyphens, zero widths) is nothing.
-    """
-    seen = (each for each in normalize("NFKC", words) if category(each) != "Cf")
-    within = _WITHIN.search("".join(seen))
-    folded = within[0].casefold() if within else ""
-    return folded.replace("i\u0307", "i").replace("\u0131", "i")
+    """Return words as they are compared, without what stands around them."""
+    within = _WITHIN.search(folded(words))
+    return within[0] if within else ""

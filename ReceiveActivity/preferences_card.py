@@ -18,6 +18,7 @@ from ReceiveActivity.texts import texts_in
 from shared.alerts.plain_text import plain, text_runs
 from shared.connector.channel_features import Buttons, channel
 from shared.storage.tables import key_of
+from shared.topics import topics_by_key
 from shared.wire_models import ADAPTIVE_CARD
 
 # Web Chat shows an error for a card that is newer than itself.
@@ -175,8 +176,5 @@ def _button(kind: Buttons, title: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_key(topics: Iterable[str]) -> dict[str, str]:
-    """Return topics by their keys: in whatever case, each is there once, as it is first."""
-    by_key: dict[str, str] = {}
-    for topic in topics:
-        by_key.setdefault(f"t{key_of(topic.casefold())[:12]}", topic)
-    return by_key
+    """Return topics by the keys that stand on the card."""
+    return {f"t{key_of(key)[:12]}": topic for key, topic in topics_by_key(topics).items()}

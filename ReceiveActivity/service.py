@@ -97,7 +97,7 @@ def _command_in(activity: InboundActivity, services: Services) -> Command | None
     if activity.type not in ("message", "messageUpdate") or not is_for_bot(activity):
         return None
     text = written_text(activity)
-    command = read_command(text)
+    command = read_command(text, services.settings.topics)
     # Whoever edits what was not understood has been answered. Mail that answers by itself would go
     # round in circles with us.
     can_misunderstand = activity.type == "message" and activity.channel_id != "email"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from shared.accounts.account import Account
+from shared.topics import have_topic_in_common
 
 
 def suppression_reason(account: Account, topic: str | None) -> str | None:
@@ -22,7 +23,7 @@ def opt_out_reason(account: Account, topic: str | None) -> str | None:
     if preferences.get("muted"):
         return "The person wants no alerts"
     muted_topics = preferences.get("mutedTopics") or ()
-    if topic is not None and topic.casefold() in {each.casefold() for each in muted_topics}:
+    if topic is not None and have_topic_in_common([topic], muted_topics):
         return "The person wants no alerts on this topic"
     return None
 

@@ -9,6 +9,7 @@ from shared.accounts.account import Account
 from shared.alerts.question import Answer, Question
 from shared.deliveries.delivery import Status
 from shared.languages import is_within
+from shared.topics import have_topic_in_common
 from shared.wire_models import canonical_id
 
 
@@ -28,7 +29,7 @@ class AlertStatus(StrEnum):
 class Audience:
     """The people an alert is for: those who match all that is given; everybody if nothing is.
 
-    One of several interests is enough, in upper or lower case.
+    One of several interests is enough.
     """
 
     interests: tuple[str, ...] = ()
@@ -47,8 +48,7 @@ class Audience:
         if not self.interests:
             return True
         interests = account.preferences.get("interests") or ()
-        wanted = {each.casefold() for each in self.interests}
-        return any(interest.casefold() in wanted for interest in interests)
+        return have_topic_in_common(self.interests, interests)
 
 
 @dataclass(frozen=True)

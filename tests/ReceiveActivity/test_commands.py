@@ -26,12 +26,13 @@ def test_a_command_is_read_whatever_its_case_and_everything_else_is_none():
         "please stop": None,
         "follow " + "x" * 201: None,
         "Unmute Rain.": Command("unmute", "Rain"),
+        "mute \u201cyahoo\u201d": Command("mute", "Yahoo!"),
         # So long that no pattern may begin anew at each mark.
         "a" + "!" * 300_000 + "a": None,
         "mute a" + "." * 300_000 + "a": None,
         "!" * 300_000 + "stop" + "\u2057" * 300_000: Command("stop"),
     }.items():
-        assert read_command(text) == command, text[:20]
+        assert read_command(text, ["Rain", "Yahoo!"]) == command, text[:20]
 
 
 def test_a_command_changes_its_part_of_the_preferences():
@@ -42,10 +43,12 @@ def test_a_command_changes_its_part_of_the_preferences():
             "follow",
             "Rain",
             {"interests": ["rain", "Fog"], "mutedTopics": ["RAIN", "Snow"]},
-            {"interests": ["Fog", "Rain"], "mutedTopics": ["Snow"]},
+            {"interests": ["rain", "Fog"], "mutedTopics": ["Snow"]},
         ),
         ("unfollow", "RAIN", {"interests": ["Rain"]}, {}),
-        ("mute", "rain", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Snow", "rain"]}),
+        ("mute", "rain", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Rain", "Snow"]}),
+        ("mute", "x", {"interests": ["X?"]}, {"interests": ["X?"], "mutedTopics": ["X?"]}),
+        ("unfollow", "x", {"interests": ["Rain", "X?"]}, {"interests": ["Rain"]}),
         ("unmute", "RAIN", {"mutedTopics": ["Rain", "Snow"]}, {"mutedTopics": ["Snow"]}),
         ("interests", "", {"interests": ["Rain"]}, {"interests": ["Rain"]}),
     ]

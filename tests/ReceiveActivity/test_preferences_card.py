@@ -56,7 +56,7 @@ def test_the_card_has_what_is_offered_and_what_is_followed_as_the_channel_can_ha
         ("webchat", "1.3", "Action.Submit"),
         ("directline", "1.3", "Action.Submit"),
     ]:
-        card = drawn({"interests": ["Rain", "FERRIES"], "muted": True}, channel_id)
+        card = drawn({"interests": ["Rain", "FERRIES!"], "muted": True}, channel_id)
 
         titles = [each["title"] for each in element(card, "Input.ChoiceSet")["choices"]]
         assert titles == ["Ferries", "Deep sea, whales", "Rain"]

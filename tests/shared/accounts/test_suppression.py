@@ -20,7 +20,7 @@ def account(**fields):
         ({}, None),
         ({"preferences": {"muted": False, "mutedTopics": ["other"]}}, None),
         ({"preferences": {"muted": True}}, "wants no alerts"),
-        ({"preferences": {"mutedTopics": ["STRASSE"]}}, "wants no alerts on this topic"),
+        ({"preferences": {"mutedTopics": ["STRASSE?"]}}, "wants no alerts on this topic"),
         ({"blocked": False, "installed": True}, None),
         ({"blocked": True}, "blocked"),
         ({"installed": False}, "not installed"),

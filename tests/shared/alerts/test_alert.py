@@ -26,7 +26,7 @@ def an_alert(**known):
         ({"locale": "DE"}, {"locale": "de-AT"}, True),
         ({"locale": "de"}, {"locale": "den"}, False),
         ({"locale": "de"}, {}, False),
-        ({"interests": ("News", "x")}, {"preferences": {"interests": ["y", "NEWS"]}}, True),
+        ({"interests": ("News", "x")}, {"preferences": {"interests": ["y", "NEWS!"]}}, True),
         ({"interests": ("news",)}, {"preferences": {"interests": None}}, False),
         ({"interests": ("news",)}, {}, False),
         (
