@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.json_text import require_size
 from shared.topics import CLOSING, folded, topic_key, topics_by_key
 
 _WITHOUT_TOPIC = {
@@ -25,15 +26,16 @@ _BEFORE = re.compile(r"^[\W_]+")
 # From the first letter or digit to the last. A pattern for what stands around them would take its
 # time with a long row of it.
 _WITHIN = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
-# Of 200 characters each, in one property of a row that takes 32 K.
-_MOST_TOPICS = 50
+# Half of what a property of a row takes, so that there is room for what other systems tell.
+_LARGEST_UTF16_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
 class Command:
     """A command: ``stop``, ``start``, ``interests``, ``help``, or one of the others with a topic.
 
-    ``hello``, and what was ``not understood``, are answered as ``help`` is.
+    ``hello``, and what was ``not understood``, are answered as ``help`` is. A command whose
+    topic there is no room for is ``full``.
     """
 
     verb: str
@@ -60,7 +62,10 @@ class Command:
         return self if self.verb in ("mute", "unfollow") else None
 
     def applied_to(self, preferences: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the preferences as they are after the command."""
+        """Return the preferences as they are after the command.
+
+        Raises RequestTooLargeError for one topic more than there is room for.
+        """
         interests = list(preferences.get("interests") or ())
         muted_topics = list(preferences.get("mutedTopics") or ())
         known = topics_by_key([*interests, *muted_topics])
@@ -72,14 +77,16 @@ class Command:
             case "start":
                 wanted["muted"] = False
             case "follow":
-                wanted["interests"] = with_topic(interests, topic)[-_MOST_TOPICS:]
+                wanted["interests"] = with_topic(interests, topic)
                 wanted["mutedTopics"] = without_topic(muted_topics, topic)
             case "unfollow":
                 wanted["interests"] = without_topic(interests, topic)
             case "mute":
-                wanted["mutedTopics"] = with_topic(muted_topics, topic)[-_MOST_TOPICS:]
+                wanted["mutedTopics"] = with_topic(muted_topics, topic)
             case "unmute":
                 wanted["mutedTopics"] = without_topic(muted_topics, topic)
+        if self.verb in ("follow", "mute"):
+            require_size(wanted, _LARGEST_UTF16_BYTES)
         return {name: value for name, value in wanted.items() if value != []}
 
 

@@ -16,7 +16,7 @@ from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, moved
 from shared.accounts.conversations import group_at
 from shared.accounts.store import StoredAccount
-from shared.errors import ForbiddenActivityError, UnknownConversationError
+from shared.errors import ForbiddenActivityError, RequestTooLargeError, UnknownConversationError
 from shared.storage.tables import key_of
 from shared.wire_models import ChannelAccount
 from shared.wiring import Services
@@ -127,10 +127,10 @@ def _update_group(seen: _Seen, services: Services, *, bot_left: bool) -> None:
 def _update_account(
     person: Participant, seen: _Seen, command: Command | None, services: Services
 ) -> dict[str, Any] | None:
-    is_followed = False
+    answered = command if command and command.only_asks else None
 
     def observed(stored: StoredAccount | None) -> Account:
-        nonlocal is_followed
+        nonlocal answered
         account = stored.account if stored else Account(seen.activity.channel_id, person.id)
         if is_news(seen.at, account.observed_at):
             account = _with_news(account, person, seen)
@@ -139,11 +139,15 @@ def _update_account(
             if command.less and account.preferences_at and at < account.preferences_at:
                 # What wants less counts even when it arrives late.
                 told, at = command.less, account.preferences_at
-            wanted = told.applied_to(account.preferences)
+            try:
+                wanted = told.applied_to(account.preferences)
+            except RequestTooLargeError:
+                answered = replace(command, verb="full")
+                return account
             muted_at = seen.at if told.sets_muted else None
             changed = account.with_preferences(wanted, at, muted_at=muted_at)
             # The Connector posts an activity again when it gets no answer; one reply is enough.
-            is_followed = changed != account
+            answered = command if changed != account else None
             account = changed
         return account
 
@@ -154,8 +158,8 @@ def _update_account(
         card = put_saved_card(command, kept.account, seen.conversation.id, seen.id, services)
         if is_invoke:
             return card
-    if command and (command.only_asks or is_followed):
-        _answer(command, kept.account, seen, services)
+    if answered:
+        _answer(answered, kept.account, seen, services)
     return None
 
 

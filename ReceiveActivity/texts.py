@@ -18,6 +18,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unmute": "You no longer mute {topic}.",
         "follow": "You follow {topic}.",
         "unfollow": "You no longer follow {topic}.",
+        "full": "There is no room for {topic}, so nothing was changed. Write “unfollow” or "
+        "“unmute” and another topic first.",
         "interests": "You follow: {topics}.",
         "no interests": "You follow no topic yet. Write “follow” and a topic.",
         "topics": "There is news on: {topics}.",
@@ -48,6 +50,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unmute": "{topic} ist nicht mehr stumm.",
         "follow": "Sie folgen {topic}.",
         "unfollow": "Sie folgen {topic} nicht mehr.",
+        "full": "Für {topic} ist kein Platz mehr, es hat sich nichts geändert. Schreiben Sie "
+        "zuerst „unfollow“ oder „unmute“ und ein anderes Thema.",
         "interests": "Sie folgen: {topics}.",
         "no interests": "Sie folgen noch keinem Thema. Schreiben Sie „follow“ und ein Thema.",
         "topics": "Es gibt Meldungen zu: {topics}.",

@@ -56,17 +56,6 @@ def test_a_command_changes_its_part_of_the_preferences():
         assert Command(verb, topic).applied_to(before) == after, verb
 
 
-def test_of_topics_the_latest_fifty_are_kept():
-    topics = [str(number) for number in range(50)]
-
-    assert Command("follow", "new").applied_to({"interests": topics}) == {
-        "interests": [*topics[1:], "new"]
-    }
-    assert Command("mute", "new").applied_to({"mutedTopics": topics}) == {
-        "mutedTopics": [*topics[1:], "new"]
-    }
-
-
 def test_a_confirmation_is_in_the_language_of_the_person_or_the_default_one():
     german = reply(Command("stop"), {}, (), "de-AT", "en")
     english = reply(Command("start"), {}, (), "fi", "en")

@@ -117,6 +117,28 @@ def test_an_older_save_undoes_nothing_that_was_written_since(
     assert stored.account.preferences == {"muted": True}
 
 
+def test_no_topic_is_dropped_for_another_and_who_has_no_room_for_one_more_is_told_so(
+    services: Services, user: str, queue: QueueReader
+):
+    topics = [f"{number:025}" for number in range(580)]
+    receive(services, user)
+    told = {"preferences": {"mutedTopics": topics}, "observedAt": "2026-01-02T10:00:00Z"}
+    cache_account({"channelId": "msteams", "userId": user, **told}, services)
+    long = "x" * 200
+    queue.clear()
+
+    # The first one arrives late.
+    for day, text in enumerate([f"mute {long}", "mute Rain", f"follow {long}", "stop"], 1):
+        receive(services, user, day=day, text=text)
+
+    assert account_of(services, user).preferences == {
+        "mutedTopics": [*topics, "Rain"],
+        "muted": True,
+    }
+    starts = [message["activity"]["text"][:9] for message in queue.take()]
+    assert starts == ["Für xxxxx", "Sie bekom", "Für xxxxx", "Sie bekom"]
+
+
 def test_what_is_ticked_is_saved_and_told_by_a_text_where_no_card_is_shown_anew(
     azurite: Azurite, user: str, queue: QueueReader, queue_reader: Callable[[str], QueueReader]
 ):
