@@ -10,10 +10,10 @@ from shared.accounts.account import Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, is_personal
 from shared.accounts.conversations import Conversation, group_at
 from shared.accounts.store import StoredAccount
+from shared.accounts.topics import have_topic_in_common
 from shared.errors import AccountChangedError, InvalidRequestError, UnknownAccountError
 from shared.json_text import require_size, without_none
 from shared.languages import is_within
-from shared.topics import have_topic_in_common
 from shared.wire_models import ConversationAccount, canonical_channel_id, parse
 from shared.wiring import Services
 

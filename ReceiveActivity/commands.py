@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.accounts.topics import CLOSING, folded, topic_key, topics_by_key
 from shared.json_text import require_size
-from shared.topics import CLOSING, folded, topic_key, topics_by_key
 
 _WITHOUT_TOPIC = {
     "stop": "stop",

@@ -15,10 +15,10 @@ from typing import Any
 from ReceiveActivity.commands import Command
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.texts import texts_in
+from shared.accounts.topics import topics_by_key
 from shared.alerts.plain_text import plain, text_runs
 from shared.connector.channel_features import Buttons, channel
 from shared.storage.tables import key_of
-from shared.topics import topics_by_key
 from shared.wire_models import ADAPTIVE_CARD
 
 # Web Chat shows an error for a card that is newer than itself.

@@ -11,7 +11,6 @@ from shared.auth.service_urls import Origin, TrustedServiceUrls, is_safe, origin
 from shared.auth.tokens import AppType, BotCredential
 from shared.connector.channel_features import TEAMS, channel
 from shared.errors import InvalidSettingError, UntrustedServiceUrlError
-from shared.topics import topics_by_key
 
 STORAGE = "AzureWebJobsStorage"
 """The connection of tables and queues, named as the Functions host names it."""
@@ -369,14 +368,16 @@ class _Reader:
         return secrets
 
     def topics(self, name: str) -> tuple[str, ...]:
-        topics = tuple(topics_by_key(self.parts(name)).values())
+        topics: dict[str, str] = {}
+        for part in self.parts(name):
+            topics.setdefault(part.casefold(), part)
         if len(topics) > _MOST_TOPICS or any(len(each) > _LONGEST_TOPIC for each in topics):
             raise InvalidSettingError(
                 name,
                 f"must be at most {_MOST_TOPICS} topics, comma separated, of at most "
                 f"{_LONGEST_TOPIC} characters each",
             )
-        return topics
+        return tuple(topics.values())
 
     def threads(self) -> int:
         # The worker's own rule for its thread pool: its setting, else what

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from shared.accounts.account import Account
-from shared.topics import have_topic_in_common
+from shared.accounts.topics import have_topic_in_common
 
 
 def suppression_reason(account: Account, topic: str | None) -> str | None:

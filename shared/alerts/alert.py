@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.accounts.account import Account
+from shared.accounts.topics import have_topic_in_common
 from shared.alerts.question import Answer, Question
 from shared.deliveries.delivery import Status
 from shared.languages import is_within
-from shared.topics import have_topic_in_common
 from shared.wire_models import canonical_id
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.topics import topic_key
+from shared.accounts.topics import topic_key
 
 
 @pytest.mark.parametrize(
