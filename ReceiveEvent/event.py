@@ -116,6 +116,11 @@ class Event:
             object.__setattr__(self, name, value)
 
     @property
+    def is_named_by_start(self) -> bool:
+        """Whether the sender tells one occurrence from the next by when it began."""
+        return self.starts_at is not None and self.occurrence == self.starts_at.isoformat()
+
+    @property
     def words(self) -> tuple[str | None, ...]:
         """What people are shown anew when it differs.
 

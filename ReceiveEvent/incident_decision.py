@@ -13,6 +13,9 @@ Action: TypeAlias = Literal["alerted", "edited", "repeated", "ignored"]
 FLAPS_FOR = timedelta(minutes=10)
 """What fires again so soon after its end is told by the alert that people have already."""
 
+# What is received sooner after an end may have been under way before it: Alertmanager tries again
+# within 90 seconds. Its next request comes after group_interval, which is 5 minutes by default.
+_COMES_LATE_FOR = timedelta(minutes=2)
 _REPEATS_FOR = timedelta(hours=4)
 _NOTED_EVERY = timedelta(days=1)
 
@@ -34,8 +37,13 @@ class Decision:
 def decide(
     known: Incident | None, event: Event, now: datetime, *, sender: str, query: EventQuery
 ) -> Decision:
-    """Return what becomes of an incident by an event of it; None where none is known yet."""
-    if known is not None and _is_older(event, known):
+    """Return what becomes of an incident by an event of it; None where none is known yet.
+
+    ``now`` is when the event was received, however long it has waited since.
+    """
+    if known is not None and _fires_on(known, event, now):
+        return _begin(known, event, now, query)
+    if known is not None and (_is_older(event, known) or _is_of_before(known, now)):
         return Decision(known, "ignored", "It is older than what was told last")
     if event.state == "resolved":
         if known is None:
@@ -89,6 +97,7 @@ def _begin(known: Incident, event: Event, now: datetime, query: EventQuery) -> D
         ends_at=None,
         tells_end=event.tells_end,
         resolved_at=None,
+        fires_on_since=now if _fires_on(known, event, now) else None,
         revision=known.revision + 1,
         first_revision=known.revision + 1,
         takes_answers=query.answers == "take",
@@ -161,6 +170,27 @@ def _is_same(known: Incident, event: Event, now: datetime) -> bool:
     if event.occurrence is not None:
         return event.occurrence == known.occurrence
     return event.tells_end or now - known.last_event_at < _REPEATS_FOR
+
+
+def _fires_on(known: Incident, event: Event, now: datetime) -> bool:
+    """Tell whether an occurrence fires on although its sender has said that it is over.
+
+    Alertmanager resolves what Prometheus is silent about for some minutes. Then it says once more
+    that it fires since it began: https://github.com/prometheus/alertmanager/issues/952
+    """
+    if known.state == "firing" or event.state == "resolved" or not event.is_named_by_start:
+        return False
+    if now - known.last_event_at < _COMES_LATE_FOR:
+        return False
+    if _is_older(event, known):
+        # When it began does not tell when that was said.
+        return event.time in (None, event.starts_at)
+    return event.occurrence == known.occurrence
+
+
+def _is_of_before(known: Incident, now: datetime) -> bool:
+    """Tell whether an event was received before we heard that the incident fires on."""
+    return known.fires_on_since is not None and now < known.fires_on_since
 
 
 def _is_older(event: Event, known: Incident) -> bool:

@@ -58,7 +58,7 @@ def act_on_queued_events(message: QueuedMessage, services: Services) -> None:
             _logger.info("An event of %s was ignored: %s", received.sender, event.reason)
             continue
         try:
-            _act_on(event, received, message.envelope.traceparent, services)
+            _act_on(event, received, message.envelope, services)
         except AppError as error:
             if error.on_queue is OnQueue.LEAVE_TO_HOST:
                 raise
@@ -111,9 +111,7 @@ def _taken(incident: Incident, services: Services) -> Taken | None:
     return Taken(first.at, services.answers.person(first)) if first is not None else None
 
 
-def _act_on(
-    event: Event, received: ReceivedEvents, traceparent: str | None, services: Services
-) -> None:
+def _act_on(event: Event, received: ReceivedEvents, envelope: Envelope, services: Services) -> None:
     """Have an incident's row say what an event makes of it, then its alert."""
     sender, query = received.sender, received.query
     is_decided = False
@@ -122,12 +120,12 @@ def _act_on(
 
         def decided(known: Incident | None) -> Incident | None:
             nonlocal decision
-            decision = decide(known, event, datetime.now(UTC), sender=sender, query=query)
+            decision = decide(known, event, envelope.accepted_at, sender=sender, query=query)
             return decision.incident
 
         incident = services.incidents.change(sender, query.who_is_told, event.key, decided)
         if incident is not None:
-            tell(incident, services, traceparent=traceparent)
+            tell(incident, services, traceparent=envelope.traceparent)
         is_decided = decision is None or not decision.is_first_half
         if is_decided and decision is not None:
             _logger.info("An event of %s: %s", sender, decision.reason or decision.action)

@@ -31,7 +31,8 @@ class Incident:
     ``last_event_at`` ours; a repeat is noted once a day. ``tells_end`` is False where the sender
     never says that it is over: each repeat is noted there, as the last one says how long it is the
     same. ``resolved_at`` is when it was told that this occurrence is over, by our clock; None where
-    a later one took its place.
+    a later one took its place. ``fires_on_since`` is when we heard that it fires all the same; None
+    for an occurrence that was never resolved before.
 
     The alert ``alert_id`` tells of it, if any does. Each change of what people are shown is a new
     ``revision``; ``first_revision`` is that by which this occurrence began, and ``told`` the one
@@ -56,6 +57,7 @@ class Incident:
     ends_at: datetime | None = None
     tells_end: bool = True
     resolved_at: datetime | None = None
+    fires_on_since: datetime | None = None
     alert_id: str | None = None
     revision: int = 1
     first_revision: int = 1
@@ -70,7 +72,10 @@ class Incident:
     @property
     def own_alert_id(self) -> str:
         """The id of the alert that tells of this occurrence and of no former one."""
-        return f"incident-{key_of(self.sender, self.query, self.key, self.occurrence or '')[:40]}"
+        named = [self.sender, self.query, self.key, self.occurrence or ""]
+        if self.fires_on_since is not None:
+            named.append(f"{self.first_revision}")
+        return f"incident-{key_of(*named)[:40]}"
 
 
 class IncidentStore:

@@ -63,9 +63,11 @@ class MortalSession:
         return answer
 
 
-def message_of(received: ReceivedEvents) -> QueuedMessage:
+def message_of(received: ReceivedEvents, *, minutes: float = 0) -> QueuedMessage:
+    """The message of what is received, so many minutes later than it is."""
     events = [each for each in received.events if isinstance(each, Event)]
-    envelope = Envelope(id=uuid4().hex, accepted_at=datetime.now(UTC))
+    accepted_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    envelope = Envelope(id=uuid4().hex, accepted_at=accepted_at)
     return QueuedMessage(RECEIVE_EVENT, received.to_message(events), envelope)
 
 
@@ -120,10 +122,12 @@ class Receiving:
         return decision.action
 
     def _receive(self, event: dict[str, Any], services: Services) -> None:
-        act_on_queued_events(message_of(self._received(event)), services)
+        minutes = event.get("minutes", 0)
+        act_on_queued_events(message_of(self._received(event), minutes=minutes), services)
 
     def _received(self, event: dict[str, Any]) -> ReceivedEvents:
         said = {"key": self.key, "state": "firing", "topic": "disks", **event}
+        said.pop("minutes", None)
         return ReceivedEvents("generic", self.query, [Event(**said)])
 
     def finish(self) -> None:

@@ -6,19 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from ReceiveEvent.event import Event
 from ReceiveEvent.request import EventQuery, IncidentQuery, ReceivedEvents
 from ReceiveEvent.responses import incident_body
-from ReceiveEvent.service import act_on_queued_events, list_incidents
+from ReceiveEvent.service import act_on_queued_events, decisions_on, list_incidents
 from shared.messages.queue_names import SEND_ALERT
 from shared.sending import alert_lifecycle
 from shared.sending.alert_lifecycle import cancel_alert, recall_alert
 from shared.settings import Settings
 from shared.wiring import Services
 from tests.ReceiveEvent.receiving import QUERY, Killed, MortalSession, Receiving, message_of
+from tests.ReceiveEvent.recorded import body_of, read
 from tests.SendAlert.alerting import Alerting
 
 TAKE = EventQuery(interest=["lifts"], answers="take")
@@ -28,6 +30,9 @@ CHANGED = {**FIRST, "title": "Title-C"}
 FIRST_ENDS = {**FIRST, "state": "resolved"}
 SECOND = {"title": "Title-2", "occurrence": "2", "starts_at": NOON + timedelta(hours=1)}
 SECOND_ENDS = {**SECOND, "state": "resolved"}
+BEGAN = {"title": "Title-1", "occurrence": NOON.isoformat(), "starts_at": NOON}
+BEGAN_ENDS = {**BEGAN, "state": "resolved"}
+FIRES_ON = {**BEGAN, "title": "Title-2", "minutes": 120}
 
 
 @pytest.fixture
@@ -46,6 +51,11 @@ IN_THE_END: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
     "it ends": ([FIRST, FIRST_ENDS], ["Title-1 resolved"], []),
     "it flaps": ([FIRST, FIRST_ENDS, SECOND], ["Title-2"], ["Title-2"]),
     "a later one fires": ([FIRST, SECOND], ["Title-1 resolved", "Title-2"], ["Title-2"]),
+    "it fires on after its end": (
+        [BEGAN, BEGAN_ENDS, FIRES_ON],
+        ["Title-1 resolved", "Title-2"],
+        ["Title-2"],
+    ),
 }
 
 
@@ -97,6 +107,33 @@ def test_who_was_overtaken_takes_nothing_back(receiving, earlier, slow, fast, la
         assert {newest.rpartition(" ")[2]} == last or not is_overtaken
         assert receiving.incident.is_told
     assert write > 3
+
+
+def test_what_alertmanager_resolves_by_mistake_is_told_anew(services, queue_reader):
+    queue_reader(SEND_ALERT)
+    query = EventQuery(interest=[uuid4().hex])
+
+    def received(name: str) -> ReceivedEvents:
+        name = f"alertmanager/{name}.json"
+        return ReceivedEvents("alertmanager", query, read(name, body_of(name))[:1])
+
+    def after(minutes: int, name: str) -> tuple[str, str | None]:
+        act_on_queued_events(message_of(received(name), minutes=minutes), services)
+        found = services.incidents.find("alertmanager", query.who_is_told, "116077f230907a62")
+        return found.state, found.alert_id
+
+    (_, first), *ended = after(-300, "firing"), after(-280, "firing-one-resolved")
+    late = after(-279, "repeat")
+    (_, second), *fires_on = after(-200, "repeat"), after(-190, "firing-second-joined")
+    again = after(-180, "firing-one-resolved")
+    [(_, foreseen)] = decisions_on(received("firing"), services)
+
+    assert [*ended, late] == [("resolved", first)] * 2
+    assert fires_on == [("firing", second)]
+    assert again == ("resolved", second)
+    assert services.alerts.find(first or "") != services.alerts.find(second or "")
+    assert foreseen is not None
+    assert foreseen.action == "alerted"
 
 
 def test_what_ends_on_its_way_is_told_to_nobody_else_and_fires_anew_for_all(receiving):

@@ -16,6 +16,9 @@ from shared.errors import InvalidRequestError
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NO_STATE, NO_END = {"tells_end": False, "occurrence": "1"}, {"tells_end": False}
 FIRST, SECOND = {"occurrence": "1"}, {"occurrence": "2"}
+# As Alertmanager tells it: all that a firing says of its time is when it began.
+BEGAN = {"occurrence": NOON.isoformat(), "starts_at": NOON, "time": NOON}
+BEGAN_LATER = {"occurrence": "2026-03-01T12:01:00+00:00", "time": NOON + timedelta(minutes=1)}
 PAST = "It is older than what was told last"
 OVER = "It was resolved already"
 NOTHING = "Nothing fires that it could end"
@@ -33,6 +36,11 @@ def fires(minutes: float, **said: Any) -> tuple[float, Event]:
 
 def ends(minutes: float, **said: Any) -> tuple[float, Event]:
     return fires(minutes, state="resolved", **said)
+
+
+def ended(minutes: float) -> tuple[float, Event]:
+    """The end of what BEGAN, so many minutes after noon."""
+    return ends(minutes, **BEGAN | {"time": at(minutes)})
 
 
 def after(
@@ -151,6 +159,47 @@ CASES = {
         [fires(0, **FIRST), ends(1, **FIRST), ends(90, **FIRST, text="Why"), fires(95, **FIRST)],
         f"alerted|edited|edited|{OVER}",
     ),
+    "what was resolved by mistake fires on": (
+        [
+            fires(0, **BEGAN),
+            ended(20),
+            fires(140, **BEGAN),
+            fires(380, **BEGAN),
+            fires(381, **BEGAN, title="B"),
+            ended(400),
+            fires(640, **BEGAN),
+        ],
+        "alerted edited alerted repeated edited edited alerted",
+    ),
+    "it fires on within ten minutes": (
+        [fires(0, **BEGAN), ended(20), fires(22, **BEGAN), fires(23, **BEGAN), ended(30)],
+        "alerted edited edited repeated edited",
+    ),
+    "its firing comes late": (
+        [fires(0, **BEGAN), ended(20), fires(21.9, **BEGAN), fires(0, **BEGAN)],
+        f"alerted|edited|{PAST}|{PAST}",
+    ),
+    "its end comes late, when it fires on": (
+        [fires(0, **BEGAN), ended(20), fires(40, **BEGAN), ended(20), ended(41)],
+        f"alerted|edited|alerted|{PAST}|edited",
+    ),
+    "it fires on, and only its end was heard of": (
+        [ended(0), fires(1, **BEGAN), fires(140, **BEGAN)],
+        f"{NOTHING}|{OVER}|alerted",
+    ),
+    "it fires on, as another one of a pair saw it begin": (
+        [fires(0, **BEGAN), ended(20), fires(140, **BEGAN_LATER)],
+        "alerted edited alerted",
+    ),
+    "it says when it was said": (
+        [
+            fires(0, **BEGAN),
+            ended(20),
+            fires(140, **BEGAN | {"time": at(10)}),
+            fires(140, **BEGAN | {"time": at(139)}),
+        ],
+        f"alerted|edited|{PAST}|alerted",
+    ),
     "no topic": (
         [fires(0, topic=""), fires(1)],
         "It names no topic, and neither does the URL|alerted",
@@ -202,10 +251,14 @@ def test_each_occurrence_has_an_alert_of_its_own_and_a_flap_has_the_one_before()
     flapped = incident_after(fires(0), ends(1), fires(2))
     second = incident_after(fires(0), ends(1), fires(30))
     again = incident_after(fires(0))
+    on = [fires(0, **BEGAN), ended(20), fires(60, **BEGAN), ended(80), fires(99, **BEGAN)]
+    fired_on = [incident_after(*on[:events]) for events in (1, 3, 5)]
 
     assert first.alert_id == flapped.alert_id == again.alert_id == first.own_alert_id
     assert flapped.own_alert_id != flapped.alert_id
     assert second.alert_id == second.own_alert_id != first.alert_id
+    assert all(each.alert_id == each.own_alert_id for each in fired_on)
+    assert len({each.alert_id for each in fired_on}) == 3
 
 
 def test_what_a_later_one_takes_the_place_of_is_over_when_that_began():
