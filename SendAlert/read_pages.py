@@ -130,14 +130,14 @@ def _note_read(
 
     None where another worker has read the same page, and noted it first.
     """
-    is_noted = False
+    is_offered = False
 
     def read(current: Alert) -> Alert:
-        nonlocal is_noted
+        nonlocal is_offered
         ranges = _ranges_left(current, services)
-        is_noted = place.page in (each.page for each in ranges)
-        if not is_noted:
+        if place.page not in (each.page for each in ranges):
             return current
+        is_offered = True
         next_page = max(current.next_page, page.number + 1)
         onward = _onward(current, place, page, duration, next_page)
         left = (*(each for each in ranges if each.page != place.page), *onward)
@@ -156,10 +156,11 @@ def _note_read(
         reopenings = current.reopenings + 1
         return replace(noted, ended_at=None, closed_pages=0, counts={}, reopenings=reopenings)
 
-    # Where several chains read, the row has most likely changed meanwhile.
-    known = alert if len(alert.ranges) < 2 else None
-    alert = services.alerts.change(alert.id, read, known=known)
-    return alert if is_noted else None
+    # Read anew, as other chains have most likely changed the row.
+    alert = services.alerts.change(alert.id, read)
+    # What was offered counts, even if the row shows somebody else's: storage may have written it
+    # and lost the answer, before another chain wrote on top of it.
+    return alert if is_offered else None
 
 
 def _onward(

@@ -27,7 +27,7 @@ from tests.SendAlert.alerting import (
     through,
 )
 from tests.support.builders import unique
-from tests.support.lossy_storage import LossyStorage, writes
+from tests.support.lossy_storage import InterruptedStorage, writes
 
 
 def news_to(people):
@@ -175,8 +175,7 @@ def test_of_two_who_read_a_page_at_once_one_enqueues_the_next_step(
     def overtake():
         alerting.take(alert, "read")
 
-    is_noted = writes("alerts", alert.id)
-    with interrupted(app_settings, alerting, is_noted, before=overtake) as overtaken:
+    with interrupted(app_settings, alerting, opens_a_page, before=overtake) as overtaken:
         alerting.take(alert, "read", services=overtaken)
 
     assert [step.page for step in alerting.steps()] == [1]
@@ -205,17 +204,25 @@ def test_who_reads_further_than_another_has_recorded_reads_the_recorded_page(
     assert alerting.counts(alert) == {"sent": 4, "current": 4}
 
 
-def test_the_next_step_is_enqueued_though_storage_lost_the_answer(alerting, app_settings):
+@pytest.mark.parametrize("is_written_over", [False, True])
+def test_the_next_step_is_enqueued_though_storage_lost_the_answer(
+    alerting, app_settings, is_written_over
+):
     alerting.know(3)
     alert = alerting.accept()
     alerting.steps()
 
-    with LossyStorage(app_settings[STORAGE]) as lossy:
-        lossy.lose_answer(writes("alerts", alert.id))
+    def write_over():
+        if is_written_over:
+            alerting.services.alerts.change(alert.id, lambda now: replace(now, reopenings=1))
+
+    is_noted = writes("alerts", alert.id)
+    with InterruptedStorage(app_settings[STORAGE], is_noted, after=write_over) as lossy:
+        lossy.lose_answer(is_noted)
         lossy_services = through(lossy, app_settings, alerting.services)
         read = alerting.take(alert, "read", services=lossy_services)
 
-    assert read.found == 3
+    assert (read.found, read.reopenings) == (3, is_written_over)
     assert [step.page for step in alerting.steps()] == [1]
 
 
