@@ -53,7 +53,7 @@ def read_page(alert: Alert, step: Step, services: Services) -> None:
     if place is None:
         _enqueue_next(alert, step.page, services)
     elif alert.is_read or alert.stopped_at is not None or alert.is_expired(now):
-        _enqueue_next(_give_up(alert, place, services), step.page, services)
+        _read_no_further(alert, place, services)
     elif alert.send_at is not None and alert.send_at > now:
         delay_seconds = whole_seconds_until(alert.send_at)
         enqueue_step(alert, step, services, delay_seconds=max(delay_seconds, 1))
@@ -185,6 +185,19 @@ def _onward(
         Range(number + part, after, up_to, page.number)
         for part, (after, up_to) in enumerate(parts(alert, page.up_to, place.up_to, count))
     )
+
+
+def _read_no_further(alert: Alert, place: Range, services: Services) -> None:
+    """Give up what is left of a range, as its alert is over; but finish a page that was begun.
+
+    Whoever has recorded such a page died before it was noted.
+    """
+    page = services.audience_pages.find(alert.id, place.page)
+    if page is None or alert.is_read or alert.stopped_at is not None:
+        _enqueue_next(_give_up(alert, place, services), place.page, services)
+    else:
+        # All of its messages are put on the queue, where they expire.
+        _read_page(alert, place, services)
 
 
 def _give_up(alert: Alert, place: Range, services: Services) -> Alert:

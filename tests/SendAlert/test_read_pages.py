@@ -297,6 +297,36 @@ def test_an_alert_that_is_over_is_read_no_further(alerting, over):
     assert alerting.messages() == 3
 
 
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(("over", "status"), [("expires_at", "expired")])
+def test_a_page_whose_reader_died_before_its_alert_was_over_is_counted(
+    alerting, over, status, number
+):
+    people = alerting.know(7)
+    alert = alerting.accept(recipients=recipients(*(each.user_id for each in people)))
+    for page in range(number + 1):
+        alerting.worker.run()
+        before = alerting.services.alerts.find(alert.id)
+        alerting.take(alert, "read", page=page)
+    # Of these messages one is sent, and the others were never enqueued.
+    alerting.worker.handle(alerting.worker.waiting[SEND_ACTIVITY].take()[0])
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    put_as_it_was(replace(before, **{over: long_ago}), alerting.services)
+    alerting.take(alert, "close")
+    alerting.steps()
+
+    alerting.take(alert, "read", page=number)
+    ended = alerting.finish(alert)
+
+    sent = 3 * number + 1
+    assert ended.ended_at is not None
+    assert {name: count for name, count in ended.final_counts.items() if count} == {
+        "sent": sent,
+        status: 7 - sent,
+    }
+    assert alerting.counts(alert) == {"sent": sent, "current": sent, status: 7 - sent}
+
+
 def test_a_page_is_not_read_before_its_time(alerting, storage_calls):
     alerting.know(9)
     alert = alerting.accept()
