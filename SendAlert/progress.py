@@ -165,7 +165,7 @@ def close_pages(
         counts = closed.get(page.number)
         if page.counted_version == alert.version:
             counts = Counter(page.counts)
-        if counts is None or page.number > alert.first_unread_page:
+        if counts is None or page.number >= alert.first_unread_page:
             break
         counted.update(counts)
         closed_pages = page.number + 1

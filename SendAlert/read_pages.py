@@ -193,11 +193,17 @@ def _read_no_further(alert: Alert, place: Range, services: Services) -> None:
     Whoever has recorded such a page died before it was noted.
     """
     page = services.audience_pages.find(alert.id, place.page)
-    if page is None or alert.is_read or alert.stopped_at is not None:
-        _enqueue_next(_give_up(alert, place, services), place.page, services)
+    if page is None:
+        read: Alert | None = _give_up(alert, place, services)
+    elif alert.is_read or alert.stopped_at is not None:
+        # Its members get nothing more. One chain is enough to give up what comes after it.
+        read = _note_read(alert, place, page, _READING_TAKES, services)
     else:
         # All of its messages are put on the queue, where they expire.
         _read_page(alert, place, services)
+        return
+    if read is not None:
+        _enqueue_next(read, place.page, services)
 
 
 def _give_up(alert: Alert, place: Range, services: Services) -> Alert:

@@ -200,6 +200,16 @@ def test_a_closed_page_is_not_read_again(services, alert, sent, closed, storage_
     assert len([call for call in storage_calls() if call.startswith("GET /deliveries(")]) == 1
 
 
+def test_a_page_that_a_stopped_alert_does_not_know_of_is_counted_once(
+    services, alert, sent, closed, change
+):
+    sent(0, 1, 2)
+    change(next_page=3, found=6, cancelled_at=NOW)
+
+    assert closed().ended_at is not None
+    assert counts(services, alert) == {"sent": 6, "current": 6, "cancelled": 2}
+
+
 def test_a_page_without_members_is_closed_at_once(services, alert, sent, closed, change):
     services.audience_pages.open(replace(a_page(alert, 4), members=()))
     change(next_page=5)

@@ -298,7 +298,10 @@ def test_an_alert_that_is_over_is_read_no_further(alerting, over):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize(("over", "status"), [("expires_at", "expired")])
+@pytest.mark.parametrize(
+    ("over", "status"),
+    [("expires_at", "expired"), ("cancelled_at", "cancelled"), ("recalled_at", "cancelled")],
+)
 def test_a_page_whose_reader_died_before_its_alert_was_over_is_counted(
     alerting, over, status, number
 ):
