@@ -13,8 +13,14 @@ from shared.wiring import Services
 
 
 def retry_page(alert: Alert, step: Step, services: Services) -> None:
-    """Put back what failed for members of a page, edits and recalls too; then visit the next."""
+    """Put back what failed for members of a page, edits and recalls too; then visit the next.
+
+    After the last page, what is left of the audience is read on.
+    """
     if step.page >= alert.next_page:
+        for each in alert.ranges:
+            # The step that would read it may have failed.
+            enqueue_step(alert, Step(kind="read", page=each.page, chain=alert.chain), services)
         enqueue_step(alert, Step(kind="close"), services)
         return
     page = services.audience_pages.find(alert.id, step.page)

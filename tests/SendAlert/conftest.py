@@ -1,9 +1,12 @@
 """Fixtures of the tests of alerts."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.sending import alert_lifecycle
-from tests.SendAlert.alerting import Alerting
+from tests.SendAlert.alerting import Alerting, make_known
+from tests.support.builders import unique
 
 
 @pytest.fixture
@@ -22,3 +25,14 @@ def sent(alerting):
     assert alert.ended_at is not None
     alerting.steps()
     return alert
+
+
+@pytest.fixture
+def many_tenants(alerting):
+    """Fifty people of as many tenants, of whom five are on a page: its calls take a second."""
+    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 5))
+    people = [
+        alerting.person(unique("29:user"), tenant_id=f"tenant-{number}") for number in range(50)
+    ]
+    make_known(alerting.services, people)
+    return people

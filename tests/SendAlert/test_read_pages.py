@@ -20,13 +20,11 @@ from tests.SendAlert.alerting import (
     STORAGE,
     delays,
     interrupted,
-    make_known,
     put_as_it_was,
     recipients,
     texts,
     through,
 )
-from tests.support.builders import unique
 from tests.support.lossy_storage import InterruptedStorage, writes
 
 
@@ -370,17 +368,6 @@ def test_a_tenant_that_is_paused_holds_up_no_page(alerting, services, storage_ca
 
 
 # Reading in several chains
-
-
-@pytest.fixture
-def many_tenants(alerting):
-    """Fifty people of as many tenants, of whom five are on a page: its calls take a second."""
-    alerting.services = replace(alerting.services, pacer=alerting.pacer(alerting.sending, 5))
-    people = [
-        alerting.person(unique("29:user"), tenant_id=f"tenant-{number}") for number in range(50)
-    ]
-    make_known(alerting.services, people)
-    return people
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -125,6 +125,23 @@ def test_an_edit_or_a_recall_that_failed_is_put_back_too(
     assert (len(calls(connector, "POST")), len(calls(connector, method))) == (4, 5)
 
 
+def test_an_audience_is_read_on_by_all_chains_whose_steps_were_lost(
+    alerting, connector, many_tenants
+):
+    alert = alerting.accept()
+    alerting.steps()
+    alerting.take(alert, "read")
+    lost = alerting.steps()
+
+    retry_alert(alert.id, alerting.services)
+    ended = alerting.finish(alert)
+
+    assert len(lost) > 1
+    assert ended.ended_at is not None
+    assert len(calls(connector, "POST")) == len(many_tenants)
+    assert alerting.counts(alert) == {"sent": 50, "current": 50}
+
+
 def test_what_failed_for_who_was_forgotten_is_not_put_back(alerting, half_failed):
     alert, broken = half_failed
     alerting.services.accounts.erase("msteams", broken[0].user_id)
