@@ -1,28 +1,18 @@
-"""The bot's own token: asked for once, kept until shortly before it expires.
-
-``azure-identity`` does the asking, or MSAL for a managed identity. What is added here: the token is
-kept as a plain string, one request at a time is made for it however many threads wait, a failure is
-shared by those who waited for it, and a token that is still good outlives a login service that is
-down for a moment.
-"""
+"""The bot's own token, and the credentials that give it."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shared.auth.kept_token import KeptToken
 from shared.errors import BotCredentialError
 
 if TYPE_CHECKING:
-    from azure.core.credentials import AccessToken, TokenCredential
+    from azure.core.credentials import TokenCredential
 
-_logger = logging.getLogger(__name__)
-
-_EXPIRY_MARGIN_SECONDS = 300
-_RETRY_WHILE_GOOD_SECONDS = 30
 # Bounds one request for a token, so that no function waits long for a login service that hangs.
 _NETWORK_BOUNDS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
 
@@ -69,15 +59,8 @@ class NoTokens:
         """Do nothing: there is nothing to forget."""
 
 
-@dataclass(frozen=True)
-class _Kept:
-    token: str
-    refresh_at: float
-    expires_at: float
-
-
-class BotTokens:
-    """The token source of a bot with a credential; for all threads of the process."""
+class BotTokens(KeptToken):
+    """The token source of a bot with a credential: raises BotCredentialError."""
 
     def __init__(
         self,
@@ -87,65 +70,14 @@ class BotTokens:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the credential; ``clock`` gives seconds since 1970."""
-        self._credential = credential
-        self._make_azure_credential = make_azure_credential or azure_credential
-        self._clock = clock
-        self._azure_credential: TokenCredential | None = None
-        self._lock = threading.Lock()
-        self._kept: _Kept | None = None
-        self._failures = 0
-
-    def token(self) -> str:
-        """Return the token; raise BotCredentialError when there is none to be had."""
-        kept = self._kept
-        if kept is not None and self._clock() < kept.refresh_at:
-            return kept.token
-        failures_before = self._failures
-        with self._lock:
-            kept = self._kept
-            if kept is not None and self._clock() < kept.refresh_at:
-                return kept.token
-            if self._failures != failures_before:
-                # The one who held the lock just failed; asking again at once would only add load.
-                raise BotCredentialError
-            return self._ask(kept)
-
-    def drop(self, refused: str) -> None:
-        """Forget the token that the Connector refused, and what the credential keeps of it.
-
-        A newer token stays: several threads can be refused with one old token.
-        """
-        with self._lock:
-            if self._kept is not None and self._kept.token == refused:
-                self._kept = None
-                self._azure_credential = None
-
-    def _ask(self, kept: _Kept | None) -> str:
-        try:
-            answer = self._request()
-        # azure-identity also lets through whatever a strange answer of the login made it stumble
-        # over; none of it is the message's fault.
-        except Exception as error:  # noqa: BLE001  # of any type, see above
-            now = self._clock()
-            _logger.error("No token for the bot: %s: %.500s", type(error).__name__, error)
-            if kept is not None and now < kept.expires_at - _RETRY_WHILE_GOOD_SECONDS:
-                self._kept = _Kept(kept.token, now + _RETRY_WHILE_GOOD_SECONDS, kept.expires_at)
-                return kept.token
-            self._failures += 1
-            raise BotCredentialError from None
-        now = self._clock()
-        lifetime = answer.expires_on - now
-        margin = min(_EXPIRY_MARGIN_SECONDS, lifetime / 2)
-        self._kept = _Kept(answer.token, answer.expires_on - margin, answer.expires_on)
-        return answer.token
-
-    def _request(self) -> "AccessToken":
-        if self._azure_credential is None:
-            self._azure_credential = self._make_azure_credential(self._credential)
-        answer = self._azure_credential.get_token(self._credential.scope)
-        if not answer.token:
-            raise ValueError("the answer holds no token")
-        return answer
+        make = make_azure_credential or azure_credential
+        super().__init__(
+            lambda: make(credential),
+            credential.scope,
+            user="the bot",
+            make_error=BotCredentialError,
+            clock=clock,
+        )
 
 
 def azure_credential(credential: BotCredential) -> "TokenCredential":

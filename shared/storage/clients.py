@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3 import Retry, Timeout
 
+from shared.auth.kept_token import KeptToken
 from shared.connector.http_transport import Transport
 from shared.settings import StorageAccount
 from shared.storage.rest import (
-    BearerTokens,
     StorageService,
+    bearer,
     shared_key_lite,
     storage_error,
     unsigned,
@@ -127,14 +128,10 @@ class Storage:
         if account.key:
             authorize = shared_key_lite(account.name, account.key, is_table=is_table)
         elif not signature:
-            authorize = self._bearer_tokens
+            authorize = bearer(self._token)
         else:
             authorize = unsigned
         return StorageService(url, authorize, transport, timeout=timeout, signature=signature)
-
-    @cached_property
-    def _bearer_tokens(self) -> BearerTokens:
-        return BearerTokens(self._token_credential)
 
     @cached_property
     def _transport(self) -> Transport:
@@ -176,10 +173,18 @@ class Storage:
             return AzureNamedKeyCredential(self._account.name, self._account.key)
         if self._account.shared_access_signature:
             return AzureSasCredential(self._account.shared_access_signature)
-        return self._token_credential
+        return self._token
 
     @cached_property
-    def _token_credential(self) -> "TokenCredential":
+    def _token(self) -> KeptToken:
+        return KeptToken(
+            self._make_credential,
+            "https://storage.azure.com/.default",
+            user="storage",
+            make_error=lambda: storage_error("there is no token for it"),
+        )
+
+    def _make_credential(self) -> "TokenCredential":
         if self._account.managed_identity:
             from shared.auth.managed_identity import ManagedIdentity
 

@@ -9,25 +9,18 @@ Storage REST API.
 import base64
 import hmac
 import re
-import threading
-import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError
 
+from shared.auth.kept_token import KeptToken
 from shared.connector.http_transport import Transport
 from shared.errors import AppError, StorageRefusedError, StorageUnavailableError
 
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
-
 _VERSION = "2020-12-06"
-_SCOPE = "https://storage.azure.com/.default"
-_EXPIRY_MARGIN_SECONDS = 300
 # Too large, or not what storage takes: another try would end the same.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -136,30 +129,10 @@ def shared_key_lite(account_name: str, key: str, *, is_table: bool) -> Authorize
     return authorize
 
 
-class BearerTokens:
-    """Authorizes requests with a token of Microsoft Entra, kept until shortly before it expires."""
+def bearer(kept: KeptToken) -> Authorize:
+    """Return what authorizes requests with a token of Microsoft Entra."""
 
-    def __init__(self, credential: "TokenCredential") -> None:
-        self._credential = credential
-        self._lock = threading.Lock()
-        self._header = ""
-        self._refresh_at = 0.0
+    def authorize(_method: str, _path: str, headers: dict[str, str]) -> None:
+        headers["Authorization"] = f"Bearer {kept.token()}"
 
-    def __call__(self, _method: str, _path: str, headers: dict[str, str]) -> None:
-        """Add the token; raise StorageUnavailableError when there is none to be had."""
-        if time.time() >= self._refresh_at:
-            with self._lock:
-                if time.time() >= self._refresh_at:
-                    self._refresh()
-        headers["Authorization"] = self._header
-
-    def _refresh(self) -> None:
-        try:
-            token = self._credential.get_token(_SCOPE)
-        # A strange answer to a credential may end in an error of any type; it is no fault of what
-        # is being done, which is tried again.
-        except Exception as error:
-            raise storage_error(type(error).__name__) from error
-        self._header = f"Bearer {token.token}"
-        lifetime = token.expires_on - time.time()
-        self._refresh_at = time.time() + lifetime - min(_EXPIRY_MARGIN_SECONDS, lifetime / 2)
+    return authorize

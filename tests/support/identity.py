@@ -5,8 +5,6 @@ import time
 
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
-LIFETIME_SECONDS = 24 * 60 * 60
-
 
 class StubIdentity(StubServer):
     """Gives tokens to callers that show the secret of the environment."""
@@ -14,6 +12,7 @@ class StubIdentity(StubServer):
     secret = "identity-header-secret"
     # Makes tokens longer.
     padding = ""
+    lifetime_seconds = 24 * 60 * 60
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -36,7 +35,7 @@ class StubIdentity(StubServer):
             {
                 "access_token": f"identity-token-{next(self._numbers)}{self.padding}",
                 "client_id": query.get("client_id", ""),
-                "expires_on": str(int(time.time()) + LIFETIME_SECONDS),
+                "expires_on": str(int(time.time()) + self.lifetime_seconds),
                 "resource": query["resource"],
                 "token_type": "Bearer",
             },

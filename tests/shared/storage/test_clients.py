@@ -1,11 +1,14 @@
 """Who is asked for what, by the managed identity of the app or by a key; and who sees a token."""
 
 import logging
+import time
 from collections.abc import Iterator
+from functools import partial
 from math import inf
 
 import pytest
 
+from shared.auth.kept_token import KeptToken
 from shared.errors import StorageUnavailableError
 from shared.settings import Settings
 from shared.storage.clients import Storage
@@ -13,6 +16,7 @@ from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from tests.support.builders import NOWHERE, storage_at
 from tests.support.certificates import Certificates
+from tests.support.clocks import FakeSeconds
 from tests.support.identity import StubIdentity
 from tests.support.stub_server import Answer, ReceivedRequest, StubServer
 
@@ -97,12 +101,28 @@ def test_what_is_refused_is_an_error_of_ours_without_a_secret_or_a_token(
 
 
 @pytest.mark.parametrize("by_identity", ["managedidentity"], indirect=True)
-def test_an_identity_that_does_not_answer_is_an_error_of_ours_too(
-    by_identity: Storage, identity: StubIdentity
+def test_an_identity_that_does_not_answer_is_an_error_of_ours_once_its_token_is_about_to_expire(
+    by_identity: Storage,
+    identity: StubIdentity,
+    empty_storage: EmptyStorage,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    clock = FakeSeconds()
+    clock.now = time.time()
+    monkeypatch.setattr("shared.storage.clients.KeptToken", partial(KeptToken, clock=clock))
+    # So short that MSAL asks for another one each time.
+    identity.lifetime_seconds = 200
+    uses = (by_identity.check_tables, lambda: Table(by_identity, "x").partition("p"))
+    by_identity.check_tables()
     identity.cut(times=inf)
 
-    for use in (by_identity.check_tables, lambda: Table(by_identity, "x").partition("p")):
+    clock.now += 150
+    for use in uses:
+        use()
+        assert empty_storage.requests[-1].headers["Authorization"] == "Bearer identity-token-1"
+
+    clock.now += 30
+    for use in uses:
         with pytest.raises(StorageUnavailableError):
             use()
 
