@@ -9,7 +9,7 @@ from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.row_properties import to_properties
 
-_NOT_ANSWERED = ("destination", "posting", "until", "failed_on", "answers")
+_NOT_ANSWERED = ("destination", "posting", "attempts_before", "until", "failed_on", "answers")
 
 
 class Status(StrEnum):
@@ -83,8 +83,9 @@ class Delivery(DeliveryState):
     """A message on its way, and what became of it so far.
 
     ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
-    ``attempts`` counts the calls that were made for it. The claim on the next call
-    lasts ``until`` a time. What ``is_targeted`` is seen by one member of its group.
+    ``attempts`` counts the calls that were made for it, ``attempts_before`` those before this
+    posting. The claim on the next call lasts ``until`` a time. What ``is_targeted`` is seen by one
+    member of its group.
     """
 
     created_at: datetime
@@ -92,6 +93,7 @@ class Delivery(DeliveryState):
     posting: str = ""
     destination: Destination | None = None
     attempts: int = 0
+    attempts_before: int | None = None
     code: str | None = None
     detail: str | None = None
     correlation_id: str | None = None

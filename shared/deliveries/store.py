@@ -42,7 +42,7 @@ from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import MOST_ROWS_AT_ONCE, Row, Table
 
 MOST_ATTEMPTS = 6
-"""The most calls for a message, including those in the middle of which a process died."""
+"""The most calls for each posting of a message, with those in which a process died."""
 
 _PAUSE_SECONDS = 0.5
 
@@ -254,6 +254,8 @@ class DeliveryStore:
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
         """Return the wanted record, completed from the known one; raise if it must not follow."""
         ambiguous = known.ambiguous
+        is_posted_anew = wanted.posting != known.posting
+        before = known.attempts if is_posted_anew else known.attempts_before
         if _is_done(known, wanted):
             raise AlreadyDoneError(f"This delivery is done: {known.status}")
         if known.status is Status.SENDING:
@@ -262,7 +264,7 @@ class DeliveryStore:
                 underway = DeliveryUnderWayError("Somebody else is making this call right now")
                 underway.retry_after_seconds = left
                 raise underway
-            if self._give_up_ambiguous or known.attempts >= MOST_ATTEMPTS:
+            if self._give_up_ambiguous or known.attempts - (before or 0) >= MOST_ATTEMPTS:
                 raise OutcomeUnknownError(
                     "The app died in the middle of the call, so nobody knows whether it was made"
                 )
@@ -271,6 +273,7 @@ class DeliveryStore:
             wanted,
             created_at=known.created_at,
             attempts=known.attempts + wanted.attempts,
+            attempts_before=before,
             recreated=known.recreated or wanted.recreated,
             ambiguous=ambiguous or wanted.ambiguous,
             destination=wanted.destination or known.destination,

@@ -236,6 +236,7 @@ def _delivery(
         updated_at=datetime.now(UTC),
         destination=message.destination,
         attempts=claimed.attempts - uncounted if claimed else 0,
+        attempts_before=claimed.attempts_before if claimed else None,
         code=error.code if error else None,
         detail=error.detail if error else None,
         correlation_id=error.correlation_id if error else None,

@@ -224,6 +224,11 @@ def test_the_sixth_attempt_is_the_last_but_waiting_is_no_attempt(settling):
     assert poison["failure"]["attempts"] == 6
     assert settling.delivery().status is Status.TEMPORARY_FAILURE
 
+    settling.settle(settling.claimed(posting="put back"), unavailable())
+
+    delivery = settling.delivery()
+    assert (delivery.attempts, delivery.attempts_before) == (3, 2)
+
 
 @pytest.mark.parametrize(
     ("error", "returns", "most"),
