@@ -96,6 +96,21 @@ class Turn(ABC):
             self._is_over = True
             self._services.pacer.give_back(self._slot)
 
+    def _have_token(self) -> None:
+        """Get the token; where there is none, a probe of the lane has shown nothing."""
+        try:
+            self._connector.have_token()
+        except BotCredentialError:
+            if self._slot.probes != CREDENTIAL:
+                self.give_back()
+            raise
+        self._services.pacer.had_token(self._slot)
+
+    def _failed(self, error: Exception) -> None:
+        """Give the turn back unless the error is what the Connector did: no call was made then."""
+        self._is_over = isinstance(error, ConnectorError | TokenRefusedError)
+        self.give_back()
+
 
 def take_turn(
     destination: Destination,
@@ -122,8 +137,7 @@ class _HttpTurn(Turn):
         try:
             self._slot = services.pacer.count(self._lane)
             services.conversation_limits.count(destination.conversation_id, self._limits)
-            self._connector.have_token()
-            services.pacer.had_token(self._slot)
+            self._have_token()
         except AppError as error:
             self._report(error)
             raise
@@ -131,14 +145,15 @@ class _HttpTurn(Turn):
     @contextmanager
     def call(self) -> Iterator[Call]:
         started = time.monotonic()
-        self._is_over = True
         try:
             yield Call(self._connector)
         except AppError as error:
+            self._failed(error)
             if isinstance(error, ConnectorError):
                 _note_pace(error, self._slot, self._destination, self._services)
             self._report(error, started)
             raise
+        self._is_over = True
         self._services.pacer.passed(self._slot)
         self._report(None, started)
 
@@ -181,13 +196,10 @@ class _QueueTurn(Turn):
 
     def _have_token(self) -> None:
         try:
-            self._connector.have_token()
+            super()._have_token()
         except BotCredentialError:
             self._services.pacer.no_token()
-            if self._slot.probes != CREDENTIAL:
-                self.give_back()
             raise
-        self._services.pacer.had_token(self._slot)
 
     @contextmanager
     def call(self) -> Iterator[Call]:
@@ -205,8 +217,7 @@ class _QueueTurn(Turn):
             self._slot = services.pacer.wait(self._slot)
             yield call
         except Exception as error:
-            self._is_over = call.began_at is not None
-            self.give_back()
+            self._failed(error)
             raise self._unsent(error, self._message_after(claim, call)) from error
         self._is_over = True
         services.pacer.passed(self._slot)

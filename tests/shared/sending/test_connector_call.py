@@ -12,6 +12,7 @@ from shared.accounts.conversations import Conversation
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
 from shared.errors import (
+    AppError,
     CancelledError,
     HeldBackError,
     StorageUnavailableError,
@@ -219,9 +220,12 @@ def test_a_probe_that_gets_through_lifts_the_pause_even_where_it_is_refused(
     assert worker.send(conversation()).status is Status.SENT
 
 
-@pytest.mark.parametrize("why", ["it is done", "it is cancelled", "nothing is to be sent"])
+@pytest.mark.parametrize("by", ["queue", "http"])
+@pytest.mark.parametrize(
+    "why", ["it is done", "it is cancelled", "nothing is to be sent", "odd id", "no token"]
+)
 def test_the_probe_of_a_lane_is_not_used_up_without_a_call(
-    worker, conversation, connector, clock, why
+    worker, conversation, connector, identity, clock, by, why
 ):
     services, now = worker.services, datetime.now(UTC)
     theirs = Delivery("order-7", Status.SENDING, now, now, posting="7")
@@ -229,17 +233,29 @@ def test_the_probe_of_a_lane_is_not_used_up_without_a_call(
     services.deliveries.settle(claim, replace(theirs, status=Status.SENT))
     services.pacer.refused(Slot(Lane.of(connector.url, "tenant"), clock.now), clock.now)
 
-    if why == "it is done":
-        message = {**conversation(), "id": "order-7", "activity": {"text": "News"}}
-        worker.handle(message, message_id="7")
-    else:
-        another = replace(queued(), envelope=Envelope(id="order-8", accepted_at=now))
-        turn = take_turn(at(connector, tenant_id="tenant"), services, another)
-        if why == "it is cancelled":
-            with pytest.raises(UnsentError), turn.call():
+    another = replace(queued(), envelope=Envelope(id="order-8", accepted_at=now))
+    to = at(connector, tenant_id="tenant")
+    failed = UnsentError if by == "queue" else AppError
+
+    def turn():
+        return take_turn(to, services, another if by == "queue" else None)
+
+    match why:
+        case "it is done":
+            message = {**conversation(), "id": "order-7", "activity": {"text": "News"}}
+            worker.handle(message, message_id="7")
+        case "it is cancelled":
+            with pytest.raises(failed), turn().call():
                 raise CancelledError("It was cancelled")
-        else:
-            turn.give_back()
+        case "nothing is to be sent":
+            turn().give_back()
+        case "odd id":
+            with pytest.raises(failed), turn().call() as call:
+                call.connector.send_activity("..", {})
+        case "no token":
+            identity.answer(400, {"message": "Identity not found"})
+            with pytest.raises(failed):
+                turn()
     assert connector.requests == []
 
     assert worker.send(conversation()).status is Status.SENT
