@@ -83,10 +83,7 @@ class Settlement:
         message = replace(message, envelope=message.envelope.without_snapshot())
         match error:
             case AppError(on_queue=OnQueue.DONE):
-                # Who ended it may have died before anybody was told.
-                self._tell_failure(message)
-                self._tell_alert(message)
-                _logger.info("Done with already on %s: %s", message.queue, error.code)
+                self._drop_done(message)
             case AppError(on_queue=OnQueue.DROP):
                 message = self._addressed(message, message.body)
                 status, outcome = _dropped(error)
@@ -114,6 +111,12 @@ class Settlement:
         end_of_life = (envelope.retried_at or envelope.accepted_at) + _LONGEST_LIFE
         return next_try < min(end_of_life, message.expires_at or end_of_life)
 
+    def _drop_done(self, message: QueuedMessage) -> None:
+        # Who ended it may have died before anybody was told.
+        self._tell_failure(message)
+        self._tell_alert(message)
+        _logger.info("Done with already on %s", message.queue)
+
     def _return(self, message: QueuedMessage, error: AppError, delay_seconds: float) -> None:
         # Recorded first: who takes the message must not find our claim on it.
         self._record(message, Status.RETRYING, error, only_new=True)
@@ -126,8 +129,7 @@ class Settlement:
         message = self._addressed(message, body)
         delivery = _delivery(message, status, error)
         if message.claim is None and self._services.deliveries.is_done(delivery):
-            self._tell_failure(message)
-            _logger.info("Done with already on %s", message.queue)
+            self._drop_done(message)
             return
         kept = Failure(message.queue, whole_message(body, message.envelope))
         day = self._services.failures.keep(delivery, kept)
@@ -165,9 +167,10 @@ class Settlement:
             self._services.deliveries.settle(message.claim, delivery)
         if delivery.status.is_final:
             # Without a claim, an earlier record may have stayed.
-            if message.claim is None or delivery.status.is_failure:
+            ended = delivery if message.claim is not None else None
+            if ended is None or ended.status.is_failure:
                 self._tell_failure(message)
-            self._tell_alert(message, delivery)
+            self._tell_alert(message, ended)
 
     def _tell_failure(self, message: QueuedMessage) -> None:
         """Tell other systems if a message is recorded as failed, now or when it came before."""

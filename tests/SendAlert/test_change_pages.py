@@ -159,19 +159,30 @@ def test_a_copy_that_is_sent_while_its_alert_is_changed_is_changed_too(
     assert ended.counts == counts
 
 
-def test_who_died_after_a_late_send_is_followed_by_who_changes_its_copy(alerting, connector):
-    alerting.know(1)
+def edit_too_large(alerting, alert):
+    """Edit an alert to what cannot be said to whoever has a long name."""
+    edit_alert(alert.id, {"activity": {"text": "${name}" * 60}}, alerting.services)
+
+
+@pytest.mark.parametrize(
+    ("change", "queue"),
+    [(edit, UPDATE_ACTIVITY), (edit_too_large, UPDATE_ACTIVITY), (recall, DELETE_ACTIVITY)],
+)
+def test_who_died_after_a_late_send_is_followed_by_who_changes_its_copy(
+    alerting, connector, change, queue
+):
+    alerting.know(1, name="x" * 1000)
     alert = alerting.accept()
     alerting.run(alert)
     [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
     alerting.worker.handle(message)
-    edit(alerting, alert)
+    change(alerting, alert)
 
     other = remembering_alerts_by(lambda: 0.0, alerting.sending)
     alerting.worker.handle(message, services=other)
 
-    [change] = changes(alerting)
-    assert change.version == 2
+    [followed] = alerting.worker.waiting[queue].take()
+    assert followed["_flow"]["change"]["version"] == 2
     assert len(calls(connector, "POST")) == 1
 
 
