@@ -1,5 +1,7 @@
 """Recalling what was sent: it is deleted where it is."""
 
+from datetime import datetime
+
 from DeleteActivity.request import DeleteRequest
 from shared.connector.errors import ConnectorError, says_activity_is_unknown
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
@@ -29,7 +31,7 @@ def delete_queued_activity(message: QueuedMessage, services: Services) -> Sent:
     if change is None or alert_id is None:
         return delete_activity(parse(DeleteRequest, message.body), services, message)
     with held_copy(alert_id, change, services, recalls=True) as copy:
-        copy.sent = _delete(copy.recipient, copy.activity_id, services, message)
+        copy.sent = _delete(copy.recipient, copy.activity_id, services, message, until=copy.until)
     return copy.sent
 
 
@@ -40,12 +42,13 @@ def _delete(
     message: QueuedMessage | None,
     *,
     is_targeted: bool = False,
+    until: datetime | None = None,
 ) -> Sent:
     with addressed(message, recipient.destination) as message:
         conversation = recipient.conversation
         if is_targeted:
             recipient.require_targeting()
-        with take_turn(recipient.destination, services, message).call() as call:
+        with take_turn(recipient.destination, services, message, until=until).call() as call:
             try:
                 call.connector.delete_activity(
                     conversation.id, activity_id, is_targeted=is_targeted

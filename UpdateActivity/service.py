@@ -1,5 +1,7 @@
 """Editing what was sent: another activity in its place, with the same id."""
 
+from datetime import datetime
+
 from shared.messages.queued_message import QueuedMessage, Sent, addressed
 from shared.sending.alert_copies import held_copy
 from shared.sending.connector_call import take_turn
@@ -31,7 +33,9 @@ def update_queued_activity(message: QueuedMessage, services: Services) -> Sent:
         return update_activity(parse(UpdateRequest, message.body), services, message)
     with held_copy(alert_id, change, services, recalls=False) as copy:
         activity = copy.activity(services)
-        copy.sent = _update(copy.recipient, copy.activity_id, activity, services, message)
+        copy.sent = _update(
+            copy.recipient, copy.activity_id, activity, services, message, until=copy.until
+        )
     return copy.sent
 
 
@@ -43,6 +47,7 @@ def _update(
     message: QueuedMessage | None,
     *,
     is_targeted: bool = False,
+    until: datetime | None = None,
 ) -> Sent:
     with addressed(message, recipient.destination) as message:
         conversation = recipient.conversation
@@ -52,7 +57,7 @@ def _update(
         if is_targeted:
             # Who sees it cannot be changed: Teams answers 400 to an edit with a recipient.
             changed.pop("recipient", None)
-        with take_turn(recipient.destination, services, message).call() as call:
+        with take_turn(recipient.destination, services, message, until=until).call() as call:
             updated_id = call.connector.update_activity(
                 conversation.id, activity_id, changed, is_targeted=is_targeted
             )

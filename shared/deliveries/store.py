@@ -237,11 +237,15 @@ class DeliveryStore:
         """Record which version of an alert a person sees now, or that it was recalled.
 
         ``activity_id`` is the id that it now has, ``answers`` how many of the person's own answers
-        it shows.
+        it shows. What comes too late, after a newer one, changes nothing.
         """
 
         def note(row: Row | None) -> Row | None:
-            return row and {
+            if row is None:
+                return None
+            if (row.get("alertVersion", 0), row.get("answers", 0)) > (alert_version, answers):
+                return row
+            return {
                 **row,
                 "activityId": activity_id,
                 "alertVersion": alert_version,

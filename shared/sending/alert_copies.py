@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.alerts.alert import Alert
 from shared.alerts.answers import Given
@@ -27,7 +28,7 @@ class AlertCopy:
     """The copy of an alert that a person has: where it is, its id there, and the current alert.
 
     ``delivery_id`` is that of the send; ``given`` is what the person has answered, where each one
-    answers; ``sent`` is what the change of it ended with.
+    answers. It is held ``until`` a time; ``sent`` is what the change of it ended with.
     """
 
     recipient: FoundRecipient
@@ -35,6 +36,7 @@ class AlertCopy:
     activity_id: str
     alert: Alert
     given: Given
+    until: datetime
     sent: Sent | None = None
 
     def activity(self, services: Services) -> Activity:
@@ -61,7 +63,7 @@ def held_copy(
     if lease is None:
         raise DeliveryUnderWayError("Somebody else is changing this right now")
     try:
-        copy = _outdated_copy(alert_id, change, services)
+        copy = _outdated_copy(alert_id, change, services, lease.until)
         if recalls != (copy.alert.recalled_at is not None):
             raise AlreadyDoneError("The alert was recalled, and so is this by a message of its own")
         yield copy
@@ -87,7 +89,9 @@ def _note_change(delivery_id: str, copy: AlertCopy, services: Services, *, recal
         raise UnsentError(sent.message, error) from error
 
 
-def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> AlertCopy:
+def _outdated_copy(
+    alert_id: str, change: AlertChange, services: Services, until: datetime
+) -> AlertCopy:
     alert = services.alerts.current(alert_id, version=change.version)
     delivery = services.deliveries.find(change.delivery_id)
     if not delivery.status.is_final:
@@ -102,4 +106,4 @@ def _outdated_copy(alert_id: str, change: AlertChange, services: Services) -> Al
     recipient = recipient_of(stored.account, services, conversation_id=to.conversation_id)
     asks_each = alert.question is not None and alert.question.mode is AnswerMode.EACH
     given = services.answers.find(delivery.id) if asks_each else Given()
-    return AlertCopy(recipient, delivery.id, delivery.activity_id, alert, given)
+    return AlertCopy(recipient, delivery.id, delivery.activity_id, alert, given, until)

@@ -118,17 +118,19 @@ def take_turn(
     message: QueuedMessage | None = None,
     *,
     is_probe: bool = False,
+    until: datetime | None = None,
 ) -> Turn:
     """Wait for the turn of a call, and return it.
 
-    Takes where the call goes, and the queue's message that it is made for, None over HTTP.
+    Takes where the call goes, and the queue's message that it is made for, None over HTTP. That
+    of a message ends while the message is claimed, and before ``until``.
     ``is_probe``: it shows whether a person out of reach can be reached again; where another message
     does so, the call is a SuppressedError. Raises UntrustedServiceUrlError before anything else,
     HeldBackError when the call must not be made now, and BotCredentialError.
     """
     if message is None:
         return _HttpTurn(destination, services)
-    return _QueueTurn(destination, services, message, is_probe=is_probe)
+    return _QueueTurn(destination, services, message, is_probe=is_probe, until=until)
 
 
 class _HttpTurn(Turn):
@@ -179,10 +181,12 @@ class _QueueTurn(Turn):
         message: QueuedMessage,
         *,
         is_probe: bool,
+        until: datetime | None,
     ) -> None:
         super().__init__(destination, services)
         self.message = message
         self._is_probe = is_probe
+        self._until = until
         try:
             wait_seconds = services.conversation_limits.take(
                 destination.conversation_id, self._limits, patience_seconds=_PATIENCE_SECONDS
@@ -208,9 +212,9 @@ class _QueueTurn(Turn):
         message = replace(self.message, claim=claim)
         takes_probe = self._is_probe and not message.envelope.is_probe
         prepare = self._take_person_probe if takes_probe else None
-        until = claim.delivery.until
+        until = min(filter(None, (claim.delivery.until, self._until)), default=None)
         if until is not None:
-            # So that the call ends while the claim is good.
+            # So that the call ends in time.
             until -= timedelta(seconds=services.settings.connector_timeout_seconds)
         call = Call(self._connector, message, until, prepare)
         try:

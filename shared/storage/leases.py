@@ -5,8 +5,10 @@ RowKey: ``lease``. When a process dies, the lease that it holds runs out by itse
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from shared.errors import StorageUnavailableError
@@ -24,27 +26,28 @@ class Lease:
 
     key: str
     version: str
+    until: datetime
 
 
 class Leases:
     """Hands out leases to all instances of the app."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(
+        self, storage: Storage, *, clock: Callable[[], datetime] = partial(datetime.now, UTC)
+    ) -> None:
         self._table = Table(storage, "leases")
+        self._clock = clock
 
     def acquire(self, *what: str, seconds: float) -> Lease | None:
         """Return a lease on what the ids name, for so many seconds; None when it is taken."""
-        now = datetime.now(UTC)
+        now = self._clock()
+        until = now + timedelta(seconds=seconds)
         key = key_of(*what)
-        row = {
-            "PartitionKey": key,
-            "RowKey": _ROW_KEY,
-            "until": now + timedelta(seconds=seconds),
-        }
+        row = {"PartitionKey": key, "RowKey": _ROW_KEY, "until": until}
         version = self._table.insert(row)
         if version is None:
             version = self._take_over(row, now)
-        return Lease(key, version) if version is not None else None
+        return Lease(key, version, until) if version is not None else None
 
     def release(self, lease: Lease) -> None:
         """Give a lease back before it runs out, unless somebody else has taken it over.

@@ -1,4 +1,5 @@
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -7,6 +8,7 @@ from shared.accounts.conversations import Conversation
 from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Status
 from shared.messages.queue_names import DELETE_ACTIVITY
+from shared.storage.leases import Leases
 from tests.support.builders import unique
 from tests.support.copies import change_copy, deliver_copy, make_known
 from tests.support.worker import Worker
@@ -92,3 +94,18 @@ def test_a_copy_that_is_gone_is_recalled_and_one_that_stays_is_not(
     _, after = change_copy(worker, DELETE_ACTIVITY, copy)
 
     assert after.recalled is is_recalled
+
+
+@pytest.mark.parametrize(("seconds_ago", "calls"), [(5, 1), (11, 0)])
+def test_a_copy_is_changed_only_where_that_ends_while_it_is_held(
+    worker, copy, connector, seconds_ago, calls
+):
+    slow = Leases(
+        worker.services.storage, clock=lambda: datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    )
+    worker.services = replace(worker.services, leases=slow)
+
+    change, _ = change_copy(worker, DELETE_ACTIVITY, copy)
+
+    assert len(connector.requests) == change.attempts == calls
+    assert change.status is (Status.SENT if calls else Status.RETRYING)

@@ -1,4 +1,5 @@
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -8,6 +9,7 @@ from shared.alerts.alert import Alert
 from shared.deliveries.delivery import Status
 from shared.errors import RequestTooLargeError
 from shared.messages.queue_names import UPDATE_ACTIVITY
+from shared.storage.leases import Leases
 from shared.wire_models import ChannelAccount, parse
 from tests.support.builders import unique
 from tests.support.copies import change_copy, deliver_copy, make_known
@@ -123,3 +125,18 @@ def test_an_edit_that_fails_is_recorded_by_itself_and_the_copy_as_it_was(worker,
 
     assert (failed.status, failed.code) == (Status.PERMANENT_FAILURE, "BadSyntax")
     assert (same_copy.status, same_copy.alert_version) == (Status.SENT, 1)
+
+
+@pytest.mark.parametrize(("seconds_ago", "calls"), [(5, 1), (11, 0)])
+def test_a_copy_is_changed_only_where_that_ends_while_it_is_held(
+    worker, copy, connector, seconds_ago, calls
+):
+    slow = Leases(
+        worker.services.storage, clock=lambda: datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    )
+    worker.services = replace(worker.services, leases=slow)
+
+    change, _ = change_copy(worker, UPDATE_ACTIVITY, copy)
+
+    assert len(connector.requests) == change.attempts == calls
+    assert change.status is (Status.SENT if calls else Status.RETRYING)

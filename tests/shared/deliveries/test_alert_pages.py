@@ -92,6 +92,13 @@ def test_what_a_person_sees_by_now_is_noted_and_all_else_stays(deliveries, alex)
     assert deliveries.find("alert-7:0:r1") == replace(
         before, alert_version=3, activity_id="activity-8", recalled=True, answers=2
     )
+    # Who changed it before may be slow to say so.
+    noted = deliveries.find("alert-7:0:r1")
+    for version, answers in ((2, 3), (3, 1)):
+        deliveries.note_change(
+            "alert-7:0:r1", version, "activity-9", recalled=False, answers=answers
+        )
+    assert deliveries.find("alert-7:0:r1") == noted
     # Nothing is noted of what is not recorded.
     deliveries.note_change("alert-7:0:r2", 2, "activity-8", recalled=False)
     assert deliveries.get("alert-7:0:r2") is None

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from urllib3 import Retry
@@ -60,6 +61,6 @@ def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(caplog, monkeypatc
     monkeypatch.setattr(Retry, "sleep", lambda *_: None)
     leases = Leases(storage_at(NOWHERE))
 
-    leases.release(Lease("key", 'W/"1"'))
+    leases.release(Lease("key", 'W/"1"', datetime.now(UTC)))
 
     assert "will run out" in caplog.text
