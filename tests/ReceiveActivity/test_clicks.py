@@ -278,15 +278,17 @@ def test_storage_that_does_not_answer_is_an_error_that_teams_understands(alert, 
 
 
 class Rounds:
-    """Sends requests to storage in rounds of a given size: each waits for the others of its own."""
+    """Sends requests to a host in rounds of a given size: each waits for the others of its own."""
 
-    def __init__(self, *sizes: int):
+    def __init__(self, host: str, *sizes: int):
+        self._host = host
         self._barriers = [each for size in sizes for each in [threading.Barrier(size)] * size]
         self._send = HTTPConnectionPool.urlopen
         self.left = iter(self._barriers)
 
     def send(self, pool: HTTPConnectionPool, *request: Any, **options: Any) -> Any:
-        next(self.left).wait(timeout=30)
+        if pool.host == self._host:
+            next(self.left).wait(timeout=30)
         return self._send(pool, *request, **options)
 
 
@@ -312,10 +314,11 @@ def test_an_invoke_waits_for_storage_three_times(
     click = invoke(person, **{"from": sender})
     # Somebody has answered the bot before; this process knows nothing of it yet.
     reached(asked.ask(services, mode)).clicks()
-    # What a click reads in the background may last longer than the click.
-    services.threads.shutdown()
-    started = Services.of(settings(AzureWebJobsStorage=azurite.connection_string))
-    sent = Rounds(*rounds)
+    # By a name that nobody else uses: what an earlier click, or a test before this one, still reads
+    # in the background is not counted.
+    storage = azurite.connection_string.replace("127.0.0.1", "localhost")
+    started = Services.of(settings(AzureWebJobsStorage=storage))
+    sent = Rounds("localhost", *rounds)
     monkeypatch.setattr(
         HTTPConnectionPool, "urlopen", lambda *given, **how: sent.send(*given, **how)
     )
