@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.functions import TimerRequest
+from azure.functions.timer import TimerRequest
 
 from shared.accounts.conversations import Conversation
 from shared.deliveries.delivery import Status
