@@ -1,8 +1,8 @@
 """A token: asked for once, kept until shortly before it expires.
 
 A credential does the asking, of ``azure-identity`` or of a managed identity. What is added here:
-one request at a time is made however many threads wait, a failure is shared by those who waited for
-it, and a token that is still good outlives a login service that is down for a moment.
+one request at a time is made however many threads need one, a failure is shared by those who waited
+for it, and a token that is still good outlives a login service that is down or hangs for a moment.
 """
 
 import logging
@@ -69,7 +69,11 @@ class KeptToken:
         if kept is not None and self._clock() < kept.refresh_at:
             return kept.answer
         failures_before = self._failures
-        with self._lock:
+        is_needed = kept is None or self._is_spent(kept)
+        if not self._lock.acquire(blocking=is_needed) and kept is not None:
+            # Somebody else asks, and a login service that hangs is not waited for by all.
+            return kept.answer
+        try:
             kept = self._kept
             if kept is not None and self._clock() < kept.refresh_at:
                 return kept.answer
@@ -77,6 +81,8 @@ class KeptToken:
                 # The one who held the lock just failed; asking again at once would only add load.
                 raise self._make_error()
             return self._ask(kept)
+        finally:
+            self._lock.release()
 
     def drop(self, refused: str) -> None:
         """Forget the token that was refused, and what the credential keeps of it.
@@ -88,16 +94,18 @@ class KeptToken:
                 self._kept = None
                 self._credential = None
 
+    def _is_spent(self, kept: _Kept) -> bool:
+        return self._clock() >= kept.answer.expires_on - _RETRY_WHILE_GOOD_SECONDS
+
     def _ask(self, kept: _Kept | None) -> "AccessToken":
         try:
             answer = self._request()
         # azure-identity also lets through whatever a strange answer of the login made it stumble
         # over; none of it is the fault of what the token is for.
         except Exception as error:  # noqa: BLE001  # of any type, see above
-            now = self._clock()
             _logger.error("No token for %s: %s: %.500s", self._user, type(error).__name__, error)
-            if kept is not None and now < kept.answer.expires_on - _RETRY_WHILE_GOOD_SECONDS:
-                self._kept = _Kept(kept.answer, now + _RETRY_WHILE_GOOD_SECONDS)
+            if kept is not None and not self._is_spent(kept):
+                self._kept = _Kept(kept.answer, self._clock() + _RETRY_WHILE_GOOD_SECONDS)
                 return kept.answer
             self._failures += 1
             raise self._make_error() from None

@@ -4,11 +4,20 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
 
 _Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class _Read(Generic[_Found]):
+    """What was found, and when that began, in seconds of the clock."""
+
+    at: float
+    found: _Found
 
 
 class ReadCache(Generic[_Found]):
@@ -31,10 +40,9 @@ class ReadCache(Generic[_Found]):
         self._size_of = size_of
         self._clock = clock
         self._lock = threading.Lock()
-        self._found: OrderedDict[Hashable, tuple[float, _Found]] = OrderedDict()
+        self._found: OrderedDict[Hashable, _Read[_Found]] = OrderedDict()
         self._room_taken = 0
-        # Each for as long as somebody reads under its key.
-        self._reading: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
+        self._reading: dict[Hashable, Future[_Found]] = {}
 
     def get(
         self,
@@ -45,33 +53,50 @@ class ReadCache(Generic[_Found]):
     ) -> _Found:
         """Return what is remembered under a key, if ``is_good`` says so; else what ``find`` finds.
 
-        Whoever asks for the same meanwhile waits for that, and nobody else does.
+        Whoever asks for the same meanwhile waits for that, and nobody else does. They raise what it
+        raises. Where it lasts longer than it is remembered, one of them finds it anew for all.
         """
-        known = self._known(key, is_good)
-        if known is None:
+        asked_at = self._clock()
+        while True:
             with self._lock:
-                reading = self._reading.setdefault(key, threading.Lock())
-            with reading:
-                known = self._known(key, is_good) or self._read(key, find)
-        return known[1]
+                known = self._known(key, asked_at)
+                if known is not None and is_good(known.found):
+                    return known.found
+                reading = self._reading.get(key)
+                if reading is None:
+                    reading = self._reading[key] = Future()
+                    break
+            reading.result()
+        self._read(key, find, reading)
+        return reading.result()
 
-    def _known(
-        self, key: Hashable, is_good: Callable[[_Found], bool]
-    ) -> tuple[float, _Found] | None:
-        with self._lock:
-            known = self._found.get(key)
-            if known is None or known[0] <= self._clock() - self._seconds or not is_good(known[1]):
-                return None
-            self._found.move_to_end(key)
-            return known
+    def _known(self, key: Hashable, asked_at: float) -> _Read[_Found] | None:
+        """Return what is remembered, or was read since it was asked for."""
+        known = self._found.get(key)
+        if known is None or (known.at < asked_at and known.at <= self._clock() - self._seconds):
+            return None
+        self._found.move_to_end(key)
+        return known
 
-    def _read(self, key: Hashable, find: Callable[[], _Found]) -> tuple[float, _Found]:
-        read = self._clock(), find()
+    def _read(self, key: Hashable, find: Callable[[], _Found], reading: Future[_Found]) -> None:
+        try:
+            try:
+                read = _Read(self._clock(), find())
+                self._remember(key, read)
+            finally:
+                with self._lock:
+                    del self._reading[key]
+        except BaseException as error:  # noqa: BLE001  # of any type: all who wait raise it
+            reading.set_exception(error)
+        else:
+            reading.set_result(read.found)
+
+    def _remember(self, key: Hashable, read: _Read[_Found]) -> None:
         with self._lock:
             former = self._found.pop(key, None)
             self._found[key] = read
-            self._room_taken += self._size_of(read[1]) - (self._size_of(former[1]) if former else 0)
+            self._room_taken += self._size_of(read.found)
+            self._room_taken -= self._size_of(former.found) if former else 0
             while self._room_taken > self._most and len(self._found) > 1:
-                _, (_, oldest) = self._found.popitem(last=False)
-                self._room_taken -= self._size_of(oldest)
-        return read
+                _, oldest = self._found.popitem(last=False)
+                self._room_taken -= self._size_of(oldest.found)

@@ -128,6 +128,21 @@ def test_a_good_token_outlives_a_login_that_fails_until_it_is_about_to_expire(to
         tokens.token()
 
 
+def test_a_good_token_is_used_while_somebody_asks_for_a_newer_one(tokens, azure, clock):
+    tokens.token()
+    clock.now = NOW + LIFETIME - 300
+    azure.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        newer = pool.submit(tokens.token)
+        until(lambda: azure.asked == 2)
+
+        assert tokens.token() == "token-1"
+        azure.gate.set()
+        assert newer.result(30) == "token-2"
+
+    assert tokens.token() == "token-2"
+
+
 # Refused tokens
 
 

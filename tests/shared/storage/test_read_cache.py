@@ -46,6 +46,41 @@ def test_what_is_read_for_long_is_waited_for_by_those_who_want_it_alone():
     assert not is_read.is_set()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_however_long_it_takes_what_many_wait_for_is_not_read_by_each(fails):
+    now, asked, read = [0.0], [], []
+    have_all_asked = threading.Event()
+
+    def clock():
+        asked.append(threading.get_ident())
+        if len(set(asked)) == 8:
+            have_all_asked.set()
+        return now[0]
+
+    def find():
+        read.append(now[0])
+        assert have_all_asked.wait(PATIENCE_SECONDS)
+        now[0] += 2
+        if fails:
+            raise ZeroDivisionError
+        return read[-1]
+
+    remembered = ReadCache[float](timedelta(seconds=1), most=2, clock=clock)
+    started = threading.Barrier(8)
+
+    def asks():
+        started.wait(PATIENCE_SECONDS)
+        return remembered.get("a", find)
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(asks) for _ in range(8)]
+        errors = [each.exception() for each in calls]
+
+    # The first began before some of them asked. Where it fails, who waits for it asks no more.
+    assert len(read) < 8 if fails else len(read) <= 2
+    assert {type(each) for each in errors} == {ZeroDivisionError if fails else type(None)}
+
+
 def test_what_could_not_be_read_is_read_again():
     remembered = ReadCache[float](timedelta(seconds=1), most=2, clock=lambda: 0.0)
 
