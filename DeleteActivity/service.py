@@ -48,7 +48,7 @@ def _delete(
         conversation = recipient.conversation
         if is_targeted:
             recipient.require_targeting()
-        with take_turn(recipient.destination, services, message, until=until).call() as call:
+        with take_turn(recipient.destination, services, message).call(until) as call:
             try:
                 call.connector.delete_activity(
                     conversation.id, activity_id, is_targeted=is_targeted

@@ -33,10 +33,15 @@ _SNAPSHOT_HOLDS = timedelta(minutes=1)
 
 
 def send_activity(
-    request: SendRequest, services: Services, message: QueuedMessage | None = None
+    request: SendRequest,
+    services: Services,
+    message: QueuedMessage | None = None,
+    *,
+    until: datetime | None = None,
 ) -> Sent:
     """Send what is asked for with one Connector call, for a queue's message or for HTTP.
 
+    The call ends before ``until``.
     Raises SuppressedError when the person wants no such message, unless it is a reply to what they
     just wrote; ConversationNotStartedError when the bot has no conversation with them.
     """
@@ -48,7 +53,7 @@ def send_activity(
         is_targeted = activity.is_targeted
         require_deliverable(activity, recipient, services, is_targeted=is_targeted)
         conversation = recipient.conversation
-        with take_turn(destination, services, message, is_probe=is_probe).call() as call:
+        with take_turn(destination, services, message, is_probe=is_probe).call(until) as call:
             activity_id = call.connector.send_activity(
                 conversation.id,
                 outgoing(activity, conversation),

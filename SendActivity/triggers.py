@@ -1,5 +1,6 @@
 """Sending one activity, over HTTP and from the queue."""
 
+from datetime import datetime
 from http import HTTPStatus
 
 import azure.functions as func
@@ -26,7 +27,7 @@ def send_activity_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(answer.body, answer.status, **answer.headers)
 
 
-def _send(request: func.HttpRequest) -> Answer:
+def _send(request: func.HttpRequest, until: datetime | None) -> Answer:
     from SendActivity.request import SendRequest
     from SendActivity.service import send_activity
 
@@ -42,7 +43,7 @@ def _send(request: func.HttpRequest) -> Answer:
             "activity": activity,
         }
     )
-    sent = send_activity(asked, services())
+    sent = send_activity(asked, services(), until=until)
     if sent.activity_id is None:
         return Answer({}, HTTPStatus.ACCEPTED)
     return Answer({"id": sent.activity_id}, HTTPStatus.CREATED)

@@ -1,6 +1,7 @@
 """Sending alerts, following them and acting on them, over HTTP and from the queue."""
 
 import uuid
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ def send_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(answer.body, answer.status, **answer.headers)
 
 
-def _send(request: func.HttpRequest) -> Answer:
+def _send(request: func.HttpRequest, _until: datetime | None) -> Answer:
     from SendAlert.request import AlertRequest
     from SendAlert.responses import accepted_body, links_of, reach_body
     from SendAlert.service import accept_alert, reach_of
@@ -140,7 +141,7 @@ def edit_alert_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(answer.body, answer.status)
 
 
-def _edit(request: func.HttpRequest) -> Answer:
+def _edit(request: func.HttpRequest, _until: datetime | None) -> Answer:
     from SendAlert.progress import progress_of
     from SendAlert.request import EditRequest
     from SendAlert.responses import progress_body

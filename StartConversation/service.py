@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared import json_text
 from shared.accounts.account import Account, OneToOne
@@ -57,10 +58,12 @@ def start_conversation(
     *,
     wait_seconds: float,
     message: QueuedMessage | None = None,
+    until: datetime | None = None,
 ) -> StartedConversation:
     """Return the conversation that is asked for, from the cache or started now.
 
-    Makes one Connector call at most, for a queue's message or for HTTP. When somebody else is
+    Makes one Connector call at most, for a queue's message or for HTTP; it ends before ``until``.
+    When somebody else is
     starting the same conversation, waits for them up to ``wait_seconds``, then raises
     ConversationStartingError.
     """
@@ -69,20 +72,20 @@ def start_conversation(
     start = completed(request, channel_id, services)
     with addressed(message, start.destination) as message:
         if start.existing is not None:
-            return _continue(start, start.existing, services, message)
+            return _continue(start, start.existing, services, message, until)
         # The lease covers the call alone, not the wait for a turn or a slow token before it.
         turn = _turn(start, start.destination, services, message)
         if not start.is_once:
-            return _start(start, turn, services)
+            return _start(start, turn, services, until)
         try:
             with (
                 addressed(turn.message, start.destination),
-                _leased(start, services, wait_seconds) as start,
+                _leased(start, services, wait_seconds) as (start, leased_until),
             ):
                 if start.existing is None:
-                    return _start(start, turn, services)
+                    return _start(start, turn, services, until, leased_until)
                 turn.give_back()
-                return _continue(start, start.existing, services, turn.message)
+                return _continue(start, start.existing, services, turn.message, until)
         except Exception:
             # Whatever it was: where no call was made, a probe of the lane is still to be made.
             turn.give_back()
@@ -114,18 +117,20 @@ def _require_possible(request: StartRequest, channel_id: str, services: Services
 
 
 @contextmanager
-def _leased(start: Start, services: Services, wait_seconds: float) -> Iterator[Start]:
+def _leased(
+    start: Start, services: Services, wait_seconds: float
+) -> Iterator[tuple[Start, datetime | None]]:
     """Hold the lease on starting a conversation, or wait for the one who holds it.
 
-    Yields the start as it is then: somebody else may have started the conversation. Raises
-    ConversationStartingError after ``wait_seconds``.
+    Yields the start as it is then, as somebody else may have started the conversation, and until
+    when the lease is held. Raises ConversationStartingError after ``wait_seconds``.
     """
     deadline = time.monotonic() + wait_seconds
     poll_seconds = _FIRST_POLL_SECONDS
     while (lease := _acquire_lease(start, services)) is None:
         start = completed(start.request, start.channel_id, services)
         if start.existing is not None:
-            yield start
+            yield start, None
             return
         if time.monotonic() >= deadline:
             raise ConversationStartingError(
@@ -135,7 +140,7 @@ def _leased(start: Start, services: Services, wait_seconds: float) -> Iterator[S
         poll_seconds = min(poll_seconds * 1.5, _LONGEST_POLL_SECONDS)
     try:
         # Who held the lease before may have finished after we looked.
-        yield completed(start.request, start.channel_id, services)
+        yield completed(start.request, start.channel_id, services), lease.until
     finally:
         services.leases.release(lease)
 
@@ -168,7 +173,11 @@ def _turn(
 
 
 def _continue(
-    start: Start, existing: OneToOne, services: Services, message: QueuedMessage | None
+    start: Start,
+    existing: OneToOne,
+    services: Services,
+    message: QueuedMessage | None,
+    until: datetime | None,
 ) -> StartedConversation:
     """Send the activity of a start, if it has one, into the conversation that there is."""
     conversation = Conversation(
@@ -190,16 +199,18 @@ def _continue(
             return StartedConversation(
                 conversation, existing.activity_id, from_cache=True, message=message
             )
-        with _turn(start, destination, services, message).call() as call:
+        with _turn(start, destination, services, message).call(until) as call:
             activity_id = call.connector.send_activity(
                 conversation.id, outgoing(activity, conversation)
             )
         return StartedConversation(conversation, activity_id, message=call.message)
 
 
-def _start(start: Start, turn: Turn, services: Services) -> StartedConversation:
-    """Make the call, and cache the conversation that it started."""
-    with turn.call() as call:
+def _start(
+    start: Start, turn: Turn, services: Services, *until: datetime | None
+) -> StartedConversation:
+    """Make the call, which ends before each of the times, and cache what it started."""
+    with turn.call(*until) as call:
         if call.message is not None and call.message.envelope.alert is not None:
             # What waits for this start would not be sent any more.
             services.alerts.under_way(call.message.envelope.alert)

@@ -1,5 +1,6 @@
 """Starting a conversation, over HTTP and from the queue."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -27,13 +28,13 @@ def start_conversation_http(request: func.HttpRequest) -> func.HttpResponse:
     return json_response(answer.body, answer.status, **answer.headers)
 
 
-def _start(request: func.HttpRequest) -> Answer:
+def _start(request: func.HttpRequest, until: datetime | None) -> Answer:
     from StartConversation.request import StartRequest
     from StartConversation.service import start_conversation
 
     start = StartRequest.from_json(read_json(request))
     wait_seconds = services().settings.connector_timeout_seconds
-    started = start_conversation(start, services(), wait_seconds=wait_seconds)
+    started = start_conversation(start, services(), wait_seconds=wait_seconds, until=until)
     return Answer(
         _conversation(started.conversation, started.activity_id),
         HTTPStatus.OK if started.from_cache else HTTPStatus.CREATED,

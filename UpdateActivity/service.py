@@ -57,7 +57,7 @@ def _update(
         if is_targeted:
             # Who sees it cannot be changed: Teams answers 400 to an edit with a recipient.
             changed.pop("recipient", None)
-        with take_turn(recipient.destination, services, message, until=until).call() as call:
+        with take_turn(recipient.destination, services, message).call(until) as call:
             updated_id = call.connector.update_activity(
                 conversation.id, activity_id, changed, is_targeted=is_targeted
             )

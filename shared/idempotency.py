@@ -71,6 +71,7 @@ class Answer:
 
 
 AnyRequest = TypeVar("AnyRequest", bound=Request)
+Handle = Callable[[AnyRequest, datetime | None], Answer]
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,17 @@ class IdempotencyKeys:
         self._give_up_ambiguous = give_up_ambiguous
         self._now = now
 
-    def once(
-        self, function: str, request: AnyRequest, handle: Callable[[AnyRequest], Answer]
-    ) -> Answer:
+    def once(self, function: str, request: AnyRequest, handle: Handle[AnyRequest]) -> Answer:
         """Return the handler's answer to a request, or the one that its key got before.
 
+        The handler takes the request, and until when it has it for itself; None without a key.
         An error that was the answer is raised again, as a ReplayedError. Raises
         IdempotencyKeyReusedError when the key came with another request before, and
         IdempotencyKeyInUseError while that request is still under way.
         """
         secret = request.headers.get(_HEADER)
         if secret is None:
-            return handle(request)
+            return handle(request, None)
         if not _KEY.fullmatch(secret):
             raise InvalidRequestError(
                 FieldError(_HEADER, "must be 1 to 255 printable ASCII characters")
@@ -122,11 +122,9 @@ class IdempotencyKeys:
             return claim
         return self._handle(claim, request, handle)
 
-    def _handle(
-        self, claim: _Claim, request: AnyRequest, handle: Callable[[AnyRequest], Answer]
-    ) -> Answer:
+    def _handle(self, claim: _Claim, request: AnyRequest, handle: Handle[AnyRequest]) -> Answer:
         try:
-            answer = handle(request)
+            answer = handle(request, claim.row["until"])
         except AppError as error:
             if _is_final(error, give_up_ambiguous=self._give_up_ambiguous):
                 self._keep(claim, {"error": _from_error(error)})

@@ -82,9 +82,10 @@ class Turn(ABC):
         self._is_over = False
 
     @abstractmethod
-    def call(self) -> AbstractContextManager[Call]:
+    def call(self, *until: datetime | None) -> AbstractContextManager[Call]:
         """Make the call within the block, which learns from what it raises.
 
+        It ends before each of the times, and that of a queue's message while that is claimed.
         The block must not use storage after the call: where storage fails in it, the call counts
         as not made. Raises what the Connector answers; for a queue's message as an UnsentError,
         with the message as it is then.
@@ -95,6 +96,12 @@ class Turn(ABC):
         if not self._is_over:
             self._is_over = True
             self._services.pacer.give_back(self._slot)
+
+    def _begins_before(self, *until: datetime | None) -> datetime | None:
+        """Return until when a call may begin that ends before each of these times."""
+        seconds = self._services.settings.connector_timeout_seconds
+        times = [each - timedelta(seconds=seconds) for each in until if each is not None]
+        return min(times, default=None)
 
     def _have_token(self) -> None:
         """Get the token; where there is none, a probe of the lane has shown nothing."""
@@ -118,19 +125,17 @@ def take_turn(
     message: QueuedMessage | None = None,
     *,
     is_probe: bool = False,
-    until: datetime | None = None,
 ) -> Turn:
     """Wait for the turn of a call, and return it.
 
-    Takes where the call goes, and the queue's message that it is made for, None over HTTP. That
-    of a message ends while the message is claimed, and before ``until``.
+    Takes where the call goes, and the queue's message that it is made for, None over HTTP.
     ``is_probe``: it shows whether a person out of reach can be reached again; where another message
     does so, the call is a SuppressedError. Raises UntrustedServiceUrlError before anything else,
     HeldBackError when the call must not be made now, and BotCredentialError.
     """
     if message is None:
         return _HttpTurn(destination, services)
-    return _QueueTurn(destination, services, message, is_probe=is_probe, until=until)
+    return _QueueTurn(destination, services, message, is_probe=is_probe)
 
 
 class _HttpTurn(Turn):
@@ -145,10 +150,10 @@ class _HttpTurn(Turn):
             raise
 
     @contextmanager
-    def call(self) -> Iterator[Call]:
+    def call(self, *until: datetime | None) -> Iterator[Call]:
         started = time.monotonic()
         try:
-            yield Call(self._connector)
+            yield Call(self._connector, _until=self._begins_before(*until))
         except AppError as error:
             self._failed(error)
             if isinstance(error, ConnectorError):
@@ -181,12 +186,10 @@ class _QueueTurn(Turn):
         message: QueuedMessage,
         *,
         is_probe: bool,
-        until: datetime | None,
     ) -> None:
         super().__init__(destination, services)
         self.message = message
         self._is_probe = is_probe
-        self._until = until
         try:
             wait_seconds = services.conversation_limits.take(
                 destination.conversation_id, self._limits, patience_seconds=_PATIENCE_SECONDS
@@ -206,17 +209,14 @@ class _QueueTurn(Turn):
             raise
 
     @contextmanager
-    def call(self) -> Iterator[Call]:
+    def call(self, *until: datetime | None) -> Iterator[Call]:
         services, destination = self._services, self._destination
         claim = self._claim()
         message = replace(self.message, claim=claim)
         takes_probe = self._is_probe and not message.envelope.is_probe
         prepare = self._take_person_probe if takes_probe else None
-        until = min(filter(None, (claim.delivery.until, self._until)), default=None)
-        if until is not None:
-            # So that the call ends in time.
-            until -= timedelta(seconds=services.settings.connector_timeout_seconds)
-        call = Call(self._connector, message, until, prepare)
+        begins_before = self._begins_before(claim.delivery.until, *until)
+        call = Call(self._connector, message, begins_before, prepare)
         try:
             self._slot = services.pacer.wait(self._slot)
             yield call

@@ -2,7 +2,9 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,9 +12,11 @@ from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Status
 from shared.errors import (
     ConversationStartingError,
+    HeldBackError,
     UnknownConversationError,
 )
 from shared.messages.queue_names import START_CONVERSATION
+from shared.storage.leases import Leases
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Slot
 from tests.StartConversation.starting import ALEX, cached, know
@@ -127,6 +131,20 @@ def test_who_does_not_wait_is_told_that_it_is_starting_and_others_need_not_wait(
 
     assert other.conversation.id == connector.conversation_id("29:megan")
     assert len(connector.requests) == 2
+
+
+@pytest.mark.parametrize(("seconds_ago", "starts"), [(5, 1), (11, 0)])
+def test_a_start_is_made_only_where_it_ends_before_somebody_else_may_make_it(
+    start, services, connector, seconds_ago, starts
+):
+    slow = Leases(
+        services.storage, clock=lambda: datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    )
+
+    with nullcontext() if starts else pytest.raises(HeldBackError):
+        start(services=replace(services, leases=slow))
+
+    assert len(connector.requests) == starts
 
 
 def test_a_start_that_failed_leaves_nothing_and_can_be_tried_again_at_once(

@@ -1,6 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from http import HTTPStatus
 from threading import Event, Semaphore
 
@@ -45,8 +46,9 @@ class Handler:
         self.outcome = outcome
         self.calls = 0
 
-    def __call__(self, _request):
+    def __call__(self, _request, until):
         self.calls += 1
+        self.until = until
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -73,7 +75,7 @@ def key():
 def send(services, connector):
     """Makes a call to the Connector, and answers the id that it gives."""
 
-    def send(request):
+    def send(request, _until):
         at = services.connector.at(connector.url)
         sent = at.send_activity("a:1", json.loads(request.get_body()))
         return Answer({"id": sent}, HTTPStatus.CREATED, {"Location": f"/api/{sent}"})
@@ -104,7 +106,7 @@ def hanging(keys, key):
     """A request with a key that does not end, as that of a process that died."""
     has_begun, may_end = Event(), Event()
 
-    def hang(_request):
+    def hang(_request, _until):
         has_begun.set()
         assert may_end.wait(PATIENCE_SECONDS)
         return Answer({"id": "late"})
@@ -282,10 +284,19 @@ def test_who_comes_while_it_is_under_way_comes_again_later(keys, key, send, conn
     assert len(connector.requests) == 1
 
 
+def test_who_does_it_is_told_until_when_nobody_else_does(keys, key, clock):
+    handle = Handler(CREATED)
+
+    keys.once("SendActivity", request(key), handle)
+    assert handle.until == clock() + timedelta(seconds=LEASE_SECONDS)
+    keys.once("SendActivity", request(None), handle)
+    assert handle.until is None
+
+
 def test_of_many_who_come_after_a_process_died_one_does_it(keys, key, clock):
     refused = Semaphore(0)
 
-    def handle(_request):
+    def handle(_request, _until):
         for _ in range(7):
             assert refused.acquire(timeout=PATIENCE_SECONDS)
         return CREATED
@@ -336,10 +347,10 @@ def test_who_was_too_slow_does_not_undo_what_another_did(keys, key, clock):
     for late in (Answer({"id": "late"}), ConversationStartingError("late")):
         own = f"{key}-{type(late).__name__}"
 
-        def handle_slowly(_request, own=own, late=late):
+        def handle_slowly(_request, until, own=own, late=late):
             clock.pass_by(LEASE_SECONDS)
             keys.once("SendActivity", request(own), Handler(CREATED))
-            return Handler(late)(_request)
+            return Handler(late)(_request, until)
 
         assert outcome(keys, request(own), handle_slowly) is late
         assert keys.once("SendActivity", request(own), Handler(None)) == CREATED

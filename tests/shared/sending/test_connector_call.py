@@ -8,6 +8,8 @@ import pytest
 
 from SendActivity.request import SendRequest
 from SendActivity.service import send_activity
+from SendActivity.triggers import send_activity_http
+from shared import wiring
 from shared.accounts.conversations import Conversation
 from shared.connector.errors import ConnectorError
 from shared.deliveries.delivery import Delivery, Destination, Status
@@ -18,6 +20,7 @@ from shared.errors import (
     StorageUnavailableError,
     UntrustedServiceUrlError,
 )
+from shared.idempotency import IdempotencyKeys
 from shared.messages.envelope import Envelope
 from shared.messages.queue_names import SEND_ACTIVITY
 from shared.messages.queued_message import QueuedMessage, UnsentError
@@ -26,7 +29,10 @@ from shared.storage.tables import Table, key_of
 from shared.throttling.conversation_limits import ConversationLimits
 from shared.throttling.lane import Lane
 from shared.throttling.pacer import Pacer, Slot
-from tests.support.builders import unique
+from StartConversation.request import StartRequest
+from StartConversation.service import start_conversation
+from StartConversation.triggers import start_conversation_http
+from tests.support.builders import http_request, unique
 from tests.support.clocks import FakeClock
 from tests.support.worker import Worker
 
@@ -165,6 +171,33 @@ def test_where_storage_fails_before_the_call_it_was_none_and_after_it_the_host_t
     assert caught.value.message.claim is not None
     claimed = services.deliveries.find("order-7")
     assert (claimed.status, claimed.ambiguous) == (Status.SENDING, True)
+
+
+@pytest.mark.parametrize(("seconds_ago", "calls"), [(20, 1), (26, 0)])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_call_is_made_only_where_it_ends_before_its_key_can_be_claimed_anew(
+    deployed, monkeypatch, connector, seconds_ago, calls, has_begun
+):
+    settings, long_ago = deployed.settings, datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    keys = IdempotencyKeys(
+        deployed.storage, settings.app_id, lease_seconds=40, now=lambda: long_ago
+    )
+    body = {"members": [{"id": "29:alex"}], "activity": {"text": "News"}}
+    if has_begun:
+        start_conversation(StartRequest.from_json(body), deployed, wait_seconds=0)
+    monkeypatch.setattr(wiring, "_services", replace(deployed, idempotency_keys=keys))
+    deployed.conversations.put(Conversation("a:1", "msteams", connector.url))
+    before, keyed = len(connector.requests), {"Idempotency-Key": unique("key")}
+
+    answers = [
+        start_conversation_http(http_request("POST", body, headers=keyed)),
+        send_activity_http(
+            http_request("POST", {"text": "News"}, route={"conversationId": "a:1"}, headers=keyed)
+        ),
+    ]
+
+    assert [each.status_code for each in answers] == [201 if calls else 429] * 2
+    assert len(connector.requests) == before + 2 * calls
 
 
 # Throttled
