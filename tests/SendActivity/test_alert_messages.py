@@ -88,6 +88,7 @@ def test_a_person_gets_their_share_of_an_alert(services, alert, alex, connector,
 
 
 def test_a_snapshot_spares_the_look_up(services, alert, alex, storage_calls):
+    services = remembering_alerts_by(lambda: 0.0, services)
     handle(of_alert(alert, alex), services)
     storage_calls()
 
