@@ -18,7 +18,7 @@ def test_a_call_that_hangs_ends_in_time(connector):
     connector.block(times=1)
 
     assert failure(at_stub(connector, timeout_seconds=0.2)).code == "ConnectorTimeout"
-    assert len(connector.requests) == 1
+    assert len(connector.wait_for(1)) == 1
 
 
 def test_headers_that_drip_do_not_hold_a_thread(connector):
@@ -31,7 +31,7 @@ def test_headers_that_drip_do_not_hold_a_thread(connector):
 def test_a_body_that_drips_does_not_hold_a_thread_and_the_status_counts(connector):
     connector.answer(201, {"id": "1" * 4000}, seconds_per_body_byte=0.05)
 
-    assert send(at_stub(connector, timeout_seconds=0.5)) is None
+    assert send(at_stub(connector, timeout_seconds=3)) is None
 
 
 def test_a_dripping_answer_that_comes_in_time_is_read_whole(at, connector):
@@ -74,11 +74,12 @@ def test_there_are_never_more_connections_than_threads(at, connector):
 
 
 def test_a_connection_that_broke_is_not_lost_to_the_others(connector):
-    at = at_stub(connector, timeout_seconds=0.5)
+    at = at_stub(connector, timeout_seconds=2)
     connector.block(times=2 * THREADS)
     with ThreadPoolExecutor(THREADS) as pool:
         errors = list(pool.map(lambda _: failure(at), range(2 * THREADS)))
 
+    connector.wait_for(2 * THREADS)
     assert {error.code for error in errors} == {"ConnectorTimeout"}
     assert send(at)
 
@@ -115,7 +116,7 @@ def test_a_failure_of_tls_after_the_certificate_may_come_in_the_middle():
 def test_calls_over_tls_are_bounded_and_reuse_their_connection(secure, certificates, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority_file))
     patient = at_stub(secure, use_proxy=True)
-    hasty = at_stub(secure, timeout_seconds=0.5, use_proxy=True)
+    hasty = at_stub(secure, timeout_seconds=3, use_proxy=True)
     secure.answer(201, seconds_per_header_byte=0.1, when=lambda request: request.connection == 2)
 
     sent = [send(patient) for _ in range(3)]
