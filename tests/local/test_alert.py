@@ -268,8 +268,8 @@ def test_an_app_that_does_not_answer_is_told(api, run, monkeypatch, fault):
 
     assert (status, output) == (3, "")
     assert f"The app at {api.api} does not answer (ConnectionError). It may" in errors
+    assert len(api.wait_for(6)) == len(api.created) == 6
     assert errors.endswith(f" have been accepted: {address(api)}\n")
-    assert len(api.created) == 6
 
 
 def test_an_app_that_is_not_there_is_told_at_once(api, run, monkeypatch):
