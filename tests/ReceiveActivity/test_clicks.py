@@ -272,6 +272,8 @@ def test_storage_that_does_not_answer_is_an_error_that_teams_understands(alert, 
     unreachable = Services.of(settings(AzureWebJobsStorage=NOWHERE))
 
     answer = answered(invoke(person), unreachable)
+    # What it reads beside is tried again for seconds, among the next tests.
+    unreachable.threads.shutdown()
 
     assert (answer["statusCode"], answer["type"]) == (500, "application/vnd.microsoft.error")
     assert answer["value"]["message"].startswith("Das hat nicht geklappt")
