@@ -4,6 +4,7 @@ The only host on its queues is the one that is watched.
 """
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ MESSAGES = 50
 AUDIENCE = 500
 TENANTS = 10
 ROUNDS = 8
+SHARE_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +166,15 @@ def test_where_little_is_sent_to_each_of_many_tenants_a_message_costs_no_more(
     for _ in range(2):
         send(app, *users)
     operations()
+    begun_at = time.monotonic()
 
     for _ in range(ROUNDS):
         send(app, *users)
 
     asked = operations(pacing=True)
-    assert len(asked) <= 3.2 * TENANTS * ROUNDS, Counter(asked)
+    # Where a machine is slow, shares run out meanwhile, and are taken anew.
+    taken_anew = (time.monotonic() - begun_at) // SHARE_SECONDS
+    assert len(asked) <= TENANTS * (3.2 * ROUNDS + 3 * taken_anew), Counter(asked)
 
 
 def test_a_recipient_of_an_alert_costs_a_claim_a_result_and_a_put(
