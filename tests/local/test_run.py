@@ -14,7 +14,7 @@ from local.run import ALERT, TOPIC, App, deliver, running_app
 from shared.messages.queue_names import QUEUES
 from tests.local.host_process import PROJECT
 from tests.ReceiveEvent.recorded import PAYLOADS
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_run_once_delivers_and_leaves():
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

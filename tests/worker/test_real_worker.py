@@ -10,6 +10,7 @@ from uuid import uuid4
 from local.azurite import Azurite
 from tests.support.app import app_functions
 from tests.support.connector import StubConnector
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def run(invocations: list[dict[str, Any]], settings: dict[str, str]) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def run(invocations: list[dict[str, Any]], settings: dict[str, str]) -> dict[str
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
