@@ -205,7 +205,7 @@ def test_wrong_usage_is_told(api, run, arguments, said):
 def test_the_help_tells_the_commands_and_that_of_one_its_exit_status(run):
     status, output, _ = run("--help")
     assert status == 0
-    assert [name for name in command_line.COMMANDS if f"\n    {name} " not in output] == []
+    assert set(re.findall(r"^    (\w+)\b", output, re.MULTILINE)) >= set(command_line.COMMANDS)
 
     for command in ("alert", "send"):
         status, output, _ = run(command, "--help")
