@@ -21,6 +21,7 @@ from tests.ReceiveActivity.activities import TENANT_ID, inbound, read
 from tests.ReceiveActivity.keeping import SERVICE_URL
 from tests.support import asked
 from tests.support.builders import NOWHERE, settings
+from tests.support.waiting import PATIENCE_SECONDS
 
 MESSAGE = "application/vnd.microsoft.activity.message"
 
@@ -290,7 +291,7 @@ class Rounds:
 
     def send(self, pool: HTTPConnectionPool, *request: Any, **options: Any) -> Any:
         if pool.host == self._host:
-            next(self.left).wait(timeout=30)
+            next(self.left).wait(timeout=PATIENCE_SECONDS)
         return self._send(pool, *request, **options)
 
 

@@ -23,6 +23,7 @@ from tests.StartConversation.starting import ALEX, cached, know
 from tests.support.builders import TENANT_ID, services_of
 from tests.support.connector import is_start
 from tests.support.lossy_storage import LossyStorage
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.support.worker import Worker
 
 
@@ -89,7 +90,7 @@ def test_however_many_start_at_once_by_either_id_there_is_one_call(start, servic
         calls = [pool.submit(start, members=[{"id": each}]) for each in ids]
         connector.wait_for_waiting(1)
         connector.release()
-        started = [call.result(30) for call in calls]
+        started = [call.result(PATIENCE_SECONDS) for call in calls]
 
     assert len(connector.requests) == 1
     assert len({each.conversation.id for each in started}) == 1
@@ -103,7 +104,7 @@ def test_of_many_who_start_with_an_activity_each_sends_it(start, connector):
         connector.wait_for_waiting(1)
         connector.release()
         for call in calls:
-            call.result(30)
+            call.result(PATIENCE_SECONDS)
 
     texts = [
         request.json["activity"]["text"] if is_start(request) else request.json["text"]
@@ -127,7 +128,7 @@ def test_who_does_not_wait_is_told_that_it_is_starting_and_others_need_not_wait(
             start(wait_seconds=0)
         other = start(members=[{"id": "29:megan"}], wait_seconds=0)
         connector.release()
-        first.result(30)
+        first.result(PATIENCE_SECONDS)
 
     assert other.conversation.id == connector.conversation_id("29:megan")
     assert len(connector.requests) == 2
@@ -207,7 +208,7 @@ def test_who_was_erased_during_the_call_does_not_come_back(start, services, conn
         connector.wait_for_waiting(1)
         services.accounts.erase("msteams", "29:alex")
         connector.release()
-        conversation = started.result(30).conversation
+        conversation = started.result(PATIENCE_SECONDS).conversation
 
     assert cached(services) is None
     with pytest.raises(UnknownConversationError):

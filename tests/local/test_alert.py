@@ -17,6 +17,7 @@ from local import __main__ as command_line
 from local import alerts_client
 from tests.local.host_process import PROJECT
 from tests.support.alerts_api import AlertsApi, ended, is_poll, under_way
+from tests.support.waiting import PATIENCE_SECONDS
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TEXT = ("--text", "A new article is out.")
@@ -324,7 +325,7 @@ def test_a_terminal_shows_how_far_it_is(api):
     ):
         os.close(its_end)
         shown = read(screen)
-        assert command.wait(timeout=60) == 0
+        assert command.wait(timeout=PATIENCE_SECONDS) == 0
 
     assert "1250000 of about 10000000 sent, 9 failed, 123.5/s" in shown
     assert shown.endswith("It is done: 2 sent.\r\n")

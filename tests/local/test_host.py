@@ -14,7 +14,7 @@ import pytest
 from local import host as local_host
 from local.environment import StartError
 from tests.local.host_process import HostProcess, command, environment, write_app
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 HEAD = """
 import os, pathlib, time
@@ -179,7 +179,7 @@ def test_a_function_that_was_begun_ends_before_the_host_and_nothing_else_is_begu
         (app / "go").touch()
 
         assert answer.result().body == b"waited"
-        assert host.process.wait(timeout=60) == 0
+        assert host.process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 IMPATIENT = """

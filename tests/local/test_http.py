@@ -47,7 +47,7 @@ def fails(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("meets")
 def meets(req: func.HttpRequest) -> str:
-    meeting.wait(timeout=30)
+    meeting.wait(timeout=PATIENCE_SECONDS)
     return "met"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from local.node import node_command
 from local.processes import ProcessError, running
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
@@ -143,7 +143,7 @@ def test_a_signal_ends_us_and_what_we_run(log, number, status):
         child = int(parent.stdout.readline())
         alive = is_alive(child)
         parent.send_signal(number)
-        parent.wait(30)
+        parent.wait(PATIENCE_SECONDS)
 
     assert alive
     assert parent.returncode == status

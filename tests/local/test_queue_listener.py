@@ -382,7 +382,7 @@ def test_when_the_host_stops_what_runs_ends_and_what_waits_goes_back(queue, host
     until(lambda: len(visible(queue.messages)) == 1)
     (host.app / "go").touch()
 
-    assert host.process.wait(timeout=60) == 0
+    assert host.process.wait(timeout=PATIENCE_SECONDS) == 0
     [[running, _]] = runs(host)
     waiting = {"1": "2", "2": "1"}[running]
     assert visible(queue.messages) == [base64.b64encode(waiting.encode()).decode()]

@@ -6,6 +6,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.auth.tokens import AppType, BotCredential
+from tests.support.waiting import PATIENCE_SECONDS
 
 APP_ID = "11111111-0000-4000-8000-000000000001"
 TENANT_ID = "22222222-0000-4000-8000-000000000002"
@@ -44,7 +45,7 @@ class AzureCredential:
 
     def get_token(self, *_scopes, **_options):
         self.asked += 1
-        assert self.gate.wait(30)
+        assert self.gate.wait(PATIENCE_SECONDS)
         if self.failures:
             self.failures -= 1
             raise self.error

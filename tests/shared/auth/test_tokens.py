@@ -10,7 +10,7 @@ from shared.auth.tokens import BotTokens, NoTokens, TokenSource
 from shared.errors import BotCredentialError
 from tests.shared.auth.credentials import LIFETIME, AzureCredential, credential
 from tests.support.clocks import FakeSeconds
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 NOW = 1000.0
 
@@ -59,7 +59,7 @@ def test_however_many_threads_wait_one_token_is_asked_for(tokens, azure):
         calls = [pool.submit(tokens.token) for _ in range(16)]
         until(lambda: azure.asked)
         azure.gate.set()
-        got = {call.result(30) for call in calls}
+        got = {call.result(PATIENCE_SECONDS) for call in calls}
 
     assert got == {"token-1"}
     assert azure.asked == 1
@@ -94,17 +94,17 @@ def test_those_who_wait_for_a_failing_request_share_its_failure(tokens, azure):
     started = threading.Barrier(9)
 
     def ask():
-        started.wait(30)
+        started.wait(PATIENCE_SECONDS)
         with pytest.raises(BotCredentialError):
             tokens.token()
 
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(ask) for _ in range(8)]
-        started.wait(30)
+        started.wait(PATIENCE_SECONDS)
         until(lambda: azure.asked)
         azure.gate.set()
         for call in calls:
-            call.result(30)
+            call.result(PATIENCE_SECONDS)
 
     # Whoever came when all was over asks once more; nobody who waited does.
     assert azure.asked < 8
@@ -138,7 +138,7 @@ def test_a_good_token_is_used_while_somebody_asks_for_a_newer_one(tokens, azure,
 
         assert tokens.token() == "token-1"
         azure.gate.set()
-        assert newer.result(30) == "token-2"
+        assert newer.result(PATIENCE_SECONDS) == "token-2"
 
     assert tokens.token() == "token-2"
 

@@ -10,6 +10,7 @@ from shared.connector.client import _no_answer
 from shared.connector.errors import NoAnswer
 from tests.shared.connector.calls import START, THREADS, at_stub, failure, send
 from tests.support.stub_server import Answer, StubServer
+from tests.support.waiting import PATIENCE_SECONDS
 
 # Time
 
@@ -60,7 +61,7 @@ def test_there_are_never_more_connections_than_threads(at, connector):
     together = threading.Barrier(3 * THREADS)
 
     def call(_):
-        together.wait(30)
+        together.wait(PATIENCE_SECONDS)
         return send(at)
 
     with ThreadPoolExecutor(3 * THREADS) as pool:
