@@ -43,7 +43,7 @@ def decide(
     """
     if known is not None and _fires_on(known, event, now):
         return _begin(known, event, now, query)
-    if known is not None and (_is_older(event, known) or _is_of_before(known, now)):
+    if known is not None and (_is_older(event, known, now) or _is_of_before(known, now)):
         return Decision(known, "ignored", "It is older than what was told last")
     if event.state == "resolved":
         if known is None:
@@ -54,7 +54,7 @@ def decide(
         return _begin(_heard_of(event, now, sender=sender, query=query), event, now, query)
     if known.state == "firing" and _is_same(known, event, now):
         return _go_on(known, event, now)
-    if known.state == "resolved" and event.occurrence == known.occurrence is not None:
+    if known.state == "resolved" and _is_told_again(event, known):
         return Decision(known, "ignored", "It was resolved already")
     if known.state == "firing" and event.tells_end and not _reason_against(event, query):
         return Decision(_over(known, event, now), "edited", is_first_half=True)
@@ -182,7 +182,7 @@ def _fires_on(known: Incident, event: Event, now: datetime) -> bool:
         return False
     if now - known.last_event_at < _COMES_LATE_FOR:
         return False
-    if _is_older(event, known):
+    if _is_older(event, known, now):
         # When it began does not tell when that was said.
         return event.time in (None, event.starts_at)
     return event.occurrence == known.occurrence
@@ -193,9 +193,22 @@ def _is_of_before(known: Incident, now: datetime) -> bool:
     return known.fires_on_since is not None and now < known.fires_on_since
 
 
-def _is_older(event: Event, known: Incident) -> bool:
+def _is_older(event: Event, known: Incident, now: datetime) -> bool:
+    """Tell whether an event is of before the last one, by when we heard of both if nothing else.
+
+    A queue may give a message out once more, long after later ones, and keeps no order.
+    """
     time = _time(event)
-    return time is not None and known.time is not None and time < known.time
+    if time is None or known.time is None or time == known.time:
+        return now < known.last_event_at
+    return time < known.time
+
+
+def _is_told_again(event: Event, known: Incident) -> bool:
+    """Tell whether what fires is what is over: it has its name, or where it has none, its time."""
+    if event.occurrence is not None:
+        return event.occurrence == known.occurrence
+    return known.time is not None and _time(event) == known.time
 
 
 def _time(event: Event) -> datetime | None:

@@ -200,6 +200,36 @@ CASES = {
         ],
         f"alerted|edited|{PAST}|alerted",
     ),
+    "no times, and it is given out again after its end": (
+        [fires(0), ends(3), fires(0), fires(30), ends(3), ends(31)],
+        f"alerted|edited|{PAST}|alerted|{PAST}|edited",
+    ),
+    "no times, and the later one of a batch comes first": (
+        [ends(0.01), fires(0), fires(20), fires(19, title="B")],
+        f"{NOTHING}|{PAST}|alerted|{PAST}",
+    ),
+    "its last words say nothing of their time": (
+        [fires(0, time=at(0)), ends(3), fires(5, time=at(0)), fires(20)],
+        f"alerted|edited|{OVER}|alerted",
+    ),
+    "it ends in the second in which it began": (
+        [fires(0, time=at(0)), ends(0.01, time=at(0)), fires(0.02, time=at(0))],
+        f"alerted|edited|{OVER}",
+    ),
+    "it ends in the second in which it began, and both are swapped": (
+        [ends(0.01, time=at(0)), fires(0.02, time=at(0)), fires(20, time=at(20))],
+        f"{NOTHING}|{OVER}|alerted",
+    ),
+    "it fires anew in the second in which it ended": (
+        [
+            fires(0, time=at(0)),
+            ends(9, time=at(9)),
+            fires(9.1, **SECOND, time=at(9)),
+            ends(9.05, time=at(9)),
+            ends(9.2, time=at(9)),
+        ],
+        f"alerted|edited|edited|{PAST}|edited",
+    ),
     "no topic": (
         [fires(0, topic=""), fires(1)],
         "It names no topic, and neither does the URL|alerted",
