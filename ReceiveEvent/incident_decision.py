@@ -90,7 +90,7 @@ def _begin(known: Incident, event: Event, now: datetime, query: EventQuery) -> D
         **_shown(event),
         state="firing",
         topic=query.topic or event.topic,
-        occurrence=event.occurrence or f"#{now.isoformat()}",
+        occurrence=event.occurrence,
         time=_time(event) or known.time,
         last_event_at=now,
         starts_at=event.starts_at or now,

