@@ -124,7 +124,8 @@ def _end(known: Incident, event: Event, now: datetime) -> Decision:
     is_named = event.occurrence is not None
     is_same = event.occurrence == known.occurrence
     if known.state == "firing":
-        if is_named and not is_same and (known.time is None or _time(event) is None):
+        is_other = is_named and not is_same and known.occurrence is not None
+        if is_other and (known.time is None or _time(event) is None):
             return _nothing_fires(known)
         return Decision(_over(known, event, now, resolved_at=now), "edited")
     noted = replace(known, time=_time(event) or known.time, last_event_at=now)
@@ -196,8 +197,12 @@ def _is_of_before(known: Incident, now: datetime) -> bool:
 def _is_older(event: Event, known: Incident, now: datetime) -> bool:
     """Tell whether an event is of before the last one, by when we heard of both if nothing else.
 
-    A queue may give a message out once more, long after later ones, and keeps no order.
+    A queue may give a message out once more, long after later ones, and keeps no order. What ends
+    the start that fires comes after it, whatever two hosts' clocks say.
     """
+    ends_it = event.state == "resolved" and known.state == "firing" and event.is_named_by_start
+    if ends_it and event.occurrence == known.occurrence and known.fires_on_since is None:
+        return False
     time = _time(event)
     if time is None or known.time is None or time == known.time:
         return now < known.last_event_at

@@ -117,6 +117,14 @@ CASES = {
         [fires(0, **FIRST), ends(1, **SECOND)],
         f"alerted|{NOTHING}",
     ),
+    "its end names what its firing did not": (
+        [fires(0), ends(30, **BEGAN | {"time": at(30)}), ends(31, **BEGAN | {"time": at(30)})],
+        f"alerted|edited|{NOTHING}",
+    ),
+    "its end is before its start by another host's clock": (
+        [fires(0.1, **BEGAN), ended(-0.1), fires(0.2, **BEGAN)],
+        f"alerted|edited|{OVER}",
+    ),
     "it is older": (
         [fires(0, time=at(0)), fires(1, time=at(-1), title="B")],
         f"alerted|{PAST}",
