@@ -11,6 +11,9 @@ from ReceiveEvent.reading import first_text, items, text, texts, texts_at
 _RESOURCE_GROUP = re.compile(r"/resourcegroups/([^/]+)", re.IGNORECASE)
 _MEASURE = "metricName|webTestName|metricMeasureColumn|timeAggregation operator threshold"
 _TOLD_APART = ("operationName", "AlertData.ThresholdType", "AlertData.NotificationThresholdAmount")
+# Of Azure Backup, Advisor, Defender and Azure Policy, which tell of many things by one rule.
+_BACKUP_ITEM = "protectedItemId|sourceId"
+_SUBJECTS = f"{_BACKUP_ITEM} properties.recommendationType properties.threatID properties.policies"
 _SHOWN_ALREADY = {"alertname", "description"}
 
 
@@ -27,6 +30,17 @@ def dimensions(context: Any) -> dict[str, str]:
         for each in items(criterion, "dimensions") or items(criterion, "Dimensions"):
             found[text(each, "name")] = text(each, "value")
     return {name: value for name, value in found.items() if value}
+
+
+def subjects(context: Any) -> list[str]:
+    """Return the ids of what an alert is about, where its rule, resource and dimensions do not."""
+    return [each.lower() for each in texts_at(context, _SUBJECTS)]
+
+
+def backup_item(context: Any) -> str:
+    """Return the name of what Azure Backup protects, which is the last part of its id."""
+    name = first_text(context, _BACKUP_ITEM).rpartition("/")[2].rpartition(";")[2]
+    return ", ".join(filter(None, dict.fromkeys((text(context, "linkedResourceName"), name))))
 
 
 def measured(context: Any) -> dict[str, str]:

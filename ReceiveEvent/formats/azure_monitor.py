@@ -8,7 +8,14 @@ from typing import Any
 from urllib.parse import quote
 
 from ReceiveEvent.event import Event, IgnoredEvent, severity_of
-from ReceiveEvent.formats.azure_context import dimensions, measured, resource_group, said
+from ReceiveEvent.formats.azure_context import (
+    backup_item,
+    dimensions,
+    measured,
+    resource_group,
+    said,
+    subjects,
+)
 from ReceiveEvent.formats.azure_health import HEALTH
 from ReceiveEvent.reading import find, first_text, items, moment, text, texts, texts_at
 from shared.errors import FieldError, InvalidRequestError
@@ -49,7 +56,7 @@ def _alert(
     portal = f"{_PORTAL}/alertId~/{quote(alert_id, safe='', errors='replace')}"
     is_instance = "/microsoft.alertsmanagement/alerts/" in alert_id.lower()
     return Event(
-        key=(stateful and alert_id) or " ".join([rule_id or rule, *apart]),
+        key=(stateful and alert_id) or " ".join([rule_id or rule, *apart, *subjects(context)]),
         state="resolved" if resolved else "firing",
         topic=rule,
         # What happened to a resource has a status: Started, Succeeded, Failed.
@@ -60,6 +67,7 @@ def _alert(
         text=first_text(context, _TEXTS) or text(essentials, "description"),
         details={
             "resource": ", ".join(map(text, items(essentials, "configurationItems"))),
+            "backup item": backup_item(context),
             **measured(context),
             "resource group": resource_group("".join(targets[:1])),
             **told_apart,

@@ -1,5 +1,6 @@
 """What Azure Monitor writes beside its documentation, by kind of alert."""
 
+import json
 from typing import Any
 
 from ReceiveEvent.event import Event, IgnoredEvent
@@ -101,6 +102,35 @@ def test_the_activity_log():
         ),
         "WCUS-R2-Gen2: Active": ("Somebody restarted a machine", ("category", "Virus")),
     }
+
+
+def test_one_rule_tells_of_many_things_and_each_is_an_incident():
+    contexts = [
+        {"protectedItemId": "/vaults/v/protectedItems/{}", "linkedResourceName": "vm-1"},
+        {"protectedItemId": None, "sourceId": "/machines/vm-1/backupProtectedItem/{}"},
+        {"properties": {"recommendationType": "{}", "recommendationName": "Add cores"}},
+        {"properties": {"threatID": "{}", "filePath": "C:\\test"}},
+        {"properties": {"policies": '[{"policyDefinitionName": "{}"}]'}},
+    ]
+    details = []
+    for context in contexts:
+        body = body_of("azure-monitor/firing.json")
+        body["data"]["essentials"].update(signalType="Log", monitoringService="any of these")
+        events = []
+        for name in ("VM;vm-1", "SQL;db", "sql;DB"):
+            body["data"]["alertContext"] = json.loads(json.dumps(context).replace("{}", name))
+            events.append(read_one("azure-monitor/firing.json", body))
+        assert events[0].key != events[1].key == events[2].key
+        details.append(list(events[1].details.items())[1:])
+
+    group = ("resource group", "pipelinealertrg")
+    assert details == [
+        [("backup item", "vm-1, db"), group],
+        [("backup item", "db"), group],
+        [group, ("recommendationType", "SQL;db"), ("recommendationName", "Add cores")],
+        [group, ("threatID", "SQL;db"), ("filePath", "C:\\test")],
+        [group],
+    ]
 
 
 def test_log_searches_fire_at_every_evaluation_or_resolve_and_are_one_incident():
