@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ReceiveEvent.event import Event, IgnoredEvent, severity_of
-from ReceiveEvent.reading import find, moment, text
+from ReceiveEvent.reading import find, moment, text, texts_at
 from shared.errors import FieldError, InvalidRequestError
 
 _BUILD_COMPLETE = "build.complete"
@@ -37,6 +37,7 @@ def _build(body: Any, build: Any) -> Event | IgnoredEvent:
     resolved = result == "succeeded"
     if not resolved and result not in ("failed", "partiallySucceeded"):
         return IgnoredEvent(key, f"A build with the result {result!r} neither fails nor succeeds")
+    finished_at = moment(build, "finishTime") or moment(body, "createdDate")
     title = text(body, "message", "text")
     explanation = text(body, "detailedMessage", "text")
     return Event(
@@ -44,9 +45,10 @@ def _build(body: Any, build: Any) -> Event | IgnoredEvent:
         state="resolved" if resolved else "firing",
         topic=text(build, "project", "name") or definition or number,
         title=title or f"Build {text(build, 'buildNumber')} of {definition or number} {result}",
-        # What succeeds is another build than what failed.
-        occurrence=None if resolved else text(build, "id"),
-        time=moment(build, "finishTime") or moment(body, "createdDate"),
+        # What succeeds is another build than what failed. One that runs again keeps its id.
+        occurrence=None if resolved else " ".join(texts_at(build, "id finishTime")),
+        # An older build may take longer.
+        time=moment(build, "startTime") or finished_at,
         severity=severity_of(result),
         text=explanation if explanation != title else "",
         details={
@@ -56,6 +58,8 @@ def _build(body: Any, build: Any) -> Event | IgnoredEvent:
             "by": text(build, "requestedFor", "displayName"),
         },
         link=text(build, "_links", "web", "href") or _link_in(text(body, "message", "markdown")),
+        starts_at=None if resolved else finished_at,
+        ends_at=finished_at if resolved else None,
     )
 
 

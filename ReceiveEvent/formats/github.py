@@ -58,6 +58,7 @@ def _event(kind: str, body: Any, thing: Any) -> Event | IgnoredEvent:
     under_way = kind == "workflow_run" and text(body, "action") != "completed"
     if under_way or not (resolved or status in fires.split()):
         return IgnoredEvent(key, f"{kind} {status!r} neither fires nor resolves anything")
+    said_at = moment(thing, "published_at") or moment(thing, "updated_at")
     return Event(
         key=key,
         state="resolved" if resolved else "firing",
@@ -66,7 +67,8 @@ def _event(kind: str, body: Any, thing: Any) -> Event | IgnoredEvent:
         or key,
         # What succeeds is another run than what failed.
         occurrence=None if resolved else " ".join(texts_at(thing, _RUNS.get(kind, ""))),
-        time=moment(thing, "published_at") or moment(thing, "updated_at"),
+        # An older run may take longer.
+        time=moment(thing, "run_started_at") or said_at,
         severity=severity_of(first_text(thing, "security_advisory.severity|" + path)),
         text=first_text(thing, "body|description|security_advisory.description"),
         details={
@@ -75,5 +77,7 @@ def _event(kind: str, body: Any, thing: Any) -> Event | IgnoredEvent:
             "status": "merged" if text(thing, "merged") == "true" else status,
         },
         link=first_text(thing, "html_url|target_url|log_url"),
+        starts_at=None if resolved else said_at,
+        ends_at=said_at if resolved else None,
         tells_end=kind != "release",
     )

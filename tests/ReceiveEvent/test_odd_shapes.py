@@ -1,6 +1,7 @@
 """What senders write beside their documentation, one test a sender."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -126,6 +127,14 @@ def test_github():
     again = body_of(name)
     again["workflow_run"]["run_attempt"] = 2
     assert read_one(name, again).occurrence != ours.occurrence
+    slow, ended = body_of(name), "2020-10-05T16:33:49Z"
+    slow["workflow_run"].update(run_started_at="2020-10-05T15:33:48Z", updated_at=ended)
+    assert ours.time
+    for conclusion in ("failure", "success"):
+        slow["workflow_run"]["conclusion"] = conclusion
+        run = read_one(name, slow)
+        assert run.time == ours.time - timedelta(seconds=1)
+        assert (run.starts_at or run.ends_at) == datetime.fromisoformat(ended)
 
     states: dict[tuple[str, str, str], str] = {
         ("firing.json", "conclusion", "failure timed_out startup_failure"): "firing",
@@ -180,6 +189,11 @@ def test_azure_devops():
         body = body_of(name)
         body["resource"]["result"] = result
         assert (read_one(name, body).state, read_one(name, body).severity) == ("firing", severity)
+    again = body_of(name)
+    again["resource"]["finishTime"] = "2024-12-01T14:00:00Z"
+    event, first = read_one(name, again), read_one(name, body_of(name))
+    assert event.time == first.time != event.starts_at
+    assert event.occurrence != first.occurrence
     body["resource"]["result"] = "canceled"
     body["resource"].pop("_links")
     assert isinstance(read(name, body)[0], IgnoredEvent)
