@@ -210,10 +210,15 @@ def _is_older(event: Event, known: Incident, now: datetime) -> bool:
 
 
 def _is_told_again(event: Event, known: Incident) -> bool:
-    """Tell whether what fires is what is over: it has its name, or where it has none, its time."""
-    if event.occurrence is not None:
-        return event.occurrence == known.occurrence
-    return known.time is not None and _time(event) == known.time
+    """Tell whether what fires is what is over: it has its name, or where it has none, its time.
+
+    What is opened again keeps its name, but says so later than the end.
+    """
+    time = _time(event)
+    if event.occurrence is None:
+        return time is not None and time == known.time
+    is_later = time is not None and known.time is not None and time > known.time
+    return event.occurrence == known.occurrence and (event.is_named_by_start or not is_later)
 
 
 def _time(event: Event) -> datetime | None:

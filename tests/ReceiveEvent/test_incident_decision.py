@@ -167,6 +167,17 @@ CASES = {
         [fires(0, **FIRST), ends(1, **FIRST), ends(90, **FIRST, text="Why"), fires(95, **FIRST)],
         f"alerted|edited|edited|{OVER}",
     ),
+    "it is opened again under its name": (
+        [
+            fires(0, **FIRST, time=at(0)),
+            ends(60, **FIRST, time=at(60)),
+            fires(61, **FIRST, time=at(0)),
+            fires(180, **FIRST, time=at(180)),
+            ends(181, **FIRST, time=at(60)),
+            ends(240, **FIRST, time=at(240)),
+        ],
+        f"alerted|edited|{PAST}|alerted|{PAST}|edited",
+    ),
     "what was resolved by mistake fires on": (
         [
             fires(0, **BEGAN),
@@ -298,6 +309,8 @@ def test_each_occurrence_has_an_alert_of_its_own_and_a_flap_has_the_one_before()
     assert second.alert_id == second.own_alert_id != first.alert_id
     assert all(each.alert_id == each.own_alert_id for each in fired_on)
     assert len({each.alert_id for each in fired_on}) == 3
+    opened = [fires(0, **FIRST, time=at(0)), ends(1, time=at(1)), fires(30, **FIRST, time=at(30))]
+    assert incident_after(*opened).alert_id != incident_after(opened[0]).alert_id
 
 
 def test_what_a_later_one_takes_the_place_of_is_over_when_that_began():
