@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ReceiveEvent.event import Event, IgnoredEvent, severity_of
-from ReceiveEvent.reading import find, moment, text, texts_at
+from ReceiveEvent.reading import find, first_text, moment, text, texts_at
 from shared.errors import FieldError, InvalidRequestError
 
 _BUILD_COMPLETE = "build.complete"
+# A definition's id is a small number, which each organisation has.
+_WHERE = "|".join(f"resourceContainers.{each}.id" for each in ("project", "collection", "account"))
 _LINK_IN_MARKDOWN = re.compile(r"\]\(([^()\s]+)\)")
 
 
@@ -31,7 +33,7 @@ def _build(body: Any, build: Any) -> Event | IgnoredEvent:
     if not number:
         return IgnoredEvent(None, "No build definition; send the resource's details")
     branch = text(build, "sourceBranch")
-    key = " ".join(part for part in (number, branch) if part)
+    key = " ".join(part for part in (first_text(body, _WHERE), number, branch) if part)
     # A XAML build has its result as its status.
     result = text(build, "result") or text(build, "status")
     resolved = result == "succeeded"

@@ -194,13 +194,17 @@ def test_azure_devops():
     event, first = read_one(name, again), read_one(name, body_of(name))
     assert event.time == first.time != event.starts_at
     assert event.occurrence != first.occurrence
+    for where in ("project", "collection", "account"):
+        elsewhere = body_of(name)
+        elsewhere["resourceContainers"] = {where: {"id": "elsewhere"}}
+        assert read_one(name, elsewhere).key == "elsewhere 4658 refs/heads/main"
     body["resource"]["result"] = "canceled"
     body["resource"].pop("_links")
     assert isinstance(read(name, body)[0], IgnoredEvent)
     assert isinstance(read(name, {"eventType": "build.complete"})[0], IgnoredEvent)
     assert isinstance(read(name, {"eventType": "workitem.created"})[0], IgnoredEvent)
 
-    body["message"] = body["detailedMessage"] = None
+    body["message"] = body["detailedMessage"] = body["resourceContainers"] = None
     xaml = {"id": 2, "buildNumber": "app_1.2", "status": "failed", "definition": {"name": "app"}}
     old = read_one(name, {**body, "resource": xaml})
     assert (old.key, old.topic, old.title) == ("app", "app", "Build app_1.2 of app failed")
