@@ -18,6 +18,8 @@ from shared.wire_models import ChannelId, EntraId, Identifier, Name, WireModel, 
 _EVENTS = TypeAdapter(list[Event])
 # One of them stands in each CloudEvent, and in each event of Event Grid.
 _MARKS_OF_AN_EVENT = {"specversion", "eventType"}
+# Keys of the caller: ours, and that of the specification of CloudEvents' webhooks.
+_KEYS = {"code", "access_token"}
 _ONCE = ("topic", "channelId", "tenantId", "minSeverity", "answers", "dryRun")
 
 
@@ -43,8 +45,7 @@ class EventQuery(WireModel):
     @classmethod
     def from_url(cls, query: Mapping[str, Sequence[str]]) -> "EventQuery":
         """Return the query of a URL; raise InvalidRequestError naming each field at fault."""
-        # The function's own key may come in the query.
-        asked: dict[str, Any] = {name: each for name, each in query.items() if name != "code"}
+        asked: dict[str, Any] = {name: each for name, each in query.items() if name not in _KEYS}
         repeated = [name for name in _ONCE if len(asked.get(name, ())) > 1]
         if repeated:
             raise InvalidRequestError(

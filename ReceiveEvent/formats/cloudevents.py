@@ -4,6 +4,7 @@ Sources: https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/http
 and, for the handshake, https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +14,8 @@ from ReceiveEvent.reading import find, moment, text, texts
 from shared.errors import FieldError, InvalidRequestError
 
 _STRUCTURED = "application/cloudevents"
+_QUOTED = re.compile(r'"(.*)"')
+_ESCAPED = re.compile(r"\\(.)")
 _NEVER_SHOWN = {"claims", "authorization", "httprequest"}
 """Who did it and with which token, in what Azure says of its resources; lower case."""
 
@@ -35,7 +38,7 @@ def read(headers: Mapping[str, str], body: Any) -> list[Event | IgnoredEvent]:
     """Return an event for each id; raise InvalidRequestError for what is no CloudEvent at all."""
     if is_binary(headers):
         found = {name: value for name, value in headers.items() if name.startswith("ce-")}
-        attributes = {name[3:]: unquote(value) for name, value in found.items()}
+        attributes = {name[3:]: _decoded(value) for name, value in found.items()}
         return [_event({**attributes, "data": body})]
     if isinstance(body, list):
         return [_event(each) for each in body]
@@ -43,6 +46,13 @@ def read(headers: Mapping[str, str], body: Any) -> list[Event | IgnoredEvent]:
         hint = "is missing; what has Event Grid's own schema goes to event-grid"
         raise InvalidRequestError(FieldError("specversion", hint))
     return [_event(body)]
+
+
+def _decoded(value: str) -> str:
+    """Return what a header's value stands for; section 3.1.3.2 of the binding."""
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPED.sub(r"\1", quoted[1])
+    return unquote(value)
 
 
 def happening(

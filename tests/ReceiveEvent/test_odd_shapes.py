@@ -215,6 +215,10 @@ def test_cloudevents():
     name = "cloudevents/binary.json"
     event = read_one(name, None, ce_id="1", ce_subject="%E2%82%AC 5", ce_severitytext="WARN")
     assert (event.title, event.severity) == ("com.example.someevent: € 5", "warning")
+    quoted = read_one(
+        name, None, ce_specversion='"1.0"', ce_id='"a\\"b"', ce_subject='"%22%41\\\\"'
+    )
+    assert (quoted.occurrence, quoted.title) == ('a"b', 'com.example.someevent: "A\\')
     assert read_one(name, "words of any kind", ce_severitynumber="21").severity == "critical"
 
     name = "cloudevents/structured.json"
