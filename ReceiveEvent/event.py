@@ -73,7 +73,7 @@ class Event:
     ``occurrence`` is the sender's own name for this time that the incident fires. It is None where
     the sender has none, and where what resolves ends whatever fires: the run that succeeds is not
     the run that failed. ``time`` orders the events of an incident. ``tells_end`` is False for a
-    rule that never says that it is over, which has no ``occurrence`` and may fire anew, and for
+    rule that may never say that it is over, which has no ``occurrence`` and may fire anew, and for
     what just happens and has no state, which has one and does not.
     """
 

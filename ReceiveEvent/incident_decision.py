@@ -132,7 +132,7 @@ def _end(known: Incident, event: Event, now: datetime) -> Decision:
     said_later = replace(noted, **_last_words(known, event))
     if is_named and is_same and known.alert_id and _words(said_later) != _words(known):
         return Decision(replace(said_later, revision=known.revision + 1), "edited")
-    is_news = not is_same if is_named else noted.time != known.time
+    is_news = not is_same if is_named else _time(event) is None or noted.time != known.time
     return _nothing_fires(
         replace(noted, occurrence=event.occurrence or known.occurrence) if is_news else known
     )

@@ -28,7 +28,7 @@ class Incident:
     ``sender``, ``query`` and ``key`` name it: ``query`` is the part of the URL's that says who is
     told, as JSON. ``occurrence`` is the sender's name for this time that it fires; None where it
     gives none. ``time`` is the sender's own of the last event, and ``last_event_at`` ours; a repeat
-    is noted once a day. ``tells_end`` is False where the sender never says that it is over: each
+    is noted once a day. ``tells_end`` is False where the sender may never say that it is over: each
     repeat is noted there, as the last one says how long it is the same. ``resolved_at`` is when it
     was told that this occurrence is over, by our clock; None where a later one took its place.
     ``fires_on_since`` is when we heard that it fires all the same; None for an occurrence that was

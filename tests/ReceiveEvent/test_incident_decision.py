@@ -224,8 +224,8 @@ CASES = {
         f"alerted|edited|{PAST}|alerted|{PAST}|edited",
     ),
     "no times, and the later one of a batch comes first": (
-        [ends(0.01), fires(0), fires(20), fires(19, title="B")],
-        f"{NOTHING}|{PAST}|alerted|{PAST}",
+        [ends(3), ends(9), fires(6), fires(20), fires(19, title="B")],
+        f"{NOTHING}|{NOTHING}|{PAST}|alerted|{PAST}",
     ),
     "its last words say nothing of their time": (
         [fires(0, time=at(0)), ends(3), fires(5, time=at(0)), fires(20)],
