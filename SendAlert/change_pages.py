@@ -5,7 +5,7 @@ from dataclasses import replace
 from SendAlert.enqueue import DueMessage, due_times, enqueue
 from shared.alerts.alert import Alert
 from shared.messages.envelope import Step
-from shared.sending.alert_steps import enqueue_step
+from shared.sending.alert_steps import enqueue_close, enqueue_step
 from shared.sending.outdated_copies import change_of, is_outdated
 from shared.wiring import Services
 
@@ -43,9 +43,9 @@ def change_page(alert: Alert, step: Step, services: Services) -> None:
         version = max(step.version, current.change_version)
         return replace(current, change_page=came_to, change_version=version)
 
-    services.alerts.change(alert.id, changed, known=alert)
+    alert = services.alerts.change(alert.id, changed, known=alert)
     was_last = not is_page and step.page < step.first_page
     if following == step.first_page or was_last:
-        enqueue_step(alert, Step(kind="close", checks=step.checks), services)
+        enqueue_close(alert, services, checks=step.checks)
     else:
         enqueue_step(alert, step.model_copy(update={"page": following}), services)

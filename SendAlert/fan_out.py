@@ -31,6 +31,9 @@ def take_step(alert_id: str, step: Step, services: Services) -> None:
     Raises UnknownAlertError when there is no such alert any more.
     """
     alert = services.alerts.keep_longer(services.alerts.find(alert_id))
+    if step.chain not in ("", alert.chain):
+        # The alert was begun anew after this.
+        return
     try:
         match step.kind:
             case "read":

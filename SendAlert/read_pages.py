@@ -7,6 +7,7 @@ next has its number already, so the pages of all chains have numbers of their ow
 """
 
 import math
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +27,7 @@ from SendAlert.progress import close_pages
 from shared.alerts.alert import Alert, Range
 from shared.alerts.audience_pages import AudiencePage
 from shared.messages.envelope import Step
-from shared.sending.alert_steps import enqueue_step, whole_seconds_until
+from shared.sending.alert_steps import enqueue_close, enqueue_step, whole_seconds_until
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 
@@ -45,9 +46,6 @@ def read_page(alert: Alert, step: Step, services: Services) -> None:
     A page that was read before is not read again, but what comes after it is enqueued: the process
     that read it may have died before it did that.
     """
-    if step.chain not in ("", alert.chain):
-        # The alert was begun anew after this.
-        return
     now = datetime.now(UTC)
     place = next((each for each in _ranges_left(alert, services) if each.page == step.page), None)
     if place is None:
@@ -59,6 +57,15 @@ def read_page(alert: Alert, step: Step, services: Services) -> None:
         enqueue_step(alert, step, services, delay_seconds=max(delay_seconds, 1))
     else:
         _read_page(alert, place, services)
+
+
+def begin_anew(alert: Alert, services: Services) -> None:
+    """Read on what is left of an audience, or count the ends; earlier steps do nothing any more."""
+    chain = uuid.uuid4().hex
+    alert = services.alerts.change(
+        alert.id, lambda current: replace(current, chain=chain), known=alert
+    )
+    _enqueue_next(alert, None, services)
 
 
 def put_page(alert: Alert, number: int, services: Services) -> None:
@@ -216,13 +223,15 @@ def _give_up(alert: Alert, place: Range, services: Services) -> Alert:
     return services.alerts.change(alert.id, given_up, known=alert)
 
 
-def _enqueue_next(alert: Alert, number: int, services: Services, *, delay_seconds: int = 0) -> None:
-    """Enqueue the steps that come after reading a page; after the last one, the count of ends."""
+def _enqueue_next(
+    alert: Alert, number: int | None, services: Services, *, delay_seconds: float = 0
+) -> None:
+    """Enqueue the steps that come after reading a page, or all; at the end, the count of ends."""
     if alert.is_read and not alert.ranges:
-        enqueue_step(alert, Step(kind="close"), services)
+        enqueue_close(alert, services)
         return
     for each in _ranges_left(alert, services):
-        if each.previous == number:
+        if number in (None, each.previous):
             onward = Step(kind="read", page=each.page, chain=alert.chain)
             enqueue_step(alert, onward, services, delay_seconds=delay_seconds)
 

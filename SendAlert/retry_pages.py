@@ -1,6 +1,7 @@
 """Visiting the pages of an alert again to put back what failed, edits and recalls too."""
 
 from SendAlert.enqueue import due_times
+from SendAlert.read_pages import begin_anew
 from shared.alerts.alert import Alert
 from shared.alerts.audience_pages import AudiencePage
 from shared.deliveries.delivery import Delivery
@@ -15,13 +16,11 @@ from shared.wiring import Services
 def retry_page(alert: Alert, step: Step, services: Services) -> None:
     """Put back what failed for members of a page, edits and recalls too; then visit the next.
 
-    After the last page, what is left of the audience is read on.
+    After the last page, what is left of the audience is read on, and the ends are counted.
     """
     if step.page >= alert.next_page:
-        for each in alert.ranges:
-            # The step that would read it may have failed.
-            enqueue_step(alert, Step(kind="read", page=each.page, chain=alert.chain), services)
-        enqueue_step(alert, Step(kind="close"), services)
+        # The steps that would do that may have failed.
+        begin_anew(alert, services)
         return
     page = services.audience_pages.find(alert.id, step.page)
     if page is not None:

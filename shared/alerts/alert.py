@@ -76,12 +76,12 @@ class Alert:
     new ``version``, and so does the recall; ``edit_id`` is the id of the last edit, if it had one.
     It is kept ``until`` a time at least, with its content.
 
-    Of the steps that read the audience, those of ``chain`` count: it was begun last. ``ranges`` are
-    what is left to read; there are none before the first page was read. All other pages before
-    ``next_page`` were read, or never will be: ``found`` is how many members they have,
-    ``read_share`` the part of the whole. A change goes round the pages from ``change_page`` on:
-    that is where the one before it has come to. ``change_version`` is the version that it brought
-    when it began.
+    Of the steps that read the audience and count its ends, those of ``chain`` count: it was begun
+    last. ``ranges`` are what is left to read; there are none before the first page was read. All
+    other pages before ``next_page`` were read, or never will be: ``found`` is how many members they
+    have, ``read_share`` the part of the whole. A change goes round the pages from ``change_page``
+    on: that is where the one before it has come to. ``change_version`` is the version that it
+    brought when it began.
     The members of all pages before ``closed_pages`` have ended, with these ``counts``;
     ``reopenings`` is how often a page was found not to have ended after all.
     ``question`` is what it asks; where the first answer counts for everybody, that is

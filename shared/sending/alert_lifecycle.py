@@ -20,7 +20,7 @@ from shared.errors import (
     RequestTooLargeError,
 )
 from shared.messages.envelope import Step
-from shared.sending.alert_steps import enqueue_step, whole_seconds_until
+from shared.sending.alert_steps import enqueue_close, enqueue_step, whole_seconds_until
 from shared.sending.outdated_copies import KNOWN_AFTER_SECONDS
 from shared.sending.outgoing_activity import require_size
 from shared.settings import Settings
@@ -165,7 +165,7 @@ def cancel_alert(alert_id: str, services: Services) -> Alert:
         after_end(alert, services)
     else:
         seconds = QUIET_AFTER.total_seconds()
-        enqueue_step(alert, Step(kind="close"), services, delay_seconds=seconds)
+        enqueue_close(alert, services, delay_seconds=seconds)
     return alert
 
 

@@ -18,6 +18,14 @@ def enqueue_step(alert: Alert, step: Step, services: Services, *, delay_seconds:
     services.queues.send(SEND_ALERT, {}, envelope, delay_seconds=delay_seconds)
 
 
+def enqueue_close(
+    alert: Alert, services: Services, *, checks: int = 0, delay_seconds: float = 0
+) -> None:
+    """Enqueue the count of how the members of an alert have ended."""
+    step = Step(kind="close", chain=alert.chain, checks=checks)
+    enqueue_step(alert, step, services, delay_seconds=delay_seconds)
+
+
 def enqueue_answer(
     alert: Alert, answer: AlertAnswer, services: Services, *, delay_seconds: float
 ) -> None:
@@ -62,7 +70,7 @@ def recount(delivery_id: str, services: Services) -> None:
     """Have an alert's delivery counted anew that ended otherwise than it had before."""
     place = place_in_alert(delivery_id)
     if place is not None and reopen_page(*place, services):
-        enqueue_step(services.alerts.find(place[0]), Step(kind="close"), services)
+        enqueue_close(services.alerts.find(place[0]), services)
 
 
 def whole_seconds_until(time: datetime) -> int:

@@ -9,7 +9,7 @@ from SendAlert.service import retry_alert
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
 from shared.sending.redrive import put_back
-from tests.SendAlert.alerting import STORAGE, interrupted, through
+from tests.SendAlert.alerting import STORAGE, delays, interrupted, through
 from tests.SendAlert.changing import calls, edit, fail_for, only_delivery, recall
 from tests.support.lossy_storage import LossyStorage, writes
 
@@ -125,21 +125,47 @@ def test_an_edit_or_a_recall_that_failed_is_put_back_too(
     assert (len(calls(connector, "POST")), len(calls(connector, method))) == (4, 5)
 
 
+@pytest.mark.parametrize(("pages", "lost"), [(0, 1), (1, 3)])
 def test_an_audience_is_read_on_by_all_chains_whose_steps_were_lost(
-    alerting, connector, many_tenants
+    alerting, connector, many_tenants, pages, lost
 ):
     alert = alerting.accept()
-    alerting.steps()
-    alerting.take(alert, "read")
-    lost = alerting.steps()
+    for _ in range(pages):
+        alerting.steps()
+        alerting.take(alert, "read")
+    assert len(alerting.steps("read")) == lost
 
     retry_alert(alert.id, alerting.services)
     ended = alerting.finish(alert)
 
-    assert len(lost) > 1
     assert ended.ended_at is not None
     assert len(calls(connector, "POST")) == len(many_tenants)
     assert alerting.counts(alert) == {"sent": 50, "current": 50}
+
+
+@pytest.mark.parametrize(("people", "kind"), [(4, "read"), (2, "close")])
+def test_a_step_that_waited_while_its_alert_was_retried_does_nothing(
+    alerting, storage_calls, people, kind
+):
+    alerting.know(people)
+    alert = alerting.accept()
+    alerting.steps()
+    read = alerting.take(alert, "read")
+    [waiting] = alerting.steps(kind)
+
+    retry_alert(alert.id, alerting.services)
+    for _ in range(read.next_page + 1):
+        [step] = alerting.steps("retry")
+        alerting.take_again(alert, step)
+    [instead] = alerting.steps(kind)
+    storage_calls()
+    alerting.take_again(alert, waiting)
+
+    assert delays(storage_calls()) == []
+    alerting.take_again(alert, instead)
+    ended = alerting.finish(alert)
+    assert ended.ended_at is not None
+    assert ended.counts == {"sent": people, "current": people}
 
 
 def test_what_failed_for_who_was_forgotten_is_not_put_back(alerting, half_failed):
