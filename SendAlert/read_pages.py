@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from SendAlert.audience import Batch, Member, parts, read_batch, share_at
 from SendAlert.enqueue import (
@@ -31,6 +32,9 @@ from shared.sending.alert_steps import enqueue_close, enqueue_step, whole_second
 from shared.throttling.lane import Lane
 from shared.wiring import Services
 
+OVERTAKEN_SECONDS: Final = 2 * LEAD_TIME.total_seconds()
+"""In so many seconds whoever goes on reading a range leaves its next page behind."""
+
 # It takes less to read a page and to put it on the queue, also where many others do that too.
 _READING_TAKES = timedelta(seconds=3)
 # Together they put a thousand messages a second on the queue. That is what one queue takes.
@@ -44,12 +48,13 @@ def read_page(alert: Alert, step: Step, services: Services) -> None:
     """Read the next page of a range, record its members, and enqueue their messages.
 
     A page that was read before is not read again, but what comes after it is enqueued: the process
-    that read it may have died before it did that.
+    that read it may have died before it did that. If it has not, the queue has given out a step
+    twice, and reading goes on without this one, which comes too late from then on.
     """
     now = datetime.now(UTC)
     place = next((each for each in _ranges_left(alert, services) if each.page == step.page), None)
     if place is None:
-        _enqueue_next(alert, step.page, services)
+        _enqueue_next(alert, step.page, services, delay_seconds=OVERTAKEN_SECONDS)
     elif alert.is_read or alert.stopped_at is not None or alert.is_expired(now):
         _read_no_further(alert, place, services)
     elif alert.send_at is not None and alert.send_at > now:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from SendAlert import read_pages
 from SendAlert.fan_out import take_step
 from SendAlert.progress import close_pages
 from SendAlert.request import AlertDeliveryQuery
@@ -26,6 +27,12 @@ from tests.SendAlert.alerting import (
     through,
 )
 from tests.support.lossy_storage import InterruptedStorage, writes
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Whoever finds a page read has the next one read at once."""
+    monkeypatch.setattr(read_pages, "OVERTAKEN_SECONDS", 0)
 
 
 def news_to(people):
@@ -132,7 +139,7 @@ def test_who_changes_their_mind_between_two_readings_has_one_end(alerting, conne
 
 @pytest.mark.parametrize(("people", "next_step"), [(5, ("read", 1)), (2, ("close", 0))])
 def test_who_died_before_enqueuing_the_next_step_is_followed_by_who_does(
-    alerting, people, next_step
+    alerting, at_once, people, next_step
 ):
     alerting.know(people)
     alert = alerting.accept()
@@ -147,18 +154,22 @@ def test_who_died_before_enqueuing_the_next_step_is_followed_by_who_does(
     assert alerting.messages() == messages
 
 
-def test_a_step_that_was_taken_long_ago_does_nothing(alerting):
+def test_a_step_that_is_given_out_twice_falls_behind_until_it_does_nothing(alerting, storage_calls):
     alerting.know(8)
     alert = alerting.accept()
     alerting.steps()
     alerting.take(alert, "read")
     [second] = alerting.steps()
+    storage_calls()
+    alerting.take(alert, "read")
+    [delay] = delays(storage_calls())
+    assert delay == read_pages.OVERTAKEN_SECONDS > 0
     before = alerting.take_again(alert, second)
-    alerting.steps()
+    storage_calls()
 
     after = alerting.take(alert, "read")
 
-    assert alerting.steps() == []
+    assert delays(storage_calls()) == []
     assert after == before
     assert alerting.messages() == 6
 
@@ -372,7 +383,7 @@ def test_a_tenant_that_is_paused_holds_up_no_page(alerting, services, storage_ca
 
 @pytest.mark.parametrize("named", [False, True])
 def test_where_calls_take_less_than_reading_several_chains_read(
-    alerting, connector, many_tenants, named
+    alerting, at_once, connector, many_tenants, named
 ):
     everybody = {"recipients": recipients(*(each.user_id for each in many_tenants))}
     alert = alerting.accept(**(everybody if named else {}))
