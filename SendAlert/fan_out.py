@@ -56,6 +56,9 @@ def _close(alert: Alert, step: Step, services: Services) -> None:
     if not (alert.is_read or alert.stopped_at):
         # An alert that is still being read is closed after its last page.
         return
+    if 0 < step.version < alert.change_version:
+        # So is one that a change goes round, after the last page of that.
+        return
     closed_before = alert.closed_pages
     if alert.ended_at is None:
         alert = close_pages(alert, services, limit=_CLOSED_AT_ONCE, first=step.page)

@@ -56,8 +56,8 @@ class AccountSnapshot(OpenModel):
 class Step(OpenModel):
     """What is next to be done about an alert, and for which page of its audience.
 
-    ``version`` is that of the change which goes round the pages, ``first_page`` where it began.
-    ``chain`` tells the steps that read the audience, and count
+    ``version`` is that of the change which goes round the pages, or has gone round them last;
+    ``first_page`` is where it began. ``chain`` tells the steps that read the audience, and count
     its ends, from those that were begun before them.
     ``checks`` is how often it was checked whether all have ended. The version before has left steps
     of the kind ``put``.

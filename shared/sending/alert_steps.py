@@ -22,7 +22,8 @@ def enqueue_close(
     alert: Alert, services: Services, *, checks: int = 0, delay_seconds: float = 0
 ) -> None:
     """Enqueue the count of how the members of an alert have ended."""
-    step = Step(kind="close", chain=alert.chain, checks=checks)
+    version = max(alert.change_version, 1)
+    step = Step(kind="close", chain=alert.chain, version=version, checks=checks)
     enqueue_step(alert, step, services, delay_seconds=delay_seconds)
 
 

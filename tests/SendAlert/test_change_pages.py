@@ -14,6 +14,7 @@ from shared.messages.envelope import Step
 from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, UPDATE_ACTIVITY
 from shared.sending.alert_lifecycle import edit_alert, recall_alert
 from shared.sending.redrive import put_back
+from tests.SendAlert.alerting import delays
 from tests.SendAlert.changing import calls, changes, edit, fail_for, only_delivery, recall
 from tests.support.builders import remembering_alerts_by
 
@@ -201,6 +202,30 @@ def test_a_change_brings_the_latest_version_until_that_goes_round_itself(alertin
     alerting.take_again(sent, overtaken)
     assert changes(alerting) == alerting.steps("change") == []
     assert (overtaken.page, onward.page, onward.first_page) == (1, 2, 1)
+
+
+def test_while_a_change_goes_round_the_ends_are_not_counted_but_after_it(alerting, storage_calls):
+    alerting.know(1)
+    alert = alerting.accept()
+    alerting.steps()
+    alerting.take(alert, "read")
+    [counting] = alerting.steps("close")
+
+    for _ in range(2):
+        edit(alerting, alert)
+        [first] = alerting.steps("change")
+        alerting.take_again(alert, first)
+        storage_calls()
+        alerting.take_again(alert, counting)
+        assert delays(storage_calls()) == []
+        [last] = alerting.steps("change")
+        alerting.take_again(alert, last)
+        [counting] = alerting.steps("close")
+        storage_calls()
+        alerting.take_again(alert, counting)
+        assert delays(storage_calls()) == [1]
+    alerting.worker.run()
+    assert alerting.take_again(alert, counting).ended_at is not None
 
 
 def test_a_copy_that_was_missed_holds_its_alert_up_for_minutes_at_most(alerting, connector):
