@@ -11,6 +11,9 @@ from shared.messages.envelope import AlertAnswer, Envelope, Step
 from shared.messages.queue_names import SEND_ALERT
 from shared.wiring import Services
 
+# It takes less to note on an alert that a page of it is counted anew.
+_REOPENED_WITHIN_SECONDS = 5.0
+
 
 def enqueue_step(alert: Alert, step: Step, services: Services, *, delay_seconds: float = 0) -> None:
     """Enqueue a step of an alert, to be taken after the delay."""
@@ -45,16 +48,20 @@ def _envelope(alert: Alert) -> Envelope:
     )
 
 
-def reopen_page(alert_id: str, number: int, services: Services) -> bool:
+def reopen_page(alert_id: str, number: int, services: Services, *, counts: bool = False) -> None:
     """Have a page counted anew, of which some members have not ended, or otherwise than before.
 
-    Tells whether it had been closed, or its alert had ended. A page that is open is written too:
-    whoever counts it right now, by what was before, does not close it.
+    A page that is open is written too: whoever counts it right now, by what was before, does not
+    close it. With ``counts``, a count of the ends is enqueued if the page had been closed, or the
+    alert had ended.
     """
     was_closed = services.audience_pages.reopen(alert_id, number)
     alert = services.alerts.find(alert_id)
     if not was_closed and alert.closed_pages <= number and alert.ended_at is None:
-        return False
+        return
+    if counts:
+        # First, as nobody could tell afterwards that it is missing.
+        enqueue_step(alert, Step(kind="close"), services, delay_seconds=_REOPENED_WITHIN_SECONDS)
 
     def reopened(current: Alert) -> Alert:
         # Written even where nothing else changes: whoever adds up counts right now starts again.
@@ -64,14 +71,13 @@ def reopen_page(alert_id: str, number: int, services: Services) -> bool:
         return replace(again, closed_pages=0, counts={})
 
     services.alerts.change(alert_id, reopened)
-    return True
 
 
 def recount(delivery_id: str, services: Services) -> None:
     """Have an alert's delivery counted anew that ended otherwise than it had before."""
     place = place_in_alert(delivery_id)
-    if place is not None and reopen_page(*place, services):
-        enqueue_close(services.alerts.find(place[0]), services)
+    if place is not None:
+        reopen_page(*place, services, counts=True)
 
 
 def whole_seconds_until(time: datetime) -> int:

@@ -8,6 +8,8 @@ import pytest
 from SendAlert.service import retry_alert
 from shared.deliveries.delivery import Status
 from shared.deliveries.rows import id_in_alert
+from shared.errors import StorageRefusedError
+from shared.messages.queue_names import SEND_ACTIVITY, SEND_ALERT
 from shared.sending.redrive import put_back
 from tests.SendAlert.alerting import STORAGE, delays, interrupted, through
 from tests.SendAlert.changing import calls, edit, fail_for, only_delivery, recall
@@ -103,6 +105,28 @@ def test_a_page_that_is_put_back_while_it_is_closed_is_counted_again(
     assert (still_open.closed_pages, still_open.ended_at) == (0, None)
     assert alerting.page(alert).counts is None
     assert alerting.finish(alert).counts == {"sent": 1, "current": 1}
+
+
+def test_who_died_before_having_what_was_put_back_counted_is_followed_by_who_does(
+    alerting, app_settings, connector, storage_calls
+):
+    [person] = alerting.know(1)
+    fail_for(connector, person)
+    alert = alerting.send()
+    alerting.queue.clear()
+    put_back(only_delivery(alerting, alert), alerting.services)
+    [message] = alerting.worker.waiting[SEND_ACTIVITY].take()
+
+    with LossyStorage(app_settings[STORAGE], "Queue") as storage:
+        storage.answer(400, when=lambda request: SEND_ALERT in request.path)
+        dying = through(storage, app_settings, alerting.services)
+        with pytest.raises(StorageRefusedError):
+            alerting.worker.handle(message, services=dying)
+    storage_calls()
+    alerting.worker.handle(message)
+
+    assert delays(storage_calls()) == [5]
+    assert alerting.take(alert, "close").counts == {"sent": 1, "current": 1}
 
 
 @pytest.mark.parametrize(
