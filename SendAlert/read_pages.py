@@ -112,8 +112,9 @@ def _read_page(alert: Alert, place: Range, services: Services) -> None:
         return
     _put_page(batch.members, due, alert, page, services)
     duration = max(calls.values(), default=0) * services.pacer.alert_interval
-    read = _note_read(alert, place, page, duration, services)
-    if read is None:
+    read, is_first = _note_read(alert, place, page, duration, services)
+    if not is_first:
+        _enqueue_next(read, page.number, services, delay_seconds=OVERTAKEN_SECONDS)
         return
     # Each chain most likely reads as long a page next, so reading it earlier would be too early.
     ready_at = last_due(due, calls, services) + duration * max(len(read.ranges), 1) - LEAD_TIME
@@ -137,19 +138,20 @@ def _page_of(batch: Batch, calls: Mapping[Lane, int], alert: Alert, place: Range
 
 def _note_read(
     alert: Alert, place: Range, page: AudiencePage, duration: timedelta, services: Services
-) -> Alert | None:
-    """Note on the alert that a page was read, whose calls take so long, and return the alert.
+) -> tuple[Alert, bool]:
+    """Note on the alert that a page was read, whose calls take so long.
 
-    None where another worker has read the same page, and noted it first.
+    Returns the alert, and whether nobody else has read the page and noted it first. They seem to
+    have where storage lost its answer, and another chain wrote on top.
     """
-    is_offered = False
+    is_first = True
 
     def read(current: Alert) -> Alert:
-        nonlocal is_offered
+        nonlocal is_first
         ranges = _ranges_left(current, services)
-        if place.page not in (each.page for each in ranges):
+        is_first = place.page in (each.page for each in ranges)
+        if not is_first:
             return current
-        is_offered = True
         next_page = max(current.next_page, page.number + 1)
         onward = _onward(current, place, page, duration, next_page)
         left = (*(each for each in ranges if each.page != place.page), *onward)
@@ -170,9 +172,7 @@ def _note_read(
 
     # Read anew, as other chains have most likely changed the row.
     alert = services.alerts.change(alert.id, read)
-    # What was offered counts, even if the row shows somebody else's: storage may have written it
-    # and lost the answer, before another chain wrote on top of it.
-    return alert if is_offered else None
+    return alert, is_first
 
 
 def _onward(
@@ -206,16 +206,15 @@ def _read_no_further(alert: Alert, place: Range, services: Services) -> None:
     """
     page = services.audience_pages.find(alert.id, place.page)
     if page is None:
-        read: Alert | None = _give_up(alert, place, services)
+        read = _give_up(alert, place, services)
     elif alert.is_read or alert.stopped_at is not None:
         # Its members get nothing more. One chain is enough to give up what comes after it.
-        read = _note_read(alert, place, page, _READING_TAKES, services)
+        read, _ = _note_read(alert, place, page, _READING_TAKES, services)
     else:
         # All of its messages are put on the queue, where they expire.
         _read_page(alert, place, services)
         return
-    if read is not None:
-        _enqueue_next(read, place.page, services)
+    _enqueue_next(read, place.page, services)
 
 
 def _give_up(alert: Alert, place: Range, services: Services) -> Alert:

@@ -174,8 +174,11 @@ def test_a_step_that_is_given_out_twice_falls_behind_until_it_does_nothing(alert
     assert alerting.messages() == 6
 
 
+@pytest.mark.parametrize(
+    "overtaken_at", [opens_a_page, writes("alerts")], ids=["opening", "noting"]
+)
 def test_of_two_who_read_a_page_at_once_one_enqueues_the_next_step(
-    alerting, app_settings, connector
+    alerting, app_settings, connector, overtaken_at
 ):
     people = alerting.know(3)
     alert = alerting.accept()
@@ -184,9 +187,10 @@ def test_of_two_who_read_a_page_at_once_one_enqueues_the_next_step(
     def overtake():
         alerting.take(alert, "read")
 
-    with interrupted(app_settings, alerting, opens_a_page, before=overtake) as overtaken:
+    with interrupted(app_settings, alerting, overtaken_at, before=overtake) as overtaken:
         alerting.take(alert, "read", services=overtaken)
 
+    # The other falls behind.
     assert [step.page for step in alerting.steps()] == [1]
     assert alerting.services.alerts.find(alert.id).found == 3
     alerting.worker.run()
@@ -215,7 +219,7 @@ def test_who_reads_further_than_another_has_recorded_reads_the_recorded_page(
 
 @pytest.mark.parametrize("is_written_over", [False, True])
 def test_the_next_step_is_enqueued_though_storage_lost_the_answer(
-    alerting, app_settings, is_written_over
+    alerting, at_once, app_settings, is_written_over
 ):
     alerting.know(3)
     alert = alerting.accept()
