@@ -78,7 +78,7 @@ def cache_queued_account(body: Mapping[str, Any], services: Services, *, told_at
             raise
         ids = account_patch({name: body.get(name) for name in ("channelId", "userId")})
         channel_id = canonical_channel_id(ids["channelId"])
-        if _remember_stop(channel_id, ids["userId"], services, told_at):
+        if services.accounts.stop(channel_id, ids["userId"], told_at):
             raise
         _require_right_so_far(account_patch(body), services)
 
@@ -86,22 +86,6 @@ def cache_queued_account(body: Mapping[str, Any], services: Services, *, told_at
 def _says_stop(body: Mapping[str, Any]) -> bool:
     preferences = body.get("preferences")
     return isinstance(preferences, Mapping) and preferences.get("muted") is True
-
-
-def _remember_stop(channel_id: str, user_id: str, services: Services, told_at: datetime) -> bool:
-    """Have a stop hold; tell whether there was an account for it."""
-
-    def stopped(stored: StoredAccount) -> Account:
-        wanted = {**stored.account.preferences, "muted": True}
-        return stored.account.with_preferences(wanted, told_at, muted_at=told_at)
-
-    if services.accounts.change(channel_id, user_id, stopped) is not None:
-        return True
-    services.opt_outs.remember(channel_id, user_id)
-    # Who made the account meanwhile has looked for a stop before this one was remembered.
-    if services.accounts.change(channel_id, user_id, stopped) is not None:
-        services.opt_outs.forget(channel_id, user_id)
-    return False
 
 
 def _require_right_so_far(patch: Mapping[str, Any], services: Services) -> None:

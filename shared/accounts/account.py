@@ -31,7 +31,8 @@ class Account:
     so. ``made_under`` is the id that the account was made under, where that is not ``user_id``:
     its row stays there. ``pointer_from`` is the object id that leads here by a row of its own.
     While ``lacks_conversation_row`` is set, the conversation's own row may not say what is said
-    here.
+    here. While ``may_have_stopped`` is set, the person may have said stop while there was no
+    account, or none with this id, and it does not say so yet.
     ``former_conversation_ids`` still lead to the person; their rows go when the account goes. Where
     the Connector said that a person is ``blocked`` or not ``installed``, one message is let through
     at ``probe_at``, to see whether it is still so. What is recorded of the person elsewhere is
@@ -58,6 +59,7 @@ class Account:
     made_under: str | None = None
     pointer_from: str | None = None
     lacks_conversation_row: bool | None = None
+    may_have_stopped: bool | None = None
     former_conversation_ids: tuple[str, ...] = ()
     probe_at: datetime | None = None
     key: PersonalKey | None = None
@@ -156,6 +158,7 @@ class Account:
                 *other.former_conversation_ids,
                 *filter(None, (other.conversation_id,)),
             ),
+            may_have_stopped=self.may_have_stopped or other.may_have_stopped,
             welcome_due=self.welcome_due or other.welcome_due,
             key=self.key or other.key,
             former_key_ids=_distinct(
@@ -179,6 +182,15 @@ class Account:
         if muted_at is not None and is_news(muted_at, self.muted_at):
             return account._with_muted(wanted.get("muted"), muted_at)
         return account._with_muted(self.preferences.get("muted"), self.muted_at)
+
+    def with_earlier_stop(self, said_at: datetime) -> "Account":
+        """Return the account with a stop that was said while there was none.
+
+        It holds unless what the account says of that is newer.
+        """
+        if "muted" in self.preferences and not is_news(said_at, self.muted_at):
+            return self
+        return self._with_muted(True, said_at)
 
     def _with_muted(self, muted: bool | None, muted_at: datetime | None) -> "Account":
         preferences = {name: value for name, value in self.preferences.items() if name != "muted"}

@@ -6,6 +6,7 @@ finishes what a failure has left undone.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import ConversationStore
@@ -47,7 +48,7 @@ class Erasure:
         account = from_row(row)
         if account.preferences.get("muted"):
             for user_id in account.ids:
-                self.opt_outs.remember(account.channel_id, user_id)
+                self.opt_outs.remember(account.channel_id, user_id, datetime.now(UTC))
         self.drop_what_it_left(account, Account(account.channel_id, found_by))
         for key_id in account.key_ids:
             self.keys.destroy(key_id)

@@ -2,11 +2,14 @@
 
 They were erased, or have said stop before anything else was told of them. Table ``optouts``, a row
 for each id that such a person has. PartitionKey: a keyed hash (HMAC) of the bot's app id, the
-channel's id and the user's id; RowKey: ``optout``. The key of the hash is a random one of this
-storage, in the row ``key``/``key``, so the hashes alone tell nothing.
+channel's id and the user's id; RowKey: ``optout``; ``saidAt`` is when they had last said it. The
+key of the hash is a random one of this storage, in the row ``key``/``key``, so the hashes alone
+tell nothing.
 """
 
 import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from shared.storage.clients import Storage
@@ -15,6 +18,16 @@ from shared.storage.tables import Table, key_of
 from shared.wire_models import canonical_id
 
 _ROW_KEY = "optout"
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class OptOut:
+    """That somebody without an account said stop, and when they had last said it."""
+
+    said_at: datetime
+    key: str
+    version: str
 
 
 class OptOuts:
@@ -24,17 +37,21 @@ class OptOuts:
         self._table = Table(storage, "optouts")
         self._app_id = app_id
 
-    def remember(self, channel_id: str, user_id: str) -> None:
+    def remember(self, channel_id: str, user_id: str, said_at: datetime) -> None:
         """Remember that this person said stop."""
-        self._table.put({"PartitionKey": self._hash(channel_id, user_id), "RowKey": _ROW_KEY})
+        keys = {"PartitionKey": self._hash(channel_id, user_id), "RowKey": _ROW_KEY}
+        self._table.put({**keys, "saidAt": said_at})
 
-    def include(self, channel_id: str, user_id: str) -> bool:
-        """Tell whether this person said stop, and has had no account since."""
-        return self._table.get(self._hash(channel_id, user_id), _ROW_KEY) is not None
+    def find(self, channel_id: str, user_id: str) -> OptOut | None:
+        """Return this person's opt-out; None where there is none, or an account since."""
+        row = self._table.get(self._hash(channel_id, user_id), _ROW_KEY)
+        if row is None:
+            return None
+        return OptOut(row.get("saidAt", _LONG_AGO), row["PartitionKey"], row.version)
 
-    def forget(self, channel_id: str, user_id: str) -> None:
-        """Forget that this person said stop, because their account says it again, or not."""
-        self._table.delete(self._hash(channel_id, user_id), _ROW_KEY)
+    def forget(self, opt_out: OptOut) -> None:
+        """Forget that somebody said stop, as their account says it, or not; not if said anew."""
+        self._table.delete(opt_out.key, _ROW_KEY, opt_out.version)
 
     def _hash(self, channel_id: str, user_id: str) -> str:
         message = key_of(self._app_id, channel_id, canonical_id(user_id)).encode()

@@ -2,14 +2,15 @@
 
 What is decided is decided by the write of the account's row, under the condition that nobody else
 has changed it. What hangs on it follows: the row of the person's one-to-one conversation with the
-bot, and when a person is erased, all the rest. Until it has followed, the account's row says that
-it is to follow, to whoever comes by.
+bot, a stop that was said while there was no account, and when a person is erased, all the rest.
+Until it has followed, the account's row says that it is to follow, to whoever comes by.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared.accounts.account import Account
 from shared.accounts.conversations import Conversation, ConversationStore
@@ -68,7 +69,14 @@ class AccountStore:
 
         One round trip; by the object id of an account that stands under another id, two.
         """
-        return self._find(channel_id, user_id)[0]
+        stored, _ = self._find(channel_id, user_id)
+        if stored is None or stored.account.is_known_as(user_id):
+            return stored
+        # This id leads there, but the account does not know it yet, nor what was said by it.
+        opt_out = self._opt_outs.find(channel_id, user_id)
+        if opt_out is None:
+            return stored
+        return replace(stored, account=stored.account.with_earlier_stop(opt_out.said_at))
 
     def known_as(self, channel_id: str, *user_ids: str) -> list[Account]:
         """Return the accounts that these ids of a person lead to, most likely one.
@@ -124,13 +132,30 @@ class AccountStore:
                 # What is told by a new id is told of the account that there is.
                 stored, other = other, None
                 changed = as_found(change(stored), user_id, None)
-            is_whole = not changed.lacks_pointer and not changed.lacks_conversation_row
+            lacks_row = changed.lacks_pointer or changed.lacks_conversation_row
+            is_whole = not lacks_row and not changed.may_have_stopped
             if stored is not None and changed == stored.account and is_whole:
                 return stored
             written = self._write(changed, stored, other)
             if written is not None:
                 return written
             pauses.take()
+
+    def stop(self, channel_id: str, user_id: str, said_at: datetime) -> bool:
+        """Have a stop hold, also of somebody without an account; tell whether there was one."""
+
+        def stopped(stored: StoredAccount) -> Account:
+            wanted = {**stored.account.preferences, "muted": True}
+            return stored.account.with_preferences(wanted, said_at, muted_at=said_at)
+
+        if self.change(channel_id, user_id, stopped) is not None:
+            return True
+        self._opt_outs.remember(channel_id, user_id, said_at)
+        # Whoever made the account meanwhile may have looked for a stop before.
+        self.change(
+            channel_id, user_id, lambda stored: replace(stored.account, may_have_stopped=True)
+        )
+        return False
 
     def page(
         self, size: int, token: str | None = None, **properties: str | None
@@ -176,7 +201,13 @@ class AccountStore:
 
     def _own(self, row: Row) -> Account | None:
         """Return the account of a row; rows that only point to an account have no appId."""
-        return from_row(row) if row.get("appId") == self._rows.app_id else None
+        if row.get("appId") != self._rows.app_id:
+            return None
+        account = from_row(row)
+        if not account.may_have_stopped:
+            return account
+        stored = self.get(account.channel_id, account.home_id)
+        return stored.account if stored else None
 
     def _find(self, channel_id: str, user_id: str) -> tuple[StoredAccount | None, Row | None]:
         """Return what is cached of a person, and the row that points there, if one does."""
@@ -184,7 +215,11 @@ class AccountStore:
         if row is not None and IS_ERASED in row:
             self._erasure.finish(row, user_id)
             return None, None
-        return _stored(row) if row is not None else None, pointer
+        stored = _stored(row) if row is not None else None
+        if stored is not None and stored.account.may_have_stopped:
+            # Whoever made the account has not looked for a stop yet, and nobody goes by it before.
+            stored = self._settled(stored)
+        return stored, pointer
 
     def _point_to(self, account: Account) -> StoredAccount | None:
         """Have the object id lead to an account.
@@ -210,10 +245,6 @@ class AccountStore:
         """
         before = stored.account if stored else None
         new_ids = [each for each in account.ids if not (before and before.is_known_as(each))]
-        stopped = [each for each in new_ids if self._opt_outs.include(account.channel_id, each)]
-        if stopped:
-            # They had said stop; now the account says so.
-            account = replace(account, preferences={"muted": True, **account.preferences})
         is_pointer_needed = account.made_under is not None and account.user_id in new_ids
         if is_pointer_needed and self._rows.point(account, account.user_id) is not None:
             # An account was made there meanwhile: it is joined with the other.
@@ -228,6 +259,7 @@ class AccountStore:
             pointer_from=account.aad_object_id if other is None else None,
             key=account.key or self._keys.make(),
             lacks_conversation_row=True if conversation and is_to_follow else None,
+            may_have_stopped=True if new_ids or account.may_have_stopped else None,
         )
         version = self._rows.write(account, stored.version if stored else None)
         if version is None:
@@ -240,29 +272,46 @@ class AccountStore:
                 return None
         if before is not None:
             self._erasure.drop_what_it_left(before, account)
-        for each in stopped:
-            self._opt_outs.forget(account.channel_id, each)
         is_new = before is None or before.user_id != account.user_id
-        return self._with_conversation_row(StoredAccount(account, version, is_new))
+        current = StoredAccount(account, version, is_new)
+        # Who is erased meanwhile has been told of all the same.
+        return self._settled(current) or current
 
-    def _with_conversation_row(self, written: StoredAccount) -> StoredAccount:
-        """Write the row of an account's conversation, and note in the account that it is there."""
-        account, conversation = written.account, _conversation_of(written.account)
-        if conversation is None or not account.lacks_conversation_row:
-            return written
-        self._conversations.put(conversation)
-        noted = replace(account, lacks_conversation_row=None)
-        version = self._rows.write(noted, written.version)
+    def _settled(self, stored: StoredAccount) -> StoredAccount | None:
+        """Have what hangs on an account follow it, and note in the account that it has.
+
+        Only once the account is written, a stop is looked for. Whoever remembers one looks for the
+        account only then. So one of the two sees the other. Returns the account as it is in the
+        end, None where the person was erased meanwhile.
+        """
+        account, conversation = stored.account, _conversation_of(stored.account)
+        if not account.lacks_conversation_row and not account.may_have_stopped:
+            return stored
+        if conversation is not None and account.lacks_conversation_row:
+            self._conversations.put(conversation)
+        ids = account.ids if account.may_have_stopped else []
+        found = [self._opt_outs.find(account.channel_id, each) for each in ids]
+        opt_outs = [each for each in found if each is not None]
+        settled = replace(account, lacks_conversation_row=None, may_have_stopped=None)
+        for each in opt_outs:
+            settled = settled.with_earlier_stop(each.said_at)
+        version = self._rows.write(settled, stored.version)
         if version is not None:
-            return replace(written, account=noted, version=version)
+            for each in opt_outs:
+                self._opt_outs.forget(each)
+            return replace(stored, account=settled, version=version)
         current = self.get(account.channel_id, account.home_id)
+        if current is not None:
+            current = replace(current, is_new=stored.is_new)
+        if conversation is None or not account.lacks_conversation_row:
+            return current
         if current is None or conversation.id not in current.account.conversation_ids:
             # The person was erased meanwhile, or the conversation removed.
             self._conversations.delete(conversation.id, account.channel_id)
-            return written
+            return current
         # What was just written may be older than what somebody else has written meanwhile.
         lacking = replace(current.account, lacks_conversation_row=True)
-        return self._with_conversation_row(replace(current, account=lacking, is_new=written.is_new))
+        return self._settled(replace(current, account=lacking))
 
 
 def _stored(row: Row) -> StoredAccount:

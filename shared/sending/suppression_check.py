@@ -30,7 +30,7 @@ def require_wanted(
             raise SuppressedError(unreachable_reason(account))
         return False
     if account is None:
-        if services.opt_outs.include(recipient.channel_id, recipient.user_id):
+        if services.opt_outs.find(recipient.channel_id, recipient.user_id) is not None:
             raise SuppressedError("The person wants no alerts")
         return False
     opt_out = opt_out_reason(account, topic)

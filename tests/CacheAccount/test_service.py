@@ -8,7 +8,6 @@ from CacheAccount.request import account_patch
 from CacheAccount.service import (
     account_body,
     cache_account,
-    cache_queued_account,
     find_account,
 )
 from shared.accounts.account import OneToOne
@@ -23,7 +22,7 @@ from shared.errors import (
 )
 from shared.wire_models import ChannelAccount
 from tests.support.builders import services_of
-from tests.support.lossy_storage import InterruptedStorage, LossyStorage, writes
+from tests.support.lossy_storage import LossyStorage
 
 SERVICE_URL = "https://smba.trafficmanager.net/teams/"
 LEAST = {
@@ -209,22 +208,6 @@ def test_a_clock_that_is_ahead_does_not_lock_an_account_and_none_is_now(tell, kn
 
 
 # If-Match
-
-
-def test_a_stop_holds_though_the_account_is_made_while_it_is_remembered(
-    services, app_settings, tell, known
-):
-    stop = {"channelId": "msteams", "userId": "29:alex", "preferences": {"muted": True}}
-    with InterruptedStorage(
-        app_settings["AzureWebJobsStorage"], writes("optouts"), before=lambda: tell(**LEAST)
-    ) as storage:
-        through = services_of(app_settings, AzureWebJobsStorage=storage.connection_string)
-        cache_queued_account(stop, through, told_at=datetime.now(UTC))
-
-    assert storage.interrupted
-    assert known()["preferences"] == {"muted": True}
-    # Else it would outlive a later start.
-    assert not services.opt_outs.include("msteams", "29:alex")
 
 
 def test_a_change_is_made_only_of_the_version_that_is_meant(tell, known):

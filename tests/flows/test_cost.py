@@ -119,9 +119,9 @@ def test_the_first_message_of_a_person_takes_five_writes_a_later_one_one_and_a_r
     write(app, user)
     # Read: whether they are known, and whether they said stop without an account, by either id.
     # Written: what points from the object id, the person's key, the account, the conversation, and
-    # in the account that the conversation is written.
+    # in the account that all this is done.
     methods = [each.split()[0] for each in operations()]
-    assert methods == ["GET", "POST", "GET", "GET", "PUT", "POST", "PUT", "PUT"]
+    assert methods == ["GET", "POST", "PUT", "POST", "PUT", "GET", "GET", "PUT"]
 
     write(app, user)
     assert operations() == ["GET accounts"]
