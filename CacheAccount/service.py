@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from CacheAccount.request import AccountBody, AccountQuery, account_patch
-from shared.accounts.account import Account, OneToOne, is_news
+from shared.accounts.account import LARGEST_PREFERENCES, Account, OneToOne, is_news
 from shared.accounts.address import Address, filled_in, is_personal
 from shared.accounts.conversations import Conversation, group_at
 from shared.accounts.store import StoredAccount
@@ -17,8 +17,8 @@ from shared.languages import is_within
 from shared.wire_models import ConversationAccount, canonical_channel_id, parse
 from shared.wiring import Services
 
-# What a property of a row takes. Patch by patch, an account could grow larger.
-_LARGEST_UTF16_BYTES = 64 * 1024
+# What a property of a row takes. Patch by patch, it could grow larger.
+_LARGEST_BOT = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,11 @@ def _merged(
     # The account keeps its own id, whichever of the person's ids it was found by.
     ids = {"channelId": known["channelId"], "userId": known["userId"]} if known else {}
     merged = {**_merge(known, patch), **ids}
-    require_size(merged, _LARGEST_UTF16_BYTES)
     body = parse(AccountBody, merged)
+    require_size(merged["bot"], _LARGEST_BOT, field="bot")
+    # There is always room for a stop.
+    topics = {**(merged.get("preferences") or {}), "muted": None}
+    require_size(topics, LARGEST_PREFERENCES, field="preferences")
     services.settings.trusted_service_urls.require(body.service_url)
     # A caller's clock that is ahead must not lock the account.
     observed_at = min(body.observed_at or now, now)

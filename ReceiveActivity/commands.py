@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.accounts.account import LARGEST_PREFERENCES
 from shared.accounts.topics import CLOSING, folded, topic_key, topics_by_key
 from shared.json_text import require_size
 
@@ -26,8 +27,8 @@ _BEFORE = re.compile(r"^[\W_]+")
 # From the first letter or digit to the last. A pattern for what stands around them would take its
 # time with a long row of it.
 _WITHIN = re.compile(r"[^\W_](?:.*[^\W_])?", re.DOTALL)
-# Half of what a property of a row takes, so that there is room for what other systems tell.
-_LARGEST_UTF16_BYTES = 32 * 1024
+MOST_TO_FOLLOW = LARGEST_PREFERENCES // 2
+"""In bytes of UTF-16: the rest is left for what other systems tell, and for what people mute."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Command:
                 wanted["mutedTopics"] = with_topic(muted_topics, topic)
             case "unmute":
                 wanted["mutedTopics"] = without_topic(muted_topics, topic)
-        if self.verb in ("follow", "mute"):
-            require_size(wanted, _LARGEST_UTF16_BYTES)
+        if _count(wanted) > _count(preferences):
+            require_size(wanted, MOST_TO_FOLLOW if self.verb == "follow" else LARGEST_PREFERENCES)
         return {name: value for name, value in wanted.items() if value != []}
 
 
@@ -119,6 +120,11 @@ def with_topic(topics: Iterable[str], topic: str) -> list[str]:
 def without_topic(topics: Iterable[str], topic: str) -> list[str]:
     """Return the topics without one of them."""
     return [each for each in topics if topic_key(each) != topic_key(topic)]
+
+
+def _count(preferences: Mapping[str, Any]) -> int:
+    """Return how many topics stand in preferences."""
+    return sum(len(preferences.get(name) or ()) for name in ("interests", "mutedTopics"))
 
 
 def _folded(words: str) -> str:

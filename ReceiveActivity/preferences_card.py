@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ReceiveActivity.commands import Command
+from ReceiveActivity.commands import MOST_TO_FOLLOW, Command
 from ReceiveActivity.request import InboundActivity
 from ReceiveActivity.texts import texts_in
 from shared.accounts.topics import topics_by_key
 from shared.alerts.plain_text import plain, text_runs
 from shared.connector.channel_features import Buttons, channel
+from shared.errors import RequestTooLargeError
+from shared.json_text import require_size
 from shared.storage.tables import key_of
 from shared.wire_models import ADAPTIVE_CARD
 
@@ -57,13 +59,21 @@ class Choices(Command):
         return replace(self, ticked=frozenset()) if self.unticked else None
 
     def applied_to(self, preferences: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the preferences as they are after the choices."""
+        """Return the preferences as they are after the choices.
+
+        What is ticked is left out where there is no room for it.
+        """
         interests = preferences.get("interests") or ()
         topics = _by_key([*interests, *self.offered])
         followed = {*_by_key(interests), *self.ticked} - self.unticked
         wanted = {**preferences, "interests": [topics[key] for key in topics if key in followed]}
         if self.stops is not None:
             wanted["muted"] = self.stops
+        if self.ticked:
+            try:
+                require_size(wanted, MOST_TO_FOLLOW)
+            except RequestTooLargeError:
+                return replace(self, ticked=frozenset()).applied_to(preferences)
         return {name: value for name, value in wanted.items() if value != []}
 
 

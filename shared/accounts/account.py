@@ -12,6 +12,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # A property of a row takes 32 K characters, and an id has up to 1,024.
 _MOST_FORMER_CONVERSATIONS = 20
 
+LARGEST_PREFERENCES = 64 * 1024 - 64
+"""In bytes of UTF-16: what a property of a row takes, with room for a stop."""
+
 
 @dataclass(frozen=True)
 class OneToOne:

@@ -158,14 +158,24 @@ def test_an_untrusted_service_url_is_not_cached(services, tell, known):
         services.conversations.find("a:1")
 
 
-def test_long_preferences_in_any_script_are_kept(tell, known):
-    interests = ["김" * 100] * 100
-
+def test_long_preferences_in_any_script_are_kept_and_leave_room_for_a_stop(services, tell, known):
+    interests = ["김" * 159] * 100
+    # What the person has muted; there is room for so much.
+    muted_topics = [*["x" * 1000] * 16, "x" * 441]
     tell(**LEAST)
-    tell(preferences={"interests": interests})
-    tell(preferences={"mutedTopics": interests})
+    services.accounts.change(
+        "msteams",
+        "29:alex",
+        lambda stored: replace(stored.account, preferences={"mutedTopics": muted_topics}),
+    )
 
-    assert known()["preferences"] == {"interests": interests, "mutedTopics": interests}
+    with pytest.raises(RequestTooLargeError, match="preferences"):
+        tell(preferences={"interests": [*interests, "x"]})
+    tell(preferences={"interests": interests})
+    tell(preferences={"muted": False}, bot={"x": "x" * 10_000})
+
+    expected = {"interests": interests, "mutedTopics": muted_topics, "muted": False}
+    assert known()["preferences"] == expected
 
 
 def test_what_grows_too_large_bit_by_bit_is_the_tellers_fault(tell, known):

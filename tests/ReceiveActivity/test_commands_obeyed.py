@@ -120,23 +120,44 @@ def test_an_older_save_undoes_nothing_that_was_written_since(
 def test_no_topic_is_dropped_for_another_and_who_has_no_room_for_one_more_is_told_so(
     services: Services, user: str, queue: QueueReader
 ):
-    topics = [f"{number:025}" for number in range(580)]
+    topics = [f"{number:025}" for number in range(575)]
     receive(services, user)
-    told = {"preferences": {"mutedTopics": topics}, "observedAt": "2026-01-02T10:00:00Z"}
-    cache_account({"channelId": "msteams", "userId": user, **told}, services)
-    long = "x" * 200
+    for each in ("interests", "mutedTopics"):
+        told = {"preferences": {each: topics}, "observedAt": "2026-01-02T10:00:00Z"}
+        cache_account({"channelId": "msteams", "userId": user, **told}, services)
+    long, longer = "x" * 200, "y" * 200
+    texts = [
+        # The first one arrives late.
+        f"mute {long}",
+        f"follow {topics[0]}",
+        "follow Rain",
+        f"mute {longer}",
+        f"mute {longer[1:]}",
+        f"mute {long}",
+        "mute Snow",
+        "stop",
+    ]
     queue.clear()
 
-    # The first one arrives late.
-    for day, text in enumerate([f"mute {long}", "mute Rain", f"follow {long}", "stop"], 1):
+    for day, text in enumerate(texts, 1):
         receive(services, user, day=day, text=text)
 
     assert account_of(services, user).preferences == {
-        "mutedTopics": [*topics, "Rain"],
+        "interests": topics,
+        "mutedTopics": [*topics[1:], long, longer, "Snow"],
         "muted": True,
     }
-    starts = [message["activity"]["text"][:9] for message in queue.take()]
-    assert starts == ["Für xxxxx", "Sie bekom", "Für xxxxx", "Sie bekom"]
+    starts = [message["activity"]["text"][:22] for message in queue.take()]
+    assert starts == [
+        "Sie bekommen keine Mel",
+        "Sie folgen 00000000000",
+        "Für Rain ist kein Plat",
+        "Sie bekommen keine Mel",
+        "Für yyyyyyyyyyyyyyyyyy",
+        "Sie bekommen keine Mel",
+        "Sie bekommen keine Mel",
+        "Sie bekommen keine Mel",
+    ]
 
 
 def test_what_is_ticked_is_saved_and_told_by_a_text_where_no_card_is_shown_anew(

@@ -118,6 +118,14 @@ def test_what_was_ticked_or_unticked_is_saved(before: Json, topics: list[str], e
     assert after(before, *topics) == expected
 
 
+def test_what_is_unticked_and_a_stop_are_saved_where_there_is_no_room_for_what_is_ticked():
+    many = [f"{number:0100}" for number in range(160)]
+
+    saved = after({"interests": ["Rain", *many]}, *many, "Ferries", stopped=True)
+
+    assert saved == {"interests": many, "muted": True}
+
+
 def test_what_was_not_touched_on_an_old_card_stays_as_it_is_by_then():
     assert after({}, "Ferries", now={"interests": ["Fog"], "muted": True}) == {
         "interests": ["Fog", "Ferries"],
