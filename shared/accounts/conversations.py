@@ -95,9 +95,17 @@ class ConversationStore:
         keys = {"PartitionKey": self._key(conversation_id), "RowKey": key_of(channel_id)}
         self._table.change(keys, lambda row: row and {**row, "serviceUrl": service_url})
 
-    def delete(self, conversation_id: str, channel_id: str) -> None:
-        """Forget a conversation."""
-        self._table.delete(self._key(conversation_id), key_of(channel_id))
+    def version(self, conversation_id: str, channel_id: str) -> str | None:
+        """Return the version of a conversation as it is kept, None where there is none."""
+        row = self._table.get(self._key(conversation_id), key_of(channel_id))
+        return row.version if row is not None else None
+
+    def delete(self, conversation_id: str, channel_id: str, version: str | None = None) -> bool:
+        """Forget a conversation, if it is of the version, where one is given.
+
+        Tells whether it is gone.
+        """
+        return self._table.delete(self._key(conversation_id), key_of(channel_id), version)
 
     def _key(self, conversation_id: str) -> str:
         return key_of(self._app_id, conversation_id)

@@ -2,7 +2,8 @@
 
 First the account's row is marked as erased, whoever else changes it meanwhile: it is in no list any
 more, and nobody's account. Then goes what hangs on it, and then the row. Whoever comes by the mark
-finishes what a failure has left undone.
+finishes what a failure has left undone. So several may be at it, and the person may be back before
+the last of them is done: each deletes only what it saw while the mark was there.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from shared.accounts.person_ids import AccountRows
 from shared.accounts.rows import from_row
 from shared.storage.personal_keys import PersonalKeys
 from shared.storage.tables import Row
+from shared.wire_models import canonical_id
 
 IS_ERASED = "isErased"
 
@@ -46,14 +48,32 @@ class Erasure:
         if IS_ERASED not in row:
             return False
         account = from_row(row)
-        if account.preferences.get("muted"):
-            for user_id in account.ids:
-                self.opt_outs.remember(account.channel_id, user_id, datetime.now(UTC))
-        self.drop_what_it_left(account, Account(account.channel_id, found_by))
+        is_dropped = False
+        while not is_dropped:
+            pointers = self.rows.pointers(account)
+            conversations = {
+                each: self.conversations.version(each, account.channel_id)
+                for each in account.conversation_ids
+            }
+            if not self.rows.is_unchanged(row, account):
+                # Somebody else has finished, and the person may be back.
+                return True
+            if account.preferences.get("muted"):
+                for user_id in account.ids:
+                    self.opt_outs.remember(account.channel_id, user_id, datetime.now(UTC))
+            last = pointers.pop(canonical_id(found_by), None)
+            gone = [self.rows.delete(each) for each in pointers.values()]
+            gone += [
+                self.conversations.delete(each, account.channel_id, version)
+                for each, version in conversations.items()
+                if version is not None
+            ]
+            is_dropped = all(gone)
         for key_id in account.key_ids:
             self.keys.destroy(key_id)
         self.rows.delete(row)
-        self.rows.delete_pointer(account, found_by)
+        if last is not None:
+            self.rows.delete(last)
         return True
 
     def drop_what_it_left(self, before: Account, after: Account) -> None:

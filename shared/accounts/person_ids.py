@@ -80,9 +80,23 @@ class AccountRows:
         if row is not None and row.get(_POINTS_TO) == account.home_id:
             self.delete(row)
 
-    def delete(self, row: Row) -> None:
-        """Delete a row, if nobody has changed it."""
-        self.table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
+    def pointers(self, account: Account) -> dict[str, Row]:
+        """Return the rows that point to an account, by the ids that they stand under."""
+        rows = {canonical_id(each): self.at(account.channel_id, each) for each in account.ids}
+        return {
+            user_id: row
+            for user_id, row in rows.items()
+            if row is not None and row.get(_POINTS_TO) == account.home_id
+        }
+
+    def is_unchanged(self, row: Row, account: Account) -> bool:
+        """Tell whether the row of an account is there as it was read."""
+        current = self.at(account.channel_id, account.home_id)
+        return current is not None and version_of(current) == version_of(row)
+
+    def delete(self, row: Row) -> bool:
+        """Delete a row, if nobody has changed it; tell whether it is gone."""
+        return self.table.delete(row["PartitionKey"], _ROW_KEY, version_of(row))
 
     def _keys(self, channel_id: str, user_id: str) -> dict[str, Any]:
         return {"PartitionKey": self._key(channel_id, user_id), "RowKey": _ROW_KEY}

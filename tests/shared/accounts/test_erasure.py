@@ -1,4 +1,5 @@
 from contextlib import suppress
+from itertools import count, takewhile
 from typing import Any
 
 import pytest
@@ -150,6 +151,47 @@ def test_forgetting_goes_on_while_somebody_else_writes_the_account_and_its_key_g
 
     assert next(writes, None) is None
     assert is_erased(services, account)
+
+
+@pytest.mark.parametrize("made_under", ["user_id", "object_id"])
+@pytest.mark.parametrize("by", ["user_id", "object_id"])
+def test_who_comes_back_before_all_is_erased_is_known_by_both_ids_and_in_the_conversation(
+    services, app_settings, by, made_under
+):
+    def come_back_after(step: int) -> bool:
+        """Have the person write after a step of the erasure; tell whether there is such a step."""
+        ids = {"user_id": unique("29:user"), "object_id": unique("object")}
+        conversation = OneToOne(unique("a:1"))
+        told: dict[str, Any] = {"aad_object_id": ids["object_id"], "conversation": conversation}
+        tell(services.accounts, ids[made_under])
+        former = tell(services.accounts, ids["user_id"], **told).account
+        asked = []
+
+        def overtake(request: ReceivedRequest) -> bool:
+            asked.append(request)
+            if len(asked) == step:
+                tell(services.accounts, ids["user_id"], **told)
+            return False
+
+        with LossyStorage(app_settings["AzureWebJobsStorage"]) as watched:
+            watched.lose_answer(overtake)
+            through = services_of(app_settings, AzureWebJobsStorage=watched.connection_string)
+            through.accounts.erase(CHANNEL_ID, ids[by])
+        if len(asked) < step:
+            return False
+        known = [services.accounts.get(CHANNEL_ID, each) for each in ids.values()]
+        assert known[0] == known[1]
+        with suppress(UnknownConversationError):
+            assert services.conversations.find(conversation.id)
+            assert known[0] is not None
+            assert known[0].account.key != former.key
+            return True
+        assert known[0] is None
+        return True
+
+    steps = list(takewhile(come_back_after, count(1)))
+
+    assert len(steps) > 8
 
 
 def test_forgetting_somebody_leaves_the_pointer_of_who_has_the_object_id_now(accounts, object_id):
