@@ -15,6 +15,7 @@ from shared.wire_models import (
     ConversationAccount,
     EntraId,
     Identifier,
+    ListOf,
     Locale,
     Name,
     OpenModel,
@@ -33,8 +34,8 @@ _LARGEST_UTF16_BYTES = 32 * 1024
 class Preferences(WireModel):
     """What a person wants to hear of."""
 
-    interests: list[Name] | None = None
-    muted_topics: list[Name] | None = None
+    interests: ListOf[Name] | None = None
+    muted_topics: ListOf[Name] | None = None
     muted: bool | None = None
 
 

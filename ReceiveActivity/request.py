@@ -23,6 +23,7 @@ from shared.wire_models import (
     ConversationAccount,
     EntraId,
     Identifier,
+    ListOf,
     Name,
     OpenModel,
     ServiceUrl,
@@ -89,10 +90,10 @@ class InboundActivity(OpenModel):
     timestamp: Lenient[str] = None
     locale: Lenient[str] = None
     local_timezone: Lenient[Name] = None
-    members_added: Lenient[list[Participant]] = None
-    members_removed: Lenient[list[Participant]] = None
-    entities: Lenient[list[dict[str, Any]]] = None
-    attachments: Lenient[list[dict[str, Any]]] = None
+    members_added: Lenient[ListOf[Participant]] = None
+    members_removed: Lenient[ListOf[Participant]] = None
+    entities: Lenient[ListOf[dict[str, Any]]] = None
+    attachments: Lenient[ListOf[dict[str, Any]]] = None
     value: Annotated[Any, BeforeValidator(_object_in)] = None
     channel_data: Any = None
 

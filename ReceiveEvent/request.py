@@ -13,7 +13,7 @@ from shared import json_text
 from shared.alerts.incidents import IncidentState
 from shared.errors import FieldError, InvalidRequestError, UnknownSenderError
 from shared.messages.envelope import ENVELOPE
-from shared.wire_models import ChannelId, EntraId, Identifier, Name, WireModel, parse
+from shared.wire_models import ChannelId, EntraId, Identifier, ListOf, Name, WireModel, parse
 
 _EVENTS = TypeAdapter(list[Event])
 # One of them stands in each CloudEvent, and in each event of Event Grid.
@@ -32,7 +32,7 @@ class EventQuery(WireModel):
     """What the URL of a webhook asks for: who is told, and of what."""
 
     interest: Annotated[
-        list[Annotated[Name, Field(min_length=1)]],
+        ListOf[Annotated[Name, Field(min_length=1)]],
         BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
     ] = Field(default_factory=list)
     topic: Annotated[Name, Field(min_length=1)] | None = None
@@ -88,7 +88,7 @@ class _EventMessage(WireModel):
     sender: str | None = None
     query: EventQuery = Field(default_factory=EventQuery)
     body: Any = None
-    events: list[Any] | None = None
+    events: ListOf[Any] | None = None
 
 
 @dataclass(frozen=True)

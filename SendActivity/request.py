@@ -1,10 +1,11 @@
 """What can be asked for: one activity, for a conversation or for a person."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from shared.errors import FieldError, InvalidRequestError
 from shared.wire_models import (
+    FEW_NAMES,
     Activity,
     ChannelId,
     Identifier,
@@ -28,7 +29,7 @@ class SendRequest(WireModel):
     recipient: Recipient | None = None
     channel_id: ChannelId | None = None
     activity: Activity | None = None
-    activities: dict[Locale, Activity] | None = None
+    activities: Annotated[dict[Locale, Activity] | None, FEW_NAMES] = None
     expires_at: Timestamp | None = None
     topic: Name | None = None
 

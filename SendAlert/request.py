@@ -17,9 +17,11 @@ from shared.errors import FieldError, InvalidRequestError
 from shared.storage.continuation_tokens import unknown_token
 from shared.storage.tables import key_of
 from shared.wire_models import (
+    FEW_NAMES,
     Activity,
     ChannelId,
     EntraId,
+    ListOf,
     Locale,
     Name,
     Recipient,
@@ -35,6 +37,7 @@ _MOST_CHANNELS = 100
 _TOKEN = re.compile(r"(?P<page>\d{1,9})\.(?P<member>[\da-f]{32}|r\d{1,9}|)")
 # The id of a delivery adds the page and the member to it.
 AlertId = Annotated[str, Field(min_length=1, max_length=512)]
+_Interest = Annotated[Name, Field(min_length=1)]
 Title = Annotated[str, Field(min_length=1, max_length=80, pattern=r"\S")]
 
 
@@ -42,9 +45,7 @@ class AudienceBody(WireModel):
     """The people an alert is for: those who match all that is given; an empty one is everybody."""
 
     # An empty list is most likely the mistake of a sender who found no interests, so it is refused.
-    interests: Annotated[list[Annotated[Name, Field(min_length=1)]], Field(min_length=1)] | None = (
-        None
-    )
+    interests: Annotated[ListOf[_Interest], Field(min_length=1)] | None = None
     channel_id: ChannelId | None = None
     locale: Locale | None = None
     tenant_id: EntraId | None = None
@@ -59,7 +60,7 @@ class OptionBody(WireModel):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
     title: Title | None = None
-    titles: Annotated[dict[Locale, Title], Field(min_length=1)] | None = None
+    titles: Annotated[dict[Locale, Title], Field(min_length=1), FEW_NAMES] | None = None
 
 
 class AnswersBody(WireModel):
@@ -93,7 +94,7 @@ class ContentBody(WireModel):
     """One activity, or one in several languages by locale, and values for its placeholders."""
 
     activity: Activity | None = None
-    activities: dict[Locale, Activity] | None = None
+    activities: Annotated[dict[Locale, Activity] | None, FEW_NAMES] = None
     data: dict[str, Any] | None = None
 
     def require_one(self) -> None:
@@ -115,7 +116,7 @@ class AlertRequest(ContentBody):
     """A request to send an alert: the body over HTTP and on the queue."""
 
     id: AlertId | None = None
-    recipients: Annotated[list[Recipient], Field(min_length=1)] | None = None
+    recipients: Annotated[ListOf[Recipient], Field(min_length=1)] | None = None
     audience: AudienceBody | None = None
     answers: AnswersBody | None = None
     topic: Name | None = None

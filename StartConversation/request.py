@@ -11,6 +11,7 @@ from shared.wire_models import (
     ChannelAccount,
     ChannelId,
     EntraId,
+    ListOf,
     Name,
     ServiceUrl,
     WireModel,
@@ -27,7 +28,7 @@ class StartRequest(WireModel):
 
     is_group: bool = False
     bot: ChannelAccount | None = None
-    members: list[ChannelAccount] = Field(default_factory=list, validate_default=True)
+    members: ListOf[ChannelAccount] = Field(default_factory=list, validate_default=True)
     topic_name: Name | None = None
     tenant_id: EntraId | None = None
     channel_data: dict[str, Any] | None = None

@@ -11,6 +11,8 @@ from enum import Enum
 from http import HTTPStatus
 
 _LONGEST_DETAIL = 2000
+_LONGEST_PART = 1000
+MOST_FIELD_ERRORS = 100
 
 
 class OnQueue(Enum):
@@ -24,12 +26,21 @@ class OnQueue(Enum):
     LEAVE_TO_HOST = "left to the Functions host, which tries again by its own rule"
 
 
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]} …"
+
+
 @dataclass(frozen=True)
 class FieldError:
-    """One field of a request that is wrong, and what it should be."""
+    """One field of a request that is wrong, and what it should be; short enough to be answered."""
 
     field: str
     message: str
+
+    def __post_init__(self) -> None:
+        """Cut both: the name of a field may be as long as the request."""
+        object.__setattr__(self, "field", _cut(self.field, _LONGEST_PART))
+        object.__setattr__(self, "message", _cut(self.message, _LONGEST_PART))
 
 
 class AppError(Exception):
@@ -64,9 +75,7 @@ class AppError(Exception):
     @property
     def detail(self) -> str:
         """What happened and what to do about it, in plain words; short enough to be kept."""
-        text = str(self)
-        if len(text) > _LONGEST_DETAIL:
-            text = f"{text[:_LONGEST_DETAIL]} …"
+        text = _cut(str(self), _LONGEST_DETAIL)
         # The name of a field may hold half of a surrogate pair, which has no UTF-8.
         return text.encode("utf-8", "backslashreplace").decode()
 
@@ -75,7 +84,10 @@ class InvalidRequestError(AppError, status=400, code="InvalidRequest"):
     """The request is wrong, and would be wrong again."""
 
     def __init__(self, *field_errors: FieldError) -> None:
-        """Take one error for each field that is wrong."""
+        """Take one error for each field that is wrong; of very many, the first are told."""
+        if len(field_errors) > MOST_FIELD_ERRORS:
+            more = FieldError("(body)", "has more errors")
+            field_errors = (*field_errors[: MOST_FIELD_ERRORS - 1], more)
         super().__init__("; ".join(f"{each.field}: {each.message}" for each in field_errors))
         self.field_errors = field_errors
 

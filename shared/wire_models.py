@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     model_validator,
@@ -26,6 +27,11 @@ from shared.languages import with_known_locale
 
 ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
 """The content type of an Adaptive Card among the attachments of an activity."""
+
+_MOST_NAMES = 1000
+
+_Value = TypeVar("_Value")
+_Model = TypeVar("_Model", bound="WireModel")
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # The grammar of RFC 3339, section 5.6.
@@ -77,6 +83,12 @@ def _read_time(value: object) -> datetime:
         raise ValueError("must be a time such as 2026-01-31T08:00:00Z") from None
 
 
+def _has_few_names(value: _Value) -> _Value:
+    if isinstance(value, Mapping) and len(value) > _MOST_NAMES:
+        raise ValueError(f"has more than {_MOST_NAMES} names")
+    return value
+
+
 Identifier = Annotated[str, Field(min_length=1, max_length=1024)]
 # A tenant or a person in Microsoft Entra.
 EntraId = Annotated[Identifier, AfterValidator(canonical_id)]
@@ -88,8 +100,10 @@ ServiceUrl = str
 Name = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-
-_Model = TypeVar("_Model", bound="WireModel")
+# Each error takes far more than the few bytes that cause it. So a list is read up to its first
+# wrong member, and an object of more names than anybody needs is not read at all.
+ListOf = Annotated[list[_Value], FailFast()]
+FEW_NAMES = BeforeValidator(_has_few_names)
 
 
 class WireModel(BaseModel):
@@ -101,6 +115,11 @@ class WireModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, strict=True, frozen=True, extra="forbid", defer_build=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_few(cls, value: Any) -> Any:
+        return _has_few_names(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object as it came in, and as it goes out."""
@@ -153,8 +172,8 @@ class Activity(OpenModel):
     summary: str | None = None
     text_format: str | None = None
     attachment_layout: str | None = None
-    attachments: list[dict[str, Any]] | None = None
-    entities: list[dict[str, Any]] | None = None
+    attachments: ListOf[dict[str, Any]] | None = None
+    entities: ListOf[dict[str, Any]] | None = None
     suggested_actions: dict[str, Any] | None = None
     from_: Annotated[ChannelAccount | None, Field(alias="from")] = None
     recipient: ActivityRecipient | None = None
@@ -204,7 +223,7 @@ def parse(model: type[_Model], value: Mapping[str, Any], *, within: str = "") ->
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         raise InvalidRequestError(
-            *(FieldError(_path(within, each["loc"]), _sentence(each["msg"])) for each in problems)
+            *(FieldError(path_of(within, each["loc"]), _sentence(each["msg"])) for each in problems)
         ) from None
 
 
@@ -212,7 +231,8 @@ def parse(model: type[_Model], value: Mapping[str, Any], *, within: str = "") ->
 _A_NAME_ITSELF = "[key]"
 
 
-def _path(within: str, location: tuple[int | str, ...]) -> str:
+def path_of(within: str, location: tuple[int | str, ...]) -> str:
+    """Return the path of a field, as errors name it, by what leads to it from ``within``."""
     path = within
     for part in location:
         if isinstance(part, int):

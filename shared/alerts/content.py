@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from shared.alerts.notification_summary import summary_of
 from shared.alerts.placeholders import Template, template_of
-from shared.errors import FieldError, InvalidRequestError, RequestTooLargeError
+from shared.errors import MOST_FIELD_ERRORS, FieldError, InvalidRequestError, RequestTooLargeError
 from shared.languages import best_match
 from shared.wire_models import Activity, parse
 
@@ -68,8 +69,8 @@ class Content:
         for an activity of more than ``most_bytes`` of UTF-16.
         """
         scope = self._scope(topic, _LONG_NAME)
-        problems = [each for one in self.templates.values() for each in one.problems(scope)]
-        if problems:
+        found = (each for one in self.templates.values() for each in one.problems(scope))
+        if problems := list(islice(found, MOST_FIELD_ERRORS + 1)):
             raise InvalidRequestError(*problems)
         fields = {
             locale: f"activities.{locale}" if locale else "activity" for locale in self.templates

@@ -10,12 +10,13 @@ Only this one backslash counts; all others are text and stay, so ``\\${name}`` c
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shared import json_text
-from shared.errors import FieldError, InvalidRequestError
+from shared.errors import MOST_FIELD_ERRORS, FieldError, InvalidRequestError
+from shared.wire_models import path_of
 
 _MARK = re.compile(r"\\\$\{|\$\{(?P<path>[^}]*)(?P<end>\}?)")
 _PATH = re.compile(r"[\w-]+(\.[\w-]+)*")
@@ -33,18 +34,16 @@ class Template:
     _filler: "_Filler | None"
     _placeholders: tuple["_Placeholder", ...]
 
-    def problems(self, scope: Mapping[str, Any]) -> list[FieldError]:
+    def problems(self, scope: Mapping[str, Any]) -> Iterator[FieldError]:
         """Return an error for each placeholder that has no value in ``scope``.
 
         Text, numbers, true and false are values; null, lists and objects are not.
         """
-        found: list[FieldError] = []
         for placeholder in self._placeholders:
             try:
                 placeholder.fill(scope)
             except InvalidRequestError as error:
-                found.extend(error.field_errors)
-        return found
+                yield from error.field_errors
 
     def characters(self, scope: Mapping[str, Any]) -> int:
         """Return how many characters the texts with placeholders have when they are filled in.
@@ -69,8 +68,8 @@ def template_of(value: Any, *, field: str = "activity") -> Template:
     The value must not be nested deeper than ``json_text.require_depth`` allows. Raises
     InvalidRequestError naming each ``${`` that does not begin a placeholder.
     """
-    reader = _Reader()
-    template = reader.template_of(value, field)
+    reader = _Reader(field)
+    template = reader.template_of(value)
     if reader.problems:
         raise InvalidRequestError(*reader.problems)
     return template
@@ -78,7 +77,10 @@ def template_of(value: Any, *, field: str = "activity") -> Template:
 
 @dataclass(frozen=True, slots=True)
 class _Placeholder:
-    field: str
+    """``location`` is where it stands: its path takes more room than all of the text may have."""
+
+    within: str
+    location: tuple[int | str, ...]
     path: str
     names: tuple[str, ...]
 
@@ -97,7 +99,8 @@ class _Placeholder:
         raise self._error(f"is {kind}, not text, a number, true or false")
 
     def _error(self, problem: str) -> InvalidRequestError:
-        return InvalidRequestError(FieldError(self.field, f"has ${{{self.path}}}, which {problem}"))
+        field = path_of(self.within, self.location)
+        return InvalidRequestError(FieldError(field, f"has ${{{self.path}}}, which {problem}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,52 +139,55 @@ _Filler = _Text | _Branch
 class _Reader:
     """Reads one value, and keeps the placeholders and the problems that it finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: str) -> None:
+        self._within = within
         self.problems: list[FieldError] = []
         self._placeholders: dict[_Placeholder, None] = {}
 
-    def template_of(self, value: Any, field: str) -> Template:
-        return Template(value, self._filler_of(value, field), tuple(self._placeholders))
+    def template_of(self, value: Any) -> Template:
+        return Template(value, self._filler_of(value), tuple(self._placeholders))
 
-    def _filler_of(self, value: Any, field: str) -> _Filler | None:
+    def _filler_of(self, value: Any, *location: int | str) -> _Filler | None:
         if isinstance(value, str):
-            return self._text_of(value, field) if "${" in value else None
+            return self._text_of(value, location) if "${" in value else None
+        members: Iterable[tuple[int | str, Any]]
         if isinstance(value, dict):
-            members = [(name, member, f"{field}.{name}") for name, member in value.items()]
+            members = value.items()
         elif isinstance(value, list):
-            members = [(index, member, f"{field}[{index}]") for index, member in enumerate(value)]
+            members = enumerate(value)
         else:
             return None
-        fillers = [(at, self._filler_of(member, path)) for at, member, path in members]
+        fillers = ((at, self._filler_of(member, *location, at)) for at, member in members)
         found = tuple((at, filler) for at, filler in fillers if filler is not None)
         return _Branch(value, found) if found else None
 
-    def _text_of(self, text: str, field: str) -> _Text:
+    def _text_of(self, text: str, location: tuple[int | str, ...]) -> _Text:
         parts: list[str | _Placeholder] = []
         done = 0
         for mark in _MARK.finditer(text):
             parts.append(text[done : mark.start()])
-            parts.append(self._part_of(mark, field))
+            parts.append(self._part_of(mark, location))
             done = mark.end()
         return _Text((*parts, text[done:]))
 
-    def _part_of(self, mark: re.Match[str], field: str) -> str | _Placeholder:
+    def _part_of(self, mark: re.Match[str], location: tuple[int | str, ...]) -> str | _Placeholder:
         path = mark["path"]
         if path is None:
             return "${"
         if mark["end"] and _PATH.fullmatch(path):
-            placeholder = _Placeholder(field, path, tuple(path.split(".")))
+            placeholder = _Placeholder(self._within, location, path, tuple(path.split(".")))
             self._placeholders[placeholder] = None
             return placeholder
         # The text there is not repeated: it may be any part of the message.
         problem = "holds no path such as data.items.0.title" if mark["end"] else "is never closed"
-        self.problems.append(
-            FieldError(
-                field,
-                f"has a ${{ at character {mark.start() + 1} that {problem}; "
-                "write \\${ where it is to be text",
+        if len(self.problems) <= MOST_FIELD_ERRORS:
+            self.problems.append(
+                FieldError(
+                    path_of(self._within, location),
+                    f"has a ${{ at character {mark.start() + 1} that {problem}; "
+                    "write \\${ where it is to be text",
+                )
             )
-        )
         return ""
 
 

@@ -20,6 +20,7 @@ from shared.messages.envelope_signature import EnvelopeKey, verified
 from shared.wire_models import (
     ChannelAccount,
     Identifier,
+    ListOf,
     Locale,
     Name,
     OpenModel,
@@ -121,7 +122,7 @@ class Envelope(OpenModel):
     retried_at: Timestamp | None = None
     attempts: NonNegativeInt = 0
     returns: NonNegativeInt = 0
-    healed: list[Healing] = Field(default_factory=list)
+    healed: ListOf[Healing] = Field(default_factory=list)
     then: dict[str, Any] | None = None
     started: bool = False
     alert: Identifier | None = None

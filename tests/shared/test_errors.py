@@ -97,4 +97,14 @@ def test_a_detail_is_short_enough_to_be_kept_and_can_be_written():
 
     assert len(error.detail.encode()) < 32_000
     assert error.detail.startswith("activities.\\ud83d0: x; ")
-    assert len(error.field_errors) == 5000
+
+
+def test_however_much_is_wrong_the_first_hundred_errors_are_told_in_few_words():
+    long = "x" * 10_000
+    error = InvalidRequestError(*(FieldError(f"{n}{long}", f"{n}{long}") for n in range(101)))
+
+    *told, last = error.field_errors
+    assert [each.field[:4] for each in told] == [f"{n}xxxx"[:4] for n in range(99)]
+    assert last == FieldError("(body)", "has more errors")
+    assert sum(len(each.field) + len(each.message) for each in told) < 99 * 2050
+    assert len(InvalidRequestError(*[FieldError("a", "b")] * 100).field_errors) == 100

@@ -1,10 +1,14 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from importlib import import_module
 from threading import Barrier
 
 import pytest
+from pydantic import ValidationError
 
+from SendActivity.request import SendRequest
+from SendAlert.request import AlertRequest
 from shared import json_text
 from shared.errors import InvalidRequestError
 from shared.wire_models import (
@@ -19,6 +23,8 @@ from shared.wire_models import (
     WireModel,
     parse,
 )
+from StartConversation.request import StartRequest
+from tests.local.host_process import PROJECT
 
 # An adaptive card with what channels and users put into it.
 CARD = {
@@ -151,6 +157,73 @@ def test_every_wrong_field_is_named_below_where_the_object_stands_and_not_repeat
     assert errors["_flow.bot.id"] == "String should have at least 1 character"
     assert "confidential" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+MANY = 5000
+NAMES = {f"n{number}": 1 for number in range(MANY)}
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong", "fields"),
+    [
+        (Activity, {"text": "", "attachments": [1] * MANY}, ["attachments[0]"]),
+        (StartRequest, {"members": [{}] * MANY}, ["members[0].id"]),
+        (
+            AlertRequest,
+            {"recipients": [{}] * MANY, "id": 1},
+            ["id", "recipients[0].channelId", "recipients[0].userId"],
+        ),
+        (AlertRequest, NAMES, ["(body)"]),
+        (AlertRequest, {"audience": NAMES}, ["audience"]),
+        (
+            AlertRequest,
+            {"answers": {"options": [{"titles": NAMES}]}},
+            ["answers.options[0].id", "answers.options[0].titles"],
+        ),
+        (SendRequest, {"activities": {f"n{number}": {} for number in range(MANY)}}, ["activities"]),
+    ],
+)
+def test_a_request_that_is_wrong_all_over_makes_few_errors(model, wrong, fields):
+    with pytest.raises(InvalidRequestError) as caught:
+        parse(model, wrong)
+
+    assert [error.field for error in caught.value.field_errors] == fields
+    # These take the memory, and not only those that are told.
+    assert isinstance(caught.value.__context__, ValidationError)
+    assert caught.value.__context__.error_count() == len(fields)
+
+
+def test_no_list_of_any_request_is_read_beyond_its_first_wrong_member():
+    for folder in {each.parent.name for each in PROJECT.glob("*/request.py")}:
+        import_module(f"{folder}.request")
+    import_module("shared.messages.envelope")
+    models = [each for each in below(WireModel) if not each.__module__.startswith("tests.")]
+    for model in models:
+        model.model_rebuild(force=True)
+    lists = [
+        (model.__name__, each.get("fail_fast") or each.get("max_length", MANY) < 10)
+        for model in models
+        for each in objects_in(model.__pydantic_core_schema__)
+        if each.get("type") == "list"
+    ]
+
+    assert len(lists) > 10
+    assert [name for name, is_read_no_further in lists if not is_read_no_further] == []
+
+
+def below(parent):
+    for child in parent.__subclasses__():
+        yield child
+        yield from below(child)
+
+
+def objects_in(value):
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from objects_in(each)
 
 
 def test_a_time_needs_an_offset_and_is_a_moment():

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections import ChainMap
 from types import MappingProxyType
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 from shared import json_text
 from shared.alerts.placeholders import template_of
-from shared.errors import InvalidRequestError
+from shared.errors import FieldError, InvalidRequestError
 
 DATA = {
     "amount": 3,
@@ -29,14 +30,14 @@ BODY = "activity.attachments[0].content.body[1].text"
 
 def fill(value, scope=SCOPE):
     template = template_of(value)
-    assert template.problems(scope) == []
+    assert list(template.problems(scope)) == []
     return template.fill(scope)
 
 
 def problems_of(value, scope=SCOPE):
     """The problems of a value, of which some cannot be seen before it is filled in."""
     try:
-        found = template_of(value).problems(scope)
+        found = list(template_of(value).problems(scope))
     except InvalidRequestError as error:
         found = [*error.field_errors]
     else:
@@ -166,7 +167,8 @@ NO_TEXTS = {"nothing": "null", "data.items": "a list", "items.0": "an object"}
     ids=lambda value: value[:24],
 )
 def test_what_cannot_be_filled_in_is_refused_and_told_by_its_place_or_path(text, problem):
-    assert problems_of({"text": text}) == [("activity.text", problem)]
+    told = FieldError("activity.text", problem)
+    assert problems_of({"text": text}) == [(told.field, told.message)]
 
 
 def test_all_problems_are_named_at_once_each_with_its_place():
@@ -189,7 +191,7 @@ def test_all_problems_are_named_at_once_each_with_its_place():
 def test_a_template_is_checked_for_each_scope():
     template = template_of({"text": "${name}: ${data.amount}"}, field="message.activity")
 
-    assert template.problems({"name": "", "data": {"amount": 0}}) == []
+    assert list(template.problems({"name": "", "data": {"amount": 0}})) == []
     problems = template.problems({"data": {"amount": []}})
     assert [error.field for error in problems] == ["message.activity.text"] * 2
 
@@ -197,4 +199,18 @@ def test_a_template_is_checked_for_each_scope():
 def test_a_text_full_of_half_placeholders_is_read_once():
     text = "${name} ${" * 20_000
 
-    assert len(problems_of(text)) == 20_000
+    assert len(problems_of(text)) == 100
+
+
+@pytest.mark.parametrize("text", ["a", "${name}"])
+def test_what_stands_below_a_long_name_takes_little_more_than_itself(text):
+    value = {"a" * 10_000: [text] * 2_000}
+    tracemalloc.start()
+    try:
+        fill(value)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # A path for each of them would be 20 MB.
+    assert most_bytes < 5_000_000
