@@ -5,13 +5,15 @@ looks through the environment for proxies and certificates: a good part of the t
 takes. Here it makes the pool of connections to each origin, as the environment asks for it, and
 urllib3 sends.
 
-By itself a read timeout bounds each read from the socket, so a server that sends a byte now and
-then holds a thread for ever. Where a transport is bounded, the time that is left of
-``urllib3.Timeout(total=…)`` when the request has been sent bounds all reads of the answer together,
-headers and body.
+By itself a connect timeout bounds each address of a host, and not the look-up of its name; a read
+timeout bounds each read from the socket, so a server that sends a byte now and then holds a thread
+for ever. Where a transport is bounded, nothing is sent over a connection that was made after the
+time of ``urllib3.Timeout(total=…)``, and what is left of it when the request has been sent bounds
+all reads of the answer together, headers and body.
 """
 
 import io
+import math
 import socket
 import time
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ from urllib3 import (
     Timeout,
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import LocationParseError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError
 
 # Of more, the first pools would be closed while they are in use.
 _MOST_ORIGINS = 10_000
@@ -166,15 +168,28 @@ class _BoundedResponse(HTTPResponse):
 
 class _BoundedConnection(HTTPConnection):
     response_class = _BoundedResponse
+    deadline = math.inf
+
+    def connect(self) -> None:
+        super().connect()
+        if time.monotonic() > self.deadline:
+            self.close()
+            raise ConnectTimeoutError(self, "the connection was made too late for the request")
 
 
-class _BoundedSecureConnection(HTTPSConnection):
-    response_class = _BoundedResponse
+class _BoundedSecureConnection(_BoundedConnection, HTTPSConnection):
+    pass
 
 
 class _BoundedPool(HTTPConnectionPool):
     ConnectionCls = _BoundedConnection
 
+    # This is where urllib3 begins to count the total.
+    def _make_request(self, *args: Any, **options: Any) -> Any:
+        connection = args[0]
+        connection.deadline = time.monotonic() + options["timeout"].total
+        return super()._make_request(*args, **options)
 
-class _BoundedSecurePool(HTTPSConnectionPool):
+
+class _BoundedSecurePool(_BoundedPool, HTTPSConnectionPool):
     ConnectionCls = _BoundedSecureConnection

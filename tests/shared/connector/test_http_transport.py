@@ -1,11 +1,15 @@
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import urllib3
 
+from shared.connector import http_transport
 from shared.connector.client import _no_answer
 from shared.connector.errors import NoAnswer
 from tests.shared.connector.calls import START, THREADS, at_stub, failure, send
@@ -39,6 +43,28 @@ def test_a_dripping_answer_that_comes_in_time_is_read_whole(at, connector):
     connector.answer(201, {"id": "1"}, seconds_per_header_byte=0.0005, seconds_per_body_byte=0.0005)
 
     assert send(at) == "1"
+
+
+@pytest.mark.parametrize("service", ["connector", "secure"])
+def test_nothing_is_sent_once_the_time_is_over(service, request, certificates, monkeypatch):
+    stub = request.getfixturevalue(service)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.authority_file))
+    at = at_stub(stub, timeout_seconds=30, use_proxy=True)
+    late_by, look_up = [0], socket.getaddrinfo
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late_by[0])
+    monkeypatch.setattr(http_transport, "time", clock)
+
+    def slow_look_up(*args, **options):
+        late_by[0] += 31
+        return look_up(*args, **options)
+
+    with monkeypatch.context() as looking_up:
+        looking_up.setattr(socket, "getaddrinfo", slow_look_up)
+        error = failure(at)
+
+    assert (error.code, error.is_ambiguous) == ("ConnectorUnavailable", False)
+    assert stub.requests == []
+    assert send(at)
 
 
 # Connections
