@@ -211,9 +211,12 @@ def _signing_keys(keys: list[Mapping[str, Any]]) -> dict[str, SigningKey]:
 
     signing_keys = {}
     for key in keys:
-        if key.get("kty") == "RSA" and isinstance(key.get("kid"), str):
-            endorsements = frozenset(key.get("endorsements", ()))
-            signing_keys[key["kid"]] = SigningKey(jwt.PyJWK(dict(key)), endorsements)
+        try:
+            if key["kty"] == "RSA":
+                endorsements = frozenset(key.get("endorsements") or ())
+                signing_keys[key["kid"]] = SigningKey(jwt.PyJWK(dict(key)), endorsements)
+        except (jwt.PyJWTError, AttributeError, KeyError, TypeError, ValueError) as error:
+            _logger.warning("A key of the Connector's is of no use: %s", type(error).__name__)
     if not signing_keys:
         raise ValueError("the metadata names no keys")
     return signing_keys

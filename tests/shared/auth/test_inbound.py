@@ -96,6 +96,17 @@ ODD_KEYS = [
     {"keys": [{"kty": "EC", "kid": "1"}]},
     {"keys": [{"kty": "RSA", "kid": "1", "n": "!", "e": "!"}]},
 ]
+ODD_PARTS: list[dict[str, Any]] = [
+    {"alg": "RSA-OAEP", "use": "enc"},
+    {"endorsements": None},
+    {"endorsements": 5},
+    {"endorsements": [{}]},
+    {"n": "!"},
+    {"n": 5},
+    {"kid": []},
+    {"kty": None},
+    {"kty": "EC"},
+]
 
 
 def is_for(path: str, request: ReceivedRequest) -> bool:
@@ -113,10 +124,25 @@ def test_odd_metadata_and_odd_keys_are_taken_for_none(
         with pytest.raises(KeysUnavailableError):
             callers.identify(f"Bearer {forger.sign()}")
         clock.now += 31
-    # Keys that are of no use do not spoil the others.
-    keys = {"keys": [{"kty": "EC", "kid": "1"}, {"kty": "RSA"}, forger.signer.jwk]}
-    openid.answer(200, keys, when=lambda request: request.path.endswith("/keys"))
-    callers.identify(f"Bearer {forger.sign()}")
+
+
+def test_a_key_that_is_of_no_use_does_not_spoil_the_others(
+    openid: StubOpenId, forger: Forger, callers: ConnectorCallers, clock: FakeSeconds
+):
+    good = forger.signer.jwk
+    odd_keys = [
+        *({**good, "kid": "odd", **part} for part in ODD_PARTS),
+        {"kty": "RSA"},
+        None,
+        "key",
+    ]
+    for number, odd in enumerate(odd_keys):
+        # It is not known yet, so all keys are read.
+        key_id = f"new-{number}"
+        keys = {"keys": [odd, {**good, "kid": key_id}]}
+        openid.answer(200, keys, when=partial(is_for, "/keys"))
+        callers.identify(f"Bearer {forger.signer.sign(claims(), kid=key_id)}")
+        clock.now += 31
 
 
 def test_the_connector_is_accepted(forger: Forger, callers: ConnectorCallers):
