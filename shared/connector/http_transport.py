@@ -17,6 +17,7 @@ import math
 import socket
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import Any, cast
 
@@ -164,6 +165,14 @@ class _BoundedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        super().begin()
+        # After an interim answer there comes the one that counts (RFC 9110, section 15.2);
+        # http.client knows that of 100 alone.
+        while self.status < HTTPStatus.OK:
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
 
 
 class _BoundedConnection(HTTPConnection):

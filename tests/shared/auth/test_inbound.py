@@ -130,13 +130,8 @@ def test_a_key_that_is_of_no_use_does_not_spoil_the_others(
     openid: StubOpenId, forger: Forger, callers: ConnectorCallers, clock: FakeSeconds
 ):
     good = forger.signer.jwk
-    odd_keys = [
-        *({**good, "kid": "odd", **part} for part in ODD_PARTS),
-        {"kty": "RSA"},
-        None,
-        "key",
-    ]
-    for number, odd in enumerate(odd_keys):
+    alike = [{**good, "kid": "odd", **part} for part in ODD_PARTS]
+    for number, odd in enumerate([*alike, {"kty": "RSA"}, None, "key"]):
         # It is not known yet, so all keys are read.
         key_id = f"new-{number}"
         keys = {"keys": [odd, {**good, "kid": key_id}]}

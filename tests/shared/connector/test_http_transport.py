@@ -67,6 +67,17 @@ def test_nothing_is_sent_once_the_time_is_over(service, request, certificates, m
     assert send(at)
 
 
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_an_interim_answer_says_nothing_yet(at, connector, status):
+    connector.answer(status, b'HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{"id":"7"}')
+    connector.answer(status, when=lambda request: request.connection == 2)
+
+    assert [send(at), send(at)] == ["7", "activity-1"]
+    error = failure(at_stub(connector, timeout_seconds=0.3))
+    assert (error.code, error.is_ambiguous) == ("ConnectorTimeout", True)
+    assert [request.connection for request in connector.requests] == [1, 1, 2]
+
+
 # Connections
 
 
