@@ -56,7 +56,9 @@ _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _CONNECT_SECONDS = 5
 _LONGEST_ANSWER_BYTES = 1024 * 1024
 _LONGEST_ID = 1024
-_LONGEST_RETRY_AFTER_SECONDS = 24 * 60 * 60
+# The longest window in which a channel counts calls (Teams: 1,800 an hour in a conversation). Where
+# more is asked for, it is wrong, or the next answer says so again.
+_LONGEST_RETRY_AFTER_SECONDS = 60 * 60
 # "Web Chat does not support" it.
 _NO_SUCH_OPERATION = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 _CHANGE_NOT_SUPPORTED = "ActivityChangeNotSupported"
@@ -293,7 +295,7 @@ def _no_answer(error: HTTPError) -> NoAnswer | None:
 
 
 def _retry_after_seconds(header: str | None) -> float | None:
-    """Return what Retry-After asks for: seconds or a date (RFC 9110, section 10.2.3)."""
+    """Return what Retry-After asks for, an hour at most: seconds or a date (RFC 9110, 10.2.3)."""
     if header is None:
         return None
     if header.strip().isdecimal():

@@ -26,6 +26,8 @@ from shared.throttling.lane_slots import (
 _logger = logging.getLogger(__name__)
 
 _DEFAULT_RETRY_AFTER_SECONDS = 10.0
+# A pause holds everything of a tenant back, so that its next call shows whether it still holds.
+_LONGEST_PAUSE_SECONDS = 600.0
 _PROBE_SECONDS = 60.0
 # So that another message than this one is the next probe of the lane.
 _REFUSED_RETURNS_AFTER_SECONDS = 120.0
@@ -150,12 +152,13 @@ class Pacer:
         """Note that the Connector throttled a call; ``conversation_id`` is None for a start.
 
         One conversation may have hit its own limit. A start, or two conversations within ten
-        seconds, mean that the whole lane is too fast. It pauses, for ten seconds by default.
+        seconds, mean that the whole lane is too fast. It pauses: ten seconds by default, and ten
+        minutes at most.
         """
         conversation = key_of(conversation_id) if conversation_id is not None else None
         if retry_after_seconds is None:
             retry_after_seconds = _DEFAULT_RETRY_AFTER_SECONDS
-        pause = timedelta(seconds=retry_after_seconds)
+        pause = timedelta(seconds=min(retry_after_seconds, _LONGEST_PAUSE_SECONDS))
 
         def noted(state: LaneState) -> LaneState:
             now = self._clock()

@@ -30,6 +30,8 @@ from shared.wiring import Services
 _logger = logging.getLogger(__name__)
 
 _LONGEST_LIFE = timedelta(hours=24)
+# So that the last try is still in the message's life when it is taken from its queue.
+_LAST_TRY_BEFORE_END_SECONDS = 30.0
 _FIRST_BACKOFF_SECONDS = 2.0
 _LONGEST_BACKOFF_SECONDS = 300.0
 
@@ -90,26 +92,37 @@ class Settlement:
                 self._record(message, status, error)
                 self._report(message, outcome, error)
             case AppError(on_queue=OnQueue.RETRY | OnQueue.WAIT):
-                delay_seconds = self._delay_seconds(error, message.envelope.returns)
-                if self._may_return(message, error, delay_seconds):
-                    self._return(message, error, delay_seconds)
-                else:
+                delay_seconds = self._delay_in_life(message, error)
+                if delay_seconds is None or self._is_given_up(message, error):
                     self._fail(message, message.body, error, Status.TEMPORARY_FAILURE)
+                else:
+                    self._return(message, error, delay_seconds)
             case AppError(is_technical=True):
                 self._fail(message, message.body, error, Status.TECHNICAL_FAILURE)
             case AppError():
                 self._fail(message, message.body, error, Status.PERMANENT_FAILURE)
 
-    def _may_return(self, message: QueuedMessage, error: AppError, delay_seconds: float) -> bool:
-        is_given_up = error.is_ambiguous and self._services.settings.give_up_ambiguous
-        if is_given_up or isinstance(error, OutcomeUnknownError):
-            return False
+    def _is_given_up(self, message: QueuedMessage, error: AppError) -> bool:
+        if error.is_ambiguous and self._services.settings.give_up_ambiguous:
+            return True
+        if isinstance(error, OutcomeUnknownError):
+            return True
+        return error.on_queue is OnQueue.RETRY and message.envelope.attempts >= MOST_ATTEMPTS
+
+    def _delay_in_life(self, message: QueuedMessage, error: AppError) -> float | None:
+        """Return after how many seconds a message comes back; None where its life ends before.
+
+        A delay beyond its end is shortened, so that there is a last try.
+        """
         envelope = message.envelope
-        if error.on_queue is OnQueue.RETRY and envelope.attempts >= MOST_ATTEMPTS:
-            return False
-        next_try = datetime.now(UTC) + timedelta(seconds=delay_seconds)
+        delay_seconds = self._delay_seconds(error, envelope.returns)
         end_of_life = (envelope.retried_at or envelope.accepted_at) + _LONGEST_LIFE
-        return next_try < min(end_of_life, message.expires_at or end_of_life)
+        end = min(end_of_life, message.expires_at or end_of_life)
+        left_seconds = (end - datetime.now(UTC)).total_seconds()
+        if delay_seconds < left_seconds:
+            return delay_seconds
+        last_try_in_seconds = left_seconds - _LAST_TRY_BEFORE_END_SECONDS
+        return last_try_in_seconds if last_try_in_seconds > 0 else None
 
     def _drop_done(self, message: QueuedMessage) -> None:
         # Who ended it may have died before anybody was told.

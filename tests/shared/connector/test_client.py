@@ -282,8 +282,8 @@ def test_an_error_is_understood_in_every_form_that_was_seen(
     ("header", "seconds"),
     [
         (" 120 ", 120),
-        ("9" * 400, 24 * 60 * 60),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", 24 * 60 * 60),
+        ("9" * 400, 60 * 60),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60 * 60),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0),
         ("soon", None),
         ("-5", None),

@@ -4,8 +4,8 @@ from shared.throttling.lane import Lane
 from tests.shared.throttling.pacing import LANE, held_back, methods, use
 
 
-@pytest.mark.parametrize(("told", "seconds"), [(7, 7), (None, 10)])
-def test_a_throttled_start_pauses_its_lane_until_the_end_or_for_ten_seconds(
+@pytest.mark.parametrize(("told", "seconds"), [(7, 7), (None, 10), (3600, 600)])
+def test_a_throttled_start_pauses_its_lane_as_asked_or_for_ten_seconds_or_ten_minutes_at_most(
     pacer, time, told, seconds
 ):
     pacer.throttled(LANE, None, told)

@@ -97,8 +97,8 @@ def throttled(seconds):
     return connector_error(429, ConnectorAnswer(429, retry_after_seconds=seconds))
 
 
-def unavailable():
-    return connector_error(503)
+def unavailable(seconds=None):
+    return connector_error(503, ConnectorAnswer(503, retry_after_seconds=seconds))
 
 
 def rejected():

@@ -281,19 +281,22 @@ def test_what_may_have_been_sent_is_sent_again_or_given_up(
 # The end of a message's life
 
 
+@pytest.mark.parametrize("error", [throttled(3600), unavailable(3600)], ids=["429", "503"])
 @pytest.mark.parametrize(
-    ("age", "retried", "expires_in", "may_return"),
+    ("age", "retried", "expires_in", "longest"),
     [
-        (timedelta(hours=23), None, None, True),
-        (timedelta(hours=24, minutes=-5), None, None, False),
-        (timedelta(days=7), timedelta(hours=1), None, True),
-        (timedelta(days=7), timedelta(hours=24, minutes=-5), None, False),
-        (timedelta(0), None, timedelta(minutes=5), False),
+        (timedelta(hours=22), None, None, 3600),
+        (timedelta(hours=24, minutes=-5), None, None, 270),
+        (timedelta(hours=24, seconds=-25), None, None, 0),
+        (timedelta(days=7), timedelta(hours=1), None, 3600),
+        (timedelta(days=7), timedelta(hours=24, minutes=-5), None, 270),
+        (timedelta(0), None, timedelta(minutes=5), 270),
+        (timedelta(0), None, timedelta(seconds=25), 0),
     ],
-    ids=["almost a day", "a day", "put back", "a day since", "expires"],
+    ids=["early", "a day", "the end", "put back", "a day since", "expires", "expires now"],
 )
-def test_a_message_that_would_come_back_too_late_fails_now(
-    sending, age, retried, expires_in, may_return
+def test_a_message_is_tried_once_more_before_its_life_ends_however_long_it_is_to_wait(
+    sending, storage_calls, error, age, retried, expires_in, longest
 ):
     now = datetime.now(UTC)
     body = {**MESSAGE, **({"expiresAt": (now + expires_in).isoformat()} if expires_in else {})}
@@ -301,8 +304,13 @@ def test_a_message_that_would_come_back_too_late_fails_now(
         body, accepted_at=now - age, retried_at=now - retried if retried else None
     )
 
-    sending.settle(message, throttled(600))
+    storage_calls()
+    sending.settle(message, error)
 
+    [delay] = delays(storage_calls())
+    may_return = delay > 0
+    assert may_return == (longest > 0)
+    assert delay <= longest
     assert (sending.waiting.count(), sending.poison.count()) == (may_return, not may_return)
     assert sending.delivery().status is (
         Status.RETRYING if may_return else Status.TEMPORARY_FAILURE
