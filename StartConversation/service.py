@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared import json_text
 from shared.accounts.account import Account, OneToOne
@@ -263,6 +263,7 @@ def _remember(start: Start, conversation: Conversation, services: Services) -> A
             tenant_id=account.tenant_id or start.tenant_id,
             bot=account.bot or start.bot,
             service_url=conversation.service_url,
+            started_at=datetime.now(UTC),
         )
         started = OneToOne(conversation.id, activity_id=conversation.activity_id)
         return account.with_conversation(started)

@@ -31,8 +31,9 @@ class Account:
 
     ``preferences`` are kept as they came. ``preferences_at`` is when they were last set, except
     ``muted``, which has a time of its own, ``muted_at``; ``observed_at`` is when all the rest was
-    so. ``made_under`` is the id that the account was made under, where that is not ``user_id``:
-    its row stays there. ``pointer_from`` is the object id that leads here by a row of its own.
+    so. ``started_at`` is when the bot last started a conversation with the person. ``made_under``
+    is the id that the account was made under, where that is not ``user_id``: its row stays there.
+    ``pointer_from`` is the object id that leads here by a row of its own.
     While ``lacks_conversation_row`` is set, the conversation's own row may not say what is said
     here. While ``may_have_stopped`` is set, the person may have said stop while there was no
     account, or none with this id, and it does not say so yet.
@@ -57,6 +58,7 @@ class Account:
     installed: bool | None = None
     blocked: bool | None = None
     observed_at: datetime | None = None
+    started_at: datetime | None = None
     preferences_at: datetime | None = None
     muted_at: datetime | None = None
     made_under: str | None = None
@@ -114,6 +116,14 @@ class Account:
         is_former = conversation_id in self.former_conversation_ids
         return is_former and conversation_id != self.conversation_id
 
+    def has_news_since(self, began_at: datetime) -> bool:
+        """Whether the person was heard of, or a conversation started, after a call began.
+
+        What that call tells of them may not be so any more. Times are by the wall clock: each may
+        be that of another host.
+        """
+        return not all(is_news(began_at, each) for each in (self.observed_at, self.started_at))
+
     def with_conversation(self, conversation: OneToOne) -> "Account":
         """Return the account with this one-to-one conversation.
 
@@ -156,6 +166,7 @@ class Account:
             installed=other.installed if self.installed is None else self.installed,
             blocked=other.blocked if self.blocked is None else self.blocked,
             conversation=self.conversation or other.conversation,
+            started_at=self.started_at or other.started_at,
             former_conversation_ids=_latest(
                 *self.former_conversation_ids,
                 *other.former_conversation_ids,

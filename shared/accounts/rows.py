@@ -17,7 +17,7 @@ _WRITTEN_AS_JSON = (
     "former_conversation_ids",
     "former_key_ids",
 )
-_TIMES = ("observed_at", "preferences_at", "muted_at", "welcome_due")
+_TIMES = ("observed_at", "started_at", "preferences_at", "muted_at", "welcome_due")
 PROPERTIES_BUT_TIMES = (
     *("PartitionKey", "appId", "conversations", "keyId"),
     *row_properties.names(Account, but=_TIMES),

@@ -9,8 +9,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 
 from shared.connector.channel_features import channel
@@ -43,15 +44,16 @@ class Call:
     """A call that may be made now, once, and not after ``until``.
 
     ``message`` is the queue's message, as it is once the call is over; None over HTTP.
-    ``began_at`` is when the call began, in seconds of the monotonic clock. ``prepare`` is what is
-    left to do when everything else is ready.
+    ``began_at`` is when the call began, ``started`` the same in seconds of the monotonic clock;
+    None where there was no call. ``prepare`` is what is left to do when everything else is ready.
     """
 
     _connector: Connector
     message: QueuedMessage | None = None
     _until: datetime | None = None
     _prepare: Callable[[], None] | None = None
-    began_at: float | None = None
+    began_at: datetime = field(default_factory=partial(datetime.now, UTC))
+    started: float | None = None
 
     @property
     def connector(self) -> Connector:
@@ -60,7 +62,7 @@ class Call:
             raise HeldBackError("its turn came too late", _MOMENT_SECONDS)
         if self._prepare is not None:
             self._prepare()
-        self.began_at = time.monotonic()
+        self.began_at, self.started = datetime.now(UTC), time.monotonic()
         return self._connector
 
 
@@ -222,13 +224,14 @@ class _QueueTurn(Turn):
             yield call
         except Exception as error:
             self._failed(error)
-            raise self._unsent(error, self._message_after(claim, call)) from error
+            message = self._message_after(claim, call)
+            raise self._unsent(error, message, call.began_at) from error
         self._is_over = True
         services.pacer.passed(self._slot)
         call.message = self._message_after(claim, call)
         # Where a start is done, what waits for it is the probe.
         if self._is_probe and call.message.envelope.then is None:
-            note_within_reach(destination, services)
+            note_within_reach(destination, services, call.began_at)
 
     def _take_person_probe(self) -> None:
         """Take the person's probe, last of all: so it is not used up without a call."""
@@ -241,7 +244,7 @@ class _QueueTurn(Turn):
             self.message = before
             raise
 
-    def _unsent(self, error: Exception, message: QueuedMessage) -> UnsentError:
+    def _unsent(self, error: Exception, message: QueuedMessage, began_at: datetime) -> UnsentError:
         """Learn from what kept the message from being sent; return what it means for it."""
         services, destination = self._services, self._destination
         match error:
@@ -255,13 +258,15 @@ class _QueueTurn(Turn):
             case ConnectorError():
                 _note_pace(error, self._slot, destination, services)
                 try:
-                    return learn(error, destination, message, services, is_probe=self._is_probe)
+                    return learn(
+                        error, destination, message, services, began_at, is_probe=self._is_probe
+                    )
                 except AppError as failed:
                     error = failed
         return UnsentError(message, error)
 
     def _message_after(self, claim: Claim, call: Call) -> QueuedMessage:
-        milliseconds = _milliseconds_since(call.began_at)
+        milliseconds = _milliseconds_since(call.started)
         return replace(self.message, claim=claim, call_milliseconds=milliseconds)
 
     def _claim(self) -> Claim:

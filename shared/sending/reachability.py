@@ -19,8 +19,13 @@ _DISABLED_PROBE = timedelta(hours=1)
 _PROBE_ENDS_WITHIN = timedelta(hours=1)
 
 
-def mark_out_of_reach(error: ConnectorError, destination: Destination, services: Services) -> None:
-    """Mark a person as out of reach, until they are heard of or a probe reaches them."""
+def mark_out_of_reach(
+    error: ConnectorError, destination: Destination, services: Services, began_at: datetime
+) -> None:
+    """Mark a person as out of reach, until they are heard of or a probe reaches them.
+
+    Here and below, who was heard of since the call ``began_at`` stays as they are.
+    """
     user_id = destination.user_id
     if user_id is None:
         return
@@ -30,8 +35,9 @@ def mark_out_of_reach(error: ConnectorError, destination: Destination, services:
 
     def out_of_reach(stored: StoredAccount) -> Account:
         account = stored.account
-        if account.has_left(destination.conversation_id or ""):
-            # What was sent there may still be changed, but nothing is told of where they are now.
+        # What was sent where they have left may still be changed, but that tells nothing of where
+        # they are now.
+        if account.has_left(destination.conversation_id or "") or account.has_news_since(began_at):
             return account
         if error.remedy is Remedy.MARK_NOT_INSTALLED:
             return replace(account, installed=False, probe_at=probe_at)
@@ -63,11 +69,13 @@ def take_person_probe(destination: Destination, services: Services) -> None:
         raise SuppressedError(unreachable_reason(changed.account))
 
 
-def note_within_reach(destination: Destination, services: Services) -> None:
+def note_within_reach(destination: Destination, services: Services, began_at: datetime) -> None:
     """Note that a person can be reached again who was out of reach."""
 
     def within_reach(stored: StoredAccount) -> Account:
         account = stored.account
+        if account.has_news_since(began_at):
+            return account
         return replace(account, blocked=False, installed=True, probe_at=None)
 
     try:

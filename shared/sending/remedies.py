@@ -1,6 +1,7 @@
 """What a refusal of the Connector asks for: something to mend, or somebody to mark."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared.accounts.account import Account
 from shared.accounts.store import StoredAccount
@@ -25,21 +26,22 @@ def learn(
     destination: Destination,
     message: QueuedMessage,
     services: Services,
+    began_at: datetime,
     *,
     is_probe: bool,
 ) -> UnsentError:
-    """Mend or mark what a refusal asks for.
+    """Mend or mark what a refusal asks for; it tells of when the call ``began_at``.
 
     ``is_probe`` tells that the message was let through to somebody out of reach. Returns what the
     refusal means for the message, and the message as it is from here on.
     """
     match error.remedy:
         case Remedy.START_AGAIN:
-            return _without_conversation(error, destination, message, services)
+            return _without_conversation(error, destination, message, services, began_at)
         case Remedy.CHANGE_HOST:
             return _with_other_host(error, destination, message, services)
         case Remedy.MARK_NOT_INSTALLED | Remedy.MARK_BLOCKED | Remedy.MARK_DISABLED:
-            mark_out_of_reach(error, destination, services)
+            mark_out_of_reach(error, destination, services, began_at)
             if is_probe:
                 return UnsentError(message, _still_out_of_reach(error))
     return UnsentError(message, error)
@@ -72,9 +74,17 @@ def _still_out_of_reach(error: ConnectorError) -> SuppressedError:
 
 
 def _without_conversation(
-    error: ConnectorError, destination: Destination, message: QueuedMessage, services: Services
+    error: ConnectorError,
+    destination: Destination,
+    message: QueuedMessage,
+    services: Services,
+    began_at: datetime,
 ) -> UnsentError:
-    """Forget a one-to-one conversation, so that it is started again; the person stays."""
+    """Forget a one-to-one conversation, so that it is started again; the person stays.
+
+    One that was started, or seen, since the call ``began_at`` stays: Teams gives the same id again.
+    The message is tried in it, and may still be started anew once.
+    """
     user_id, conversation_id = destination.user_id, destination.conversation_id
     says_something_new = message.queue in (SEND_ACTIVITY, START_CONVERSATION)
     # An activity that was sent into it is in no other conversation.
@@ -85,9 +95,9 @@ def _without_conversation(
 
     def without(stored: StoredAccount) -> Account:
         account = stored.account
-        if account.conversation_id == conversation_id:
-            return account.without_conversation()
-        return account.having_left(conversation_id)
+        if account.conversation_id != conversation_id:
+            return account.having_left(conversation_id)
+        return account if account.has_news_since(began_at) else account.without_conversation()
 
     changed = services.accounts.change(destination.channel_id, user_id, without)
     if changed is None and destination.key is not None:
@@ -99,7 +109,8 @@ def _without_conversation(
     # A start that has something to say comes back, and finds no conversation any more.
     gone.on_queue = OnQueue.RETRY
     gone.retry_after_seconds = 0
-    return UnsentError(_healed(message, "conversation"), gone)
+    is_kept = changed is not None and changed.account.conversation_id == conversation_id
+    return UnsentError(message if is_kept else _healed(message, "conversation"), gone)
 
 
 def _with_other_host(

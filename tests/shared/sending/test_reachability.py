@@ -1,6 +1,7 @@
 """Who is out of reach, and the probes that show whether they still are."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,7 @@ from tests.shared.sending.person import NEWS
 from tests.support.builders import services_of
 from tests.support.connector import is_send
 from tests.support.lossy_storage import LossyStorage
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.support.worker import Worker
 
 
@@ -46,6 +48,31 @@ def test_a_person_out_of_reach_is_marked_and_gets_nothing_more(
     assert 0.9 < (alex.account.probe_at - before) / probed_after < 1.1
     assert alex.account.conversation == OneToOne(alex.first_id)
     assert len(connector.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("was_blocked", "status", "installed"), [(False, 403, True), (True, 201, False)]
+)
+def test_what_a_call_tells_late_undoes_nothing_that_was_heard_of_the_person_since(
+    worker, alex, connector, was_blocked, status, installed
+):
+    """An install during a call that is refused, and an uninstall during a probe that is not."""
+    if was_blocked:
+        alex.change(blocked=True, probe_at=datetime.now(UTC))
+    if status != 201:
+        connector.fail(status, "BotNotInConversationRoster")
+    connector.block(times=1)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(worker.handle, {**alex.message, **NEWS})
+        connector.wait_for_waiting(1)
+        news = {"installed": installed, "probe_at": None, "observed_at": datetime.now(UTC)}
+        alex.change(**news)
+        connector.release()
+        sent.result(PATIENCE_SECONDS)
+
+    account = alex.account
+    assert news.items() <= vars(account).items()
+    assert bool(account.blocked) == was_blocked
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "after it had to wait"])

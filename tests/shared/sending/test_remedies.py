@@ -45,6 +45,28 @@ def test_a_conversation_that_is_gone_is_started_again_once_and_the_message_sent(
     assert paths(connector)[-1] == activities_of(alex.next_id)
 
 
+def test_a_conversation_that_was_started_since_is_not_forgotten_until_it_is_gone_too(
+    worker, alex, connector
+):
+    """Teams gives the same id again: what is told late is told of the one before."""
+    connector.fail(404, "ConversationNotFound", times=2, when=is_send)
+    connector.set_conversation_id(alex.user_id, alex.first_id)
+    connector.block(times=1)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(worker.handle, {**alex.message, **NEWS, "id": "order-7"})
+        connector.wait_for_waiting(1)
+        alex.change(conversation=None)
+        worker.handle(alex.start, START_CONVERSATION)
+        connector.release()
+        sent.result(PATIENCE_SECONDS)
+
+    assert alex.account.conversation_id == alex.first_id
+    worker.run()
+    first = activities_of(alex.first_id)
+    assert paths(connector) == [first, "", first, "", first]
+    assert worker.services.deliveries.find("order-7").status is Status.SENT
+
+
 def test_a_conversation_that_is_gone_again_fails(worker, alex, connector):
     connector.fail_always(404, "ConversationNotFound", when=is_send)
 
