@@ -314,6 +314,14 @@ class OutcomeUnknownError(AppError, status=504, code="OutcomeUnknown", on_queue=
     is_ambiguous = True
 
 
+class IdInUseError(InvalidRequestError):
+    """The id of a message is that of another kind of message, which has its own record."""
+
+    def __init__(self) -> None:
+        """Say what is wrong with the id."""
+        super().__init__(FieldError("id", "is that of another message, on another queue"))
+
+
 class MessageGoneError(AppError, status=410, code="MessageGone"):
     """A message was so large that it was kept aside, and is not kept any more."""
 

@@ -9,7 +9,10 @@ from shared.json_text import without_none
 from shared.storage.personal_keys import PersonalKey
 from shared.storage.row_properties import to_properties
 
-_NOT_ANSWERED = ("destination", "posting", "attempts_before", "until", "failed_on", "answers")
+_NOT_ANSWERED = (
+    *("kind", "destination", "posting", "attempts_before"),
+    *("until", "failed_on", "answers"),
+)
 
 
 class Status(StrEnum):
@@ -82,6 +85,7 @@ class DeliveryState:
 class Delivery(DeliveryState):
     """A message on its way, and what became of it so far.
 
+    ``kind`` tells it from what another queue has by the same id; None where that is not known.
     ``posting`` is new each time that the message is put on a queue: at first, and after it failed.
     ``attempts`` counts the calls that were made for it, ``attempts_before`` those before this
     posting. The claim on the next call lasts ``until`` a time. What ``is_targeted`` is seen by one
@@ -90,6 +94,7 @@ class Delivery(DeliveryState):
 
     created_at: datetime
     updated_at: datetime
+    kind: str | None = None
     posting: str = ""
     destination: Destination | None = None
     attempts: int = 0

@@ -33,6 +33,7 @@ from shared.errors import (
     AlreadyDoneError,
     DeliveryUnderWayError,
     ForgottenRecipientError,
+    IdInUseError,
     OutcomeUnknownError,
     StorageUnavailableError,
     UnknownDeliveryError,
@@ -99,8 +100,9 @@ class DeliveryStore:
 
         With ``is_new`` it is most likely not recorded yet. Raises AlreadyDoneError when it is done,
         DeliveryUnderWayError while somebody else has the claim, OutcomeUnknownError when a process
-        died during the call and no other try is to follow, and ForgottenRecipientError when the
-        message was put back, but its recipient has been erased.
+        died during the call and no other try is to follow, ForgottenRecipientError when the message
+        was put back, but its recipient has been erased, and, as ``is_done`` and ``record`` do,
+        IdInUseError when the record of this id is of another kind.
         """
         now = self._clock()
         wanted = replace(
@@ -257,6 +259,8 @@ class DeliveryStore:
 
     def _following(self, known: Delivery, wanted: Delivery, now: datetime) -> Delivery:
         """Return the wanted record, completed from the known one; raise if it must not follow."""
+        if known.kind and wanted.kind and known.kind != wanted.kind:
+            raise IdInUseError
         ambiguous = known.ambiguous
         is_posted_anew = wanted.posting != known.posting
         before = known.attempts if is_posted_anew else known.attempts_before
@@ -275,6 +279,7 @@ class DeliveryStore:
             ambiguous = True
         return replace(
             wanted,
+            kind=wanted.kind or known.kind,
             created_at=known.created_at,
             attempts=known.attempts + wanted.attempts,
             attempts_before=before,

@@ -9,7 +9,12 @@ from typing import Any, TypedDict, Unpack
 from shared.deliveries.delivery import Destination
 from shared.deliveries.store import Claim
 from shared.messages.envelope import Envelope, Healing
-from shared.messages.queue_names import CACHE_ACCOUNT, RECEIVE_EVENT, START_CONVERSATION
+from shared.messages.queue_names import (
+    CACHE_ACCOUNT,
+    RECEIVE_EVENT,
+    SEND_ACTIVITY,
+    START_CONVERSATION,
+)
 from shared.wire_models import read_time
 
 
@@ -38,6 +43,11 @@ class QueuedMessage:
     destination: Destination | None = None
     claim: Claim | None = None
     call_milliseconds: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which messages share their ids: those of a queue; a start is the first part of a send."""
+        return SEND_ACTIVITY if self.queue == START_CONVERSATION else self.queue
 
     @property
     def request(self) -> dict[str, Any]:

@@ -274,6 +274,7 @@ class _QueueTurn(Turn):
         delivery = Delivery(
             id=envelope.id,
             status=Status.SENDING,
+            kind=self.message.kind,
             created_at=envelope.accepted_at,
             updated_at=envelope.accepted_at,
             destination=self._destination,

@@ -17,6 +17,7 @@ from shared.errors import (
     CancelledError,
     DeliveryUnderWayError,
     ExpiredError,
+    IdInUseError,
     OnQueue,
     OutcomeUnknownError,
     UnknownAlertError,
@@ -52,7 +53,7 @@ class Settlement:
         """Settle a message by what its handler returned, or by the error that it met.
 
         While somebody else has the claim, its end cannot be recorded, so it comes back: they may
-        have died.
+        have died. What has the id of another kind of message fails, and has no record of its own.
         """
         try:
             if isinstance(result, AppError):
@@ -61,6 +62,11 @@ class Settlement:
                 self._settle_handled(_counted(message, message.claim is not None), result)
         except DeliveryUnderWayError as underway:
             self._return(message, underway, self._delay_seconds(underway, 0))
+        except IdInUseError as in_use:
+            self._services.queues.poison(
+                message.queue, message.body, message.envelope, in_use, failed_at=datetime.now(UTC)
+            )
+            self._report(message, Outcome.FAILED, in_use)
 
     def refuse(self, message: QueuedMessage, body: object, error: AppError) -> None:
         """Have a message fail that cannot even be read; ``body`` is what it has instead of one."""
@@ -260,6 +266,7 @@ def _delivery(
         recreated="conversation" in envelope.healed or bool(claimed and claimed.recreated),
         ambiguous=envelope.ambiguous
         or bool((claimed and claimed.ambiguous) or (error and error.is_ambiguous)),
+        kind=message.kind,
         posting=envelope.posting,
         alert_id=envelope.alert,
         alert_version=sent.alert_version if sent else None,

@@ -52,6 +52,7 @@ def test_every_error_says_what_http_and_a_queue_make_of_it():
         "UnexpectedError": (500, "InternalError", FAIL),
         "AlreadyDoneError": (409, "AlreadyDone", OnQueue.DONE),
         "DeliveryUnderWayError": (409, "DeliveryUnderWay", WAIT),
+        "IdInUseError": (400, "InvalidRequest", FAIL),
         "MessageGoneError": (410, "MessageGone", FAIL),
         "OutcomeUnknownError": (504, "OutcomeUnknown", OnQueue.RETRY),
         "UnknownDeliveryError": (404, "UnknownDelivery", FAIL),

@@ -22,7 +22,7 @@ from shared.errors import (
 )
 from shared.idempotency import IdempotencyKeys
 from shared.messages.envelope import Envelope
-from shared.messages.queue_names import SEND_ACTIVITY
+from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY
 from shared.messages.queued_message import QueuedMessage, UnsentError
 from shared.sending.connector_call import take_turn
 from shared.storage.tables import Table, key_of
@@ -101,6 +101,24 @@ def test_a_call_to_where_the_token_must_not_go_has_no_turn(services, identity, s
         take_turn(Destination(SLACK, "https://evil.example/"), services, queued())
 
     assert identity.requests == storage_calls() == []
+
+
+@pytest.mark.parametrize("status", [201, 400, 503], ids=["sent", "failed", "goes back"])
+def test_no_call_is_made_for_the_id_of_another_kind_of_message(
+    worker, conversation, connector, status
+):
+    """As where an order's message and its recall both have the order's number."""
+    sent = {**conversation(), "id": "order-7"}
+    if status != 201:
+        connector.fail(status, "Odd", headers={"Retry-After": "60"})
+    before = worker.send(sent)
+
+    worker.handle({**sent, "activityId": "activity-1"}, DELETE_ACTIVITY)
+
+    assert [call.method for call in connector.requests] == ["POST"]
+    [refused] = worker.failures(DELETE_ACTIVITY)
+    assert refused["failure"]["code"] == "InvalidRequest"
+    assert worker.services.deliveries.find("order-7") == before
 
 
 def test_what_somebody_else_is_sending_waits_for_them(worker, services, conversation, connector):

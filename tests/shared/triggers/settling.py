@@ -47,6 +47,7 @@ class Settling:
             Status.SENDING,
             created_at=message.envelope.accepted_at,
             updated_at=message.envelope.accepted_at,
+            kind=message.kind,
             posting=message.envelope.posting,
             destination=destination,
         )

@@ -17,6 +17,7 @@ from shared.errors import (
     BotCredentialError,
     CancelledError,
     ExpiredError,
+    IdInUseError,
     OutcomeUnknownError,
     StorageRefusedError,
     StorageUnavailableError,
@@ -24,7 +25,7 @@ from shared.errors import (
     UnknownDeliveryError,
 )
 from shared.messages.envelope import AccountSnapshot
-from shared.messages.queue_names import SEND_ACTIVITY, START_CONVERSATION
+from shared.messages.queue_names import DELETE_ACTIVITY, SEND_ACTIVITY, START_CONVERSATION
 from shared.messages.queued_message import Sent, StartFirst
 from shared.triggers.settlement import Settlement
 from tests.shared.triggers.settling import (
@@ -128,6 +129,29 @@ def test_who_cannot_record_how_a_message_ends_does_not_end_it(settling, result):
 
     assert settling.delivery().status is Status.SENDING
     assert (settling.waiting.count(), settling.poison.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [wrong(), ExpiredError("x"), throttled(0), IdInUseError(), Sent("activity-2", None)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_message_with_the_id_of_another_kind_fails_and_leaves_its_record_alone(
+    sending, services, queue_reader, result
+):
+    recalling = Settling(services, queue_reader, DELETE_ACTIVITY)
+    sending.settle(sending.claimed(), rejected())
+    before = sending.delivery()
+
+    recalling.settle(recalling.message({"conversationId": "a:1"}, posting="other"), result)
+
+    [poison] = recalling.poison.take()
+    assert poison["message"] == {"conversationId": "a:1"}
+    assert poison["failure"]["code"] == "InvalidRequest"
+    assert poison["failure"]["detail"].startswith("id:")
+    assert recalling.waiting.count() == 0
+    assert sending.delivery() == before
+    assert services.failures.find("message-1", before.failed_on).queue == SEND_ACTIVITY
 
 
 # Start first, send then
