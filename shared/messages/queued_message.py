@@ -1,6 +1,6 @@
 """A message that was taken from a queue, and what becomes of it while it is handled."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,7 +34,7 @@ class QueuedMessage:
     """A message that was taken from a queue: its body, and what we noted about it.
 
     What becomes known while it is handled stands in copies of it: where it goes, the claim on its
-    call, and how long that took.
+    call, how long that took, and what is left to do ``afterwards``, once it is settled.
     """
 
     queue: str
@@ -43,6 +43,7 @@ class QueuedMessage:
     destination: Destination | None = None
     claim: Claim | None = None
     call_milliseconds: int | None = None
+    afterwards: Callable[[], None] | None = None
 
     @property
     def kind(self) -> str:

@@ -1,6 +1,7 @@
 """Who can be reached: marked when the Connector refuses, probed now and then, and unmarked."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -26,8 +27,7 @@ def mark_out_of_reach(
 
     Here and below, who was heard of since the call ``began_at`` stays as they are.
     """
-    user_id = destination.user_id
-    if user_id is None:
+    if destination.user_id is None:
         return
     is_disabled = error.remedy is Remedy.MARK_DISABLED
     blocked_probe = timedelta(days=services.settings.blocked_probe_days)
@@ -43,7 +43,7 @@ def mark_out_of_reach(
             return replace(account, installed=False, probe_at=probe_at)
         return replace(account, blocked=True, probe_at=probe_at)
 
-    services.accounts.change(destination.channel_id, user_id, out_of_reach)
+    _note(destination, services, out_of_reach)
 
 
 def take_person_probe(destination: Destination, services: Services) -> None:
@@ -78,8 +78,14 @@ def note_within_reach(destination: Destination, services: Services, began_at: da
             return account
         return replace(account, blocked=False, installed=True, probe_at=None)
 
+    _note(destination, services, within_reach)
+
+
+def _note(
+    destination: Destination, services: Services, change: Callable[[StoredAccount], Account]
+) -> None:
     try:
-        services.accounts.change(destination.channel_id, destination.user_id or "", within_reach)
+        services.accounts.change(destination.channel_id, destination.user_id or "", change)
     except (StorageUnavailableError, StorageRefusedError) as error:
-        # The message was sent, and must not be sent again for this; the next probe tells the same.
-        _logger.warning("That somebody can be reached again could not be noted: %s", error)
+        # No message is to be sent again for this; the next one tells the same.
+        _logger.warning("Whether somebody can be reached could not be noted: %s", error)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from shared.accounts.account import Account
 from shared.accounts.store import StoredAccount
@@ -41,7 +42,10 @@ def learn(
         case Remedy.CHANGE_HOST:
             return _with_other_host(error, destination, message, services)
         case Remedy.MARK_NOT_INSTALLED | Remedy.MARK_BLOCKED | Remedy.MARK_DISABLED:
-            mark_out_of_reach(error, destination, services, began_at)
+            # Not before it is recorded that this message has failed: one that comes again to a
+            # person who is marked is suppressed.
+            mark = partial(mark_out_of_reach, error, destination, services, began_at)
+            message = replace(message, afterwards=mark)
             if is_probe:
                 return UnsentError(message, _still_out_of_reach(error))
     return UnsentError(message, error)

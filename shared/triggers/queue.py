@@ -110,7 +110,10 @@ def process(
         gone = MessageGoneError("It was kept aside, and waited longer than it was kept")
         settlement.refuse(message, message.body, gone)
         return
-    settlement.settle(*_handled(message, taken, handle))
+    message, result = _handled(message, taken, handle)
+    settlement.settle(message, result)
+    if message.afterwards is not None:
+        message.afterwards()
     if kept_key:
         services.queues.large_values.drop(kept_key, leaves_trace=True)
 

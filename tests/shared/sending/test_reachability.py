@@ -208,6 +208,29 @@ def test_a_start_that_says_something_may_be_the_probe(worker, blocked):
     assert blocked.account.blocked is False
 
 
+def test_a_refused_message_is_recorded_as_failed_before_the_person_is_marked(
+    lossy, alex, services, connector
+):
+    """Whoever dies in between leaves a failure: what comes again is suppressed once they are."""
+    storage, worker = lossy
+    connector.fail(403, "MessageWritesBlocked")
+    when_marked = []
+
+    def is_mark(request):
+        if request.method == "PUT" and "/accounts(" in request.path and connector.requests:
+            when_marked.append(services.deliveries.find("order-7").status)
+            return True
+        return False
+
+    storage.answer(503, {}, times=math.inf, when=is_mark)
+
+    delivery = worker.send({**alex.message, "id": "order-7"})
+
+    assert set(when_marked) == {Status.PERMANENT_FAILURE}
+    assert delivery.code == "MessageWritesBlocked"
+    assert alex.account.blocked is None
+
+
 def test_a_message_that_was_sent_as_a_probe_is_sent_though_nothing_can_be_noted(
     lossy, blocked, connector
 ):
