@@ -131,7 +131,10 @@ def running_app() -> Iterator[App]:
 
 @contextmanager
 def _host(connection_string: str, folder: Path) -> Iterator[str]:
+    # No name of other storage reaches the app, from the environment or local.settings.json.
+    by_identity = ("accountName", "queueServiceUri", "tableServiceUri")
     environment = {
+        **{f"AzureWebJobsStorage__{name}": "" for name in by_identity},
         "AzureWebJobsStorage": connection_string,
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
         # The Playground asks for no token and gives none. local.settings.json may name a bot.

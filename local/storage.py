@@ -21,7 +21,8 @@ def queue_service(connection: str) -> QueueServiceClient:
     account = os.environ.get(f"{connection}__accountName")
     if account and not url:
         url = f"https://{account}.queue.core.windows.net"
-    if url:
+    # A connection string wins, as in `shared/settings.py` and with the real host.
+    if url and not os.environ.get(connection, "").strip():
         from azure.identity import DefaultAzureCredential  # slow to import, and seldom needed
 
         return QueueServiceClient(url, DefaultAzureCredential(), **options)
