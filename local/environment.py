@@ -1,5 +1,6 @@
 """What is known before the app is imported: its settings, and the host's own `host.json`."""
 
+import argparse
 import json
 import os
 import re
@@ -80,6 +81,13 @@ def timespan(text: str) -> timedelta:
         raise StartError(f"{text!r} is not a time span such as 00:00:30.")
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def whole_number(text: str) -> int:
+    """Read an option that is a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return int(text)
 
 
 def _json_object(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.environment import StartError, prepare_environment, read_host_json, setting
+from local.environment import StartError, prepare_environment, read_host_json, setting, whole_number
 from local.functions import load_functions
 from local.http_server import HttpServer
 from local.queue_listener import QueueListener
@@ -40,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument(
         "--lease-seconds",
-        type=lease_seconds,
+        type=whole_number,
         metavar="N",
         default=600,
         help="how long a message is leased while it is worked on; the real host uses 600",
@@ -70,13 +70,6 @@ def main(arguments: argparse.Namespace) -> int:
     signal.sigwait(STOP_SIGNALS)
     _stop(worker, sources)
     return 0
-
-
-def lease_seconds(text: str) -> int:
-    """Read how long a message is leased."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError("must be a whole number above 0")
-    return int(text)
 
 
 def start(arguments: argparse.Namespace) -> tuple[Worker, Sequence[Source]]:

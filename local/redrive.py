@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local.environment import StartError, prepare_environment
+from local.environment import StartError, prepare_environment, whole_number
 from shared.auth.service_urls import is_loopback
 from shared.errors import AppError
+from shared.messages.envelope_signature import has_envelope_key
 from shared.messages.queue_names import QUEUES
 from shared.sending.redrive import put_back_poison
 from shared.settings import Settings, StorageAccount
@@ -27,13 +28,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("queue", choices=QUEUES)
     parser.add_argument(
-        "--most", type=int, metavar="N", help="put back so many messages at most (all)"
+        "--most", type=whole_number, metavar="N", help="put back so many messages at most (all)"
     )
     parser.set_defaults(main=main)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Put messages back; 0 when none is left, or as many were put back as were asked for."""
+    """Put messages back; 0 when none is left or as many as asked for are back, 130 after Ctrl-C."""
     count = 0
     try:
         prepare_environment(Path(__file__).parent.parent)
@@ -44,6 +45,9 @@ def main(arguments: argparse.Namespace) -> int:
                 "The setting MicrosoftAppId is missing: the app's own, see BOT_APP_ID."
             )
         services = Services.of(settings)
+        if not has_envelope_key(services.storage, settings.app_id):
+            # Signed with a key of its own, all messages would be refused and lose their ids.
+            raise StartError(f"this storage has no messages of bot {settings.app_id or '(none)'}.")
         # A message that fails again while this runs is not put back again.
         most = services.queues.count_failed(arguments.queue)
         if arguments.most is not None:
@@ -52,11 +56,17 @@ def main(arguments: argparse.Namespace) -> int:
             count += 1
             if count % REPORT_EVERY == 0:
                 print(f"{count} messages are back on {arguments.queue} ...", flush=True)
+        left = services.queues.count_failed(arguments.queue) if count < most else 0
     except (AppError, StartError) as error:
         print(f"{count} messages were put back, then: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\n{count} messages were put back on {arguments.queue}, then it was stopped.")
+        return 130
     print(f"{count} messages were put back on {arguments.queue}.")
-    return 0
+    if left:
+        print(f"{left} more are hidden, as somebody took them: try in a minute.", file=sys.stderr)
+    return 1 if left else 0
 
 
 def _is_on_this_machine(storage: StorageAccount) -> bool:

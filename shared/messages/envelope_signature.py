@@ -48,10 +48,14 @@ def find_envelope_key(storage: Storage, app_id: str) -> EnvelopeKey:
     version was at work.
     """
     row = Table(storage, "keys").get_or_make(
-        {"PartitionKey": key_of(app_id, "messages"), "RowKey": "key"},
-        lambda: {"value": new_key(), **_unsigned_until(storage)},
+        _keys_of(app_id), lambda: {"value": new_key(), **_unsigned_until(storage)}
     )
     return EnvelopeKey(bytes(row["value"]), row.get("unmarkedUntil"))
+
+
+def has_envelope_key(storage: Storage, app_id: str) -> bool:
+    """Tell whether a bot has its key here, as it has once it took or put its first message."""
+    return Table(storage, "keys").get(*_keys_of(app_id).values()) is not None
 
 
 def signed(
@@ -80,6 +84,10 @@ def verified(
 def _signature(key: EnvelopeKey, queue: str, message: object, noted: Mapping[str, Any]) -> str:
     text = json.dumps([queue, message, noted], sort_keys=True)
     return hmac.digest(key.value, text.encode(), "sha256").hex()
+
+
+def _keys_of(app_id: str) -> dict[str, str]:
+    return {"PartitionKey": key_of(app_id, "messages"), "RowKey": "key"}
 
 
 def _unsigned_until(storage: Storage) -> dict[str, datetime]:

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from local import host as local_host
-from local.environment import StartError
+from local.environment import StartError, whole_number
 from tests.local.host_process import HostProcess, command, environment, write_app
 from tests.support.waiting import PATIENCE_SECONDS, until
 
@@ -159,7 +159,7 @@ def test_it_says_in_one_sentence_why_it_does_not_start(tmp_path, options, status
 @pytest.mark.parametrize("seconds", ["0", "-1", "long"])
 def test_a_lease_that_is_none_is_told(seconds):
     with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number above 0"):
-        local_host.lease_seconds(seconds)
+        whole_number(seconds)
 
 
 def test_a_function_that_was_begun_ends_before_the_host_and_nothing_else_is_begun(tmp_path):

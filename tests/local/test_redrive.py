@@ -1,7 +1,10 @@
 """`python -m local redrive`: what it puts back, what it says, and how it exits."""
 
 import os
+import re
+import signal
 import sys
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +15,7 @@ from shared.deliveries.delivery import Delivery, Status
 from shared.messages.envelope import ENVELOPE, Envelope, without_notes
 from shared.messages.envelope_signature import verified
 from shared.messages.queue_names import QUEUES, SEND_ACTIVITY
+from shared.storage.queues import Queue
 from tests.support.builders import NOWHERE
 from tests.support.lossy_storage import LossyStorage
 
@@ -89,6 +93,50 @@ def test_what_fails_again_meanwhile_is_not_put_back_again(failed, redrive, azuri
     assert poison.count() == 3
 
 
+def test_what_somebody_else_has_taken_is_said_to_be_left(failed, redrive, services):
+    _, poison = failed
+    Queue(services.storage, f"{SEND_ACTIVITY}-poison").take()
+
+    status, output, errors = redrive(SEND_ACTIVITY)
+
+    assert (status, output) == (1, "2 messages were put back on send-activity.\n")
+    assert errors.startswith("1 more are hidden")
+    assert poison.count() == 1
+
+
+def test_ctrl_c_tells_how_many_are_back(failed, redrive, azurite):
+    waiting, _ = failed
+    us = threading.get_ident()
+
+    def press_ctrl_c(request):
+        if request.method == "DELETE":
+            signal.pthread_kill(us, signal.SIGINT)
+        return False
+
+    # In a job that a shell started in the background, SIGINT is ignored.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with LossyStorage(azurite.connection_string, "Queue") as queues:
+            queues.lose_answer(press_ctrl_c)
+            status, output, errors = redrive(SEND_ACTIVITY, storage=queues.connection_string)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+    assert (status, errors) == (130, "")
+    assert re.search(r"^[01] messages were put back on send-activity, then", output, re.MULTILINE)
+    assert len(waiting.take()) == 1
+
+
+def test_for_another_bot_nothing_is_signed_nor_moved(failed, redrive):
+    waiting, poison = failed
+
+    for _ in range(2):
+        status, output, errors = redrive(SEND_ACTIVITY, app_id="another-bot")
+        assert (status, output) == (1, "")
+        assert "this storage has no messages of bot another-bot" in errors
+    assert (waiting.count(), poison.count()) == (0, 3)
+
+
 def test_storage_that_does_not_answer_is_told(redrive):
     status, output, errors = redrive(SEND_ACTIVITY, storage=NOWHERE)
 
@@ -118,8 +166,9 @@ def test_wrong_settings_are_told(redrive, empty_folder, settings, said):
     assert said in errors
 
 
-def test_the_help_tells_the_queues_and_any_other_is_wrong(redrive):
+def test_the_help_tells_the_queues_and_what_else_is_given_is_wrong(redrive):
     assert redrive("no-queue")[0] == 2
+    assert [redrive(SEND_ACTIVITY, "--most", most)[0] for most in ("-1", "0", "all")] == [2, 2, 2]
     status, output, _ = redrive("--help")
 
     assert status == 0
