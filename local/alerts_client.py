@@ -20,8 +20,8 @@ from shared.auth.service_urls import is_loopback, is_safe
 DEFAULT_URL = "http://127.0.0.1:7071/api"
 EXIT_STATUS = (
     "Exits with 0 when all is well, 1 when something was not delivered, 2 when it was asked for "
-    "wrongly, 3 when the app could not be reached or refused the request, and 130 after Ctrl-C, "
-    "which ends only the waiting."
+    "wrongly, 3 when the app could not be reached, failed or refused the request, and 130 after "
+    "Ctrl-C, which ends only the waiting."
 )
 FAILED = ("permanent-failure", "temporary-failure", "technical-failure", "expired", "cancelled")
 
@@ -35,7 +35,10 @@ Alert = Mapping[str, Any]
 
 
 class CallError(Exception):
-    """The app could not be reached, or refused the request, in plain words."""
+    """The app could not be reached, or refused the request, in plain words.
+
+    What is no refusal may have been accepted all the same.
+    """
 
     def __init__(self, reason: str, *, is_refusal: bool) -> None:
         super().__init__(printable(reason))
@@ -75,15 +78,19 @@ class AlertsClient:
         except requests.RequestException as error:
             reason = f"The app at {self.url} does not answer ({type(error).__name__})."
             raise CallError(reason, is_refusal=False) from error
-        answer = None
+        status, answer = response.status_code, None
         with suppress(requests.JSONDecodeError):
             answer = response.json()
-        if not isinstance(answer, dict):
-            answer = {"detail": "it gives no reason. Is this its address? Is the key right?"}
-        elif response.status_code < requests.codes.multiple_choices:
+        if isinstance(answer, dict) and status < requests.codes.multiple_choices:
             return answer
-        reason = f"({response.status_code}): {answer.get('detail')}"
-        raise CallError(f"The app at {self.url} refused the request {reason}", is_refusal=True)
+        # A gateway answers 504 while the app goes on, and perhaps 429 to the next try.
+        is_refusal = status < requests.codes.server_error and not response.raw.retries.history
+        verb, end = ("refused the request", "") if is_refusal else ("answered", ".")
+        unknown = ". Is this its address? Is the key right?" if is_refusal else ""
+        detail = isinstance(answer, dict) and answer.get("detail")
+        detail = detail or f"it gives no reason{unknown}"
+        reason = f"The app at {self.url} {verb} ({status}): {detail}{end}"
+        raise CallError(reason, is_refusal=is_refusal)
 
     def follow(self, alert_id: str) -> Iterator[Alert]:
         """Yield an alert again and again until nothing more happens to it, nor is answered."""

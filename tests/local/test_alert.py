@@ -260,6 +260,25 @@ def test_what_may_pass_is_tried_again_for_the_same_alert(api, run):
     assert len({each["id"] for each in api.created}) == 1
 
 
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ([504] * 6, "(504): it gives no reason. It"),
+        ([503] * 6, "(503): Storage does not answer. It"),
+        ([504, 404], "(404): Storage does not answer. It"),
+    ],
+)
+def test_what_may_have_been_accepted_is_told_with_its_address(api, run, statuses, said):
+    for status in statuses:
+        api.answer(status, None if status == 504 else {"detail": "Storage does not answer"})
+
+    status, output, errors = run(*SEND)
+
+    assert (status, output) == (3, "")
+    assert f"The app at {api.api} answered {said}" in errors
+    assert errors.endswith(f" It may have been accepted: {address(api)}\n")
+
+
 @pytest.mark.parametrize("fault", ["cut", "block"])
 def test_an_app_that_does_not_answer_is_told(api, run, monkeypatch, fault):
     monkeypatch.setattr(alerts_client, "TIMEOUT_SECONDS", 0.05)
