@@ -84,7 +84,8 @@ class AlertsClient:
         if isinstance(answer, dict) and status < requests.codes.multiple_choices:
             return answer
         # A gateway answers 504 while the app goes on, and perhaps 429 to the next try.
-        is_refusal = status < requests.codes.server_error and not response.raw.retries.history
+        is_first = not (response.raw.retries and response.raw.retries.history)
+        is_refusal = status < requests.codes.server_error and is_first
         verb, end = ("refused the request", "") if is_refusal else ("answered", ".")
         unknown = ". Is this its address? Is the key right?" if is_refusal else ""
         detail = isinstance(answer, dict) and answer.get("detail")

@@ -55,7 +55,8 @@ class AppQueues:
 
     def start_first(self, start: dict[str, Any], message: QueuedMessage) -> None:
         """Put a start on its queue, with the message that waits for it."""
-        noted = message.envelope.without_snapshot().model_copy(update={"then": message.body})
+        waiting = {"then": message.body, "returns": 0}
+        noted = message.envelope.without_snapshot().model_copy(update=waiting)
         self.send(START_CONVERSATION, start, noted)
 
     def follow_up(self, waited: dict[str, Any], envelope: Envelope) -> None:

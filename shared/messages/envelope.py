@@ -101,10 +101,10 @@ class Envelope(OpenModel):
 
     ``posting`` changes each time that somebody puts the message on a queue: its sender, or whoever
     retries it at ``retried_at``. Copies that the queue gives out share it.
-    ``attempts`` counts Connector calls, ``returns`` how often it went back to a queue. ``then`` is
-    the message that goes to ``send-activity`` when a start is done; ``started`` tells it apart when
-    it comes back, so that no message goes in circles. ``healed`` is what was mended for it, each at
-    most once.
+    ``attempts`` counts Connector calls, ``returns`` how often it went back to the queue that it is
+    on. ``then`` is the message that goes to ``send-activity`` when a start is done; ``started``
+    tells it apart when it comes back, so that no message goes in circles. ``healed`` is what was
+    mended for it, each at most once.
     ``alert`` is the id of the alert that the message is a part of; ``snapshot``, ``step``,
     ``answer`` and ``change`` are what else there is to know of it, depending on the queue.
     ``is_reply`` marks the bot's answer to what a person just wrote, which goes out even to those

@@ -138,7 +138,8 @@ class Settlement:
 
     def _return(self, message: QueuedMessage, error: AppError, delay_seconds: float) -> None:
         # Recorded first: who takes the message must not find our claim on it.
-        self._record(message, Status.RETRYING, error, only_new=True)
+        # The reason is that of its first return on each queue.
+        self._record(message, Status.RETRYING, error, only_new=message.envelope.returns > 0)
         noted = message.noting(returns=message.envelope.returns + 1).envelope
         self._services.queues.send(message.queue, message.body, noted, delay_seconds=delay_seconds)
         self._report(message, outcome_of(error, Outcome.RETRIED), error)

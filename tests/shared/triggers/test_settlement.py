@@ -184,6 +184,36 @@ def test_a_message_waits_inside_the_start_and_comes_back(
         assert sending.delivery().status is Status.ACCEPTED
 
 
+def test_why_it_waits_is_recorded_once_on_each_queue(
+    sending, services, queue_reader, storage_calls
+):
+    starting = Settling(services, queue_reader, START_CONVERSATION)
+
+    def taken(settling):
+        [body] = settling.waiting.take()
+        return settling.message(body, **vars(envelope_of(body)))
+
+    def recorded():
+        delivery = sending.delivery()
+        return delivery.status, delivery.code, delivery.detail
+
+    sending.settle(sending.message(), throttled(0))
+    assert recorded()[:2] == (Status.RETRYING, "Throttled")
+    again = taken(sending)
+    sending.settle(again, StartFirst({"members": []}, again))
+    starting.settle(taken(starting), BotCredentialError())
+    assert recorded() == (Status.RETRYING, "BotCredentialError", BotCredentialError().detail)
+    storage_calls()
+    waiting = taken(starting)
+    starting.settle(waiting, BotCredentialError())
+    assert written(storage_calls(), "/deliveries") == []
+    starting.waiting.clear()
+    starting.settle(waiting, Sent(None, waiting))
+    sending.settle(taken(sending), unavailable())
+
+    assert recorded()[:2] == (Status.RETRYING, "ConnectorUnavailable")
+
+
 @pytest.mark.parametrize("is_start", [False, True], ids=["goes back", "was started"])
 def test_a_message_is_recorded_before_it_can_be_taken_again(
     services, queue_reader, storage_calls, is_start
