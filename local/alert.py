@@ -6,10 +6,9 @@ no alerts gets none; that is no failure.
 
 import argparse
 import sys
-from collections.abc import Iterable
 from typing import Any
 
-from local.alerts_client import FAILED, Alert, add_options, add_text, send
+from local.alerts_client import FAILED, Alert, AlertsClient, add_options, add_text, send
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,14 +42,14 @@ def _answers(titles: list[str]) -> dict[str, Any]:
     return {"options": options, "mode": "first" if len(titles) == 1 else "each"}
 
 
-def _show(states: Iterable[Alert]) -> Alert:
+def _show(client: AlertsClient, alert_id: str) -> Alert:
     # Slow to import, and only wanted here.
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task("", total=1.0)
-        for alert in states:
+        for alert in client.follow(alert_id):
             progress.update(task, completed=alert["progress"], description=_words(alert))
     return alert
 

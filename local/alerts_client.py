@@ -159,12 +159,12 @@ def client_of(arguments: argparse.Namespace) -> AlertsClient:
 def send(
     arguments: argparse.Namespace,
     audience: Alert,
-    show: Callable[[Iterable[Alert]], Alert] | None,
+    show: Callable[[AlertsClient, str], Alert] | None,
     failures: Iterable[str] = FAILED,
 ) -> int:
     """Have the app send the text to an audience, and return the exit status.
 
-    `show` gets the alert as it is, again and again, and returns the last; None waits for nothing.
+    `show` follows the alert of an id until its end, and returns it; None waits for nothing.
     """
     if not arguments.text.strip():
         arguments.fail("the text says nothing")
@@ -176,7 +176,7 @@ def send(
         client.call("POST", "alerts", json=alert)
         print(f"Accepted: {address}", flush=True)
         known = "goes on"
-        return _tell_end(client, show(client.follow(alert["id"])), failures) if show else 0
+        return _tell_end(client, show(client, alert["id"]), failures) if show else 0
     except CallError as error:
         print(error if error.is_refusal else f"{error} It {known}: {address}", file=sys.stderr)
         return 3
@@ -196,9 +196,13 @@ def _tell_end(client: AlertsClient, alert: Alert, failures: Iterable[str]) -> in
     found = (each for status in failed for each in client.deliveries(alert["id"], status))
     with suppress(CallError):
         for delivery in islice(found, 5):
-            reason = delivery.get("detail") or delivery.get("code") or "no reason is recorded"
-            print(printable(f"    {delivery['id']}: {reason}"), file=sys.stderr)
+            print(printable(f"    {delivery['id']}: {reason_of(delivery)}"), file=sys.stderr)
     return 1 if failed or alert["status"] != "done" else 0
+
+
+def reason_of(delivery: Mapping[str, Any]) -> str:
+    """Say why a message failed, or waits."""
+    return delivery.get("detail") or delivery.get("code") or "no reason is recorded"
 
 
 def printable(text: str) -> str:

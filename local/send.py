@@ -1,11 +1,24 @@
 """`python -m local send --to CHANNEL/USER --text TEXT`: sends one message to one person.
 
-Waits for what becomes of it, and says so. A person who wants none counts as not delivered.
+Waits for what becomes of it, and says so, and after some seconds what it waits for. A person who
+wants none counts as not delivered.
 """
 
 import argparse
+import sys
 
-from local.alerts_client import FAILED, add_options, add_text, send
+from local.alerts_client import (
+    FAILED,
+    Alert,
+    AlertsClient,
+    add_options,
+    add_text,
+    printable,
+    reason_of,
+    send,
+)
+
+POLLS_BETWEEN_REASONS = 5
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +34,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def main(arguments: argparse.Namespace) -> int:
     """Send the message; 0 when it was sent."""
     audience = {"recipients": [arguments.to]}
-    return send(arguments, audience, lambda states: list(states)[-1], (*FAILED, "suppressed"))
+    return send(arguments, audience, _follow, (*FAILED, "suppressed"))
+
+
+def _follow(client: AlertsClient, alert_id: str) -> Alert:
+    told = ""
+    for polls, alert in enumerate(client.follow(alert_id), 1):
+        if alert["counts"]["retrying"] and polls % POLLS_BETWEEN_REASONS == 0:
+            for delivery in client.deliveries(alert_id, "retrying"):
+                if (reason := reason_of(delivery)) != told:
+                    print(printable(f"It waits: {reason}"), file=sys.stderr, flush=True)
+                    told = reason
+    return alert
 
 
 def _recipient(text: str) -> dict[str, str]:

@@ -171,6 +171,17 @@ def test_five_reasons_are_told(api, run):
     ]
 
 
+def test_after_some_seconds_it_is_told_why_a_message_waits(api, run):
+    soon = under_way(0, {"accepted": 1})
+    api.states = [soon, *[under_way(0, {"retrying": 1})] * 9, ended({"sent": 1})]
+    api.deliveries = {"retrying": ([{"id": "a", "detail": "No token\x1b[2J for the bot"}],)}
+
+    status, output, errors = run(*SEND)
+
+    assert (status, errors) == (0, "It waits: No token [2J for the bot\n")
+    assert output.endswith("It is done: 1 sent.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
