@@ -4,12 +4,25 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 main() {
+    leave_venv
     # All that can be missing is said before anything is installed.
     local python
     python=$(find_python)
     check_node
+    # One after the other: this file is locked for as long as we, or what we started, have it open.
+    exec 9<> local/setup.sh
+    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
     set_up_python "$python"
     set_up_node
+}
+
+# What .venv is made from cannot be in .venv, which a shell or an editor may have activated.
+leave_venv() {
+    local entry kept='' IFS=:
+    for entry in $PATH; do
+        [ "$entry" -ef .venv/bin ] || kept=$kept:$entry
+    done
+    PATH=${kept#:}
 }
 
 set_up_python() {
@@ -39,11 +52,15 @@ is_made_from() {
 }
 
 find_python() {
+    local candidate
     if [ -n "${PYTHON:-}" ]; then
-        python_path "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or newer with venv."
+        candidate=$(python_path "$PYTHON") ||
+            fail "PYTHON=$PYTHON is not a Python 3.11 or newer with venv."
+        [ ! "$(dirname "$candidate")" -ef .venv/bin ] ||
+            fail "PYTHON=$PYTHON is in .venv, which is made from another one."
+        echo "$candidate"
         return
     fi
-    local candidate
     # Names that pyenv provides can be there without an interpreter behind them.
     for candidate in python3.13 $(pyenv_pythons) python3.12 python3.11 python3; do
         python_path "$candidate" && return
