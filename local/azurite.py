@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.node import node_command
-from local.processes import running
+from local.processes import Process, running
 
 ACCOUNT = "devstoreaccount1"
 # Azurite's own, the same on every machine and in Microsoft's documentation.
@@ -22,6 +22,7 @@ class Azurite:
     """A running Azurite."""
 
     connection_string: str
+    process: Process
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def azurite(*, log: Path) -> Iterator[Azurite]:
             f"AccountName={ACCOUNT}",
             f"AccountKey={ACCOUNT_KEY}",
         ]
-        yield Azurite(";".join(account + endpoints))
+        yield Azurite(";".join(account + endpoints), process)
 
 
 def _listening(service: str) -> str:

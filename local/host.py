@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 
 from local.environment import StartError, prepare_environment, read_host_json, setting, whole_number
 from local.functions import load_functions
@@ -52,6 +53,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="DIR",
         help="the folder of function_app.py and host.json (this project)",
     )
+    parser.add_argument(
+        "--end-with-stdin",
+        action="store_true",
+        help="end when the standard input ends: whoever started it is gone",
+    )
     parser.set_defaults(main=main)
 
 
@@ -59,6 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the app until SIGTERM or SIGINT; 0 then, and else why it could not start."""
     # Before there are other threads, so that none of them takes the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    if arguments.end_with_stdin:
+        Thread(target=_end_with_stdin, daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("azure.core", "azure.identity", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -70,6 +78,12 @@ def main(arguments: argparse.Namespace) -> int:
     signal.sigwait(STOP_SIGNALS)
     _stop(worker, sources)
     return 0
+
+
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def start(arguments: argparse.Namespace) -> tuple[Worker, Sequence[Source]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import requests
 
 from local.node import FOLDER, node_command
-from local.processes import ProcessError, free_port, running
+from local.processes import Process, ProcessError, free_port, running, wait_until
 
 CONFIGURATION = FOLDER / ".m365agentsplayground.yml"
 TIMEOUT_SECONDS = 30
@@ -31,11 +31,18 @@ class Ids:
     conversation_id: str
 
 
+class PortTakenError(ProcessError):
+    """Somebody else took the free port first."""
+
+
 class Playground:
     """A running Agents Playground, and what its user can do in the personal chat."""
 
-    def __init__(self, url: str, recording: Path, session: requests.Session) -> None:
+    def __init__(
+        self, url: str, recording: Path, session: requests.Session, process: Process
+    ) -> None:
         self.url = url
+        self.process = process
         self.service_url = f"{url}/_connector"
         self._recording = recording
         self._session = session
@@ -124,6 +131,16 @@ class Playground:
 @contextmanager
 def playground(messaging_endpoint: str, *, log: Path) -> Iterator[Playground]:
     """Run the Playground on a free port, for a bot that listens at the messaging endpoint."""
+    with ExitStack() as stack:
+        try:
+            chat = stack.enter_context(_playground(messaging_endpoint, log))
+        except PortTakenError:
+            chat = stack.enter_context(_playground(messaging_endpoint, log))
+        yield chat
+
+
+@contextmanager
+def _playground(messaging_endpoint: str, log: Path) -> Iterator[Playground]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     recording = log.with_suffix(".events")
@@ -153,13 +170,13 @@ def playground(messaging_endpoint: str, *, log: Path) -> Iterator[Playground]:
         session.trust_env = False
         # If the port is taken, it takes another one and does not say so.
         if process.wait_for_output(r"Listening on (\d+)\n")[1] != str(port):
-            raise ProcessError(f"The Agents Playground cannot have port {port}; try again.")
-        process.wait_until(lambda: _answers(session, url))
-        yield Playground(url, recording, session)
+            raise PortTakenError(f"The Agents Playground cannot have port {port}; try again.")
+        wait_until(lambda: _answers(session, url), process, what=process.name)
+        yield Playground(url, recording, session, process)
 
 
 def _answers(session: requests.Session, url: str) -> bool:
     try:
         return session.get(f"{url}/_debug/ping", timeout=TIMEOUT_SECONDS).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

@@ -16,7 +16,8 @@ from typing import TypeVar
 
 Ready = TypeVar("Ready")
 
-START_SECONDS = 60.0
+# On a busy machine everything takes long; what has ended is noticed at once.
+START_SECONDS = 300.0
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.02
 TAIL_LINES = 20
@@ -62,27 +63,18 @@ class Process:
         """The exit status, negative for a signal; None while the program runs."""
         return self._child.poll()
 
-    def wait_until(
-        self, ready: Callable[[], Ready | None], *, seconds: float = START_SECONDS
-    ) -> Ready:
-        """Ask until the program is ready, and return what `ready` said then."""
-        deadline = time.monotonic() + seconds
-        while True:
-            ended = self.exit_status is not None
-            answer = ready()
-            if ended:
-                raise ProcessError(
-                    f"{self.name} ended by itself ({self._how_it_ended()}).{self._tail()}"
-                )
-            if answer:
-                return answer
-            if time.monotonic() > deadline:
-                raise ProcessError(f"{self.name} was not ready after {seconds:g} s.{self._tail()}")
-            time.sleep(POLL_SECONDS)
+    def require_running(self) -> None:
+        """Raise ProcessError when the program has ended."""
+        if self.exit_status is not None:
+            raise ProcessError(
+                f"{self.name} ended by itself ({self._how_it_ended()}).{self.tail()}"
+            )
 
     def wait_for_output(self, pattern: str, *, seconds: float = START_SECONDS) -> re.Match[str]:
         """Wait until the program has printed what the pattern describes."""
-        return self.wait_until(lambda: re.search(pattern, self._output()), seconds=seconds)
+        return wait_until(
+            lambda: re.search(pattern, self._output()), self, what=self.name, seconds=seconds
+        )
 
     def end(self, *, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask the program and what it started to end; after the grace time, make them."""
@@ -122,11 +114,34 @@ class Process:
         status = self.exit_status or 0
         return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """Say what its log ends with."""
         lines = self._output().splitlines()[-TAIL_LINES:]
         if not lines:
             return f" Its log, {self.log}, is empty."
         return f" Its log, {self.log}, ends with:\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def wait_until(
+    ready: Callable[[], Ready | None],
+    *programs: Process,
+    what: str,
+    seconds: float = START_SECONDS,
+) -> Ready:
+    """Ask until something is ready, and return what `ready` said then.
+
+    Raises ProcessError when one of the programs has ended, or, with the last words of the first,
+    when it takes longer; `what` is what is waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        for each in programs:
+            each.require_running()
+        if answer := ready():
+            return answer
+        if time.monotonic() > deadline:
+            raise ProcessError(f"Waited {seconds:g} s for {what}.{programs[0].tail()}")
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

@@ -2,19 +2,19 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import pause
 from typing import Any
 from urllib.parse import quote
 
 import requests
+from azure.core.exceptions import AzureError
 from azure.storage.queue import (
     QueueServiceClient,
     TextBase64DecodePolicy,
@@ -23,7 +23,7 @@ from azure.storage.queue import (
 
 from local.azurite import azurite
 from local.playground import Playground, playground
-from local.processes import ProcessError, leaving_on_signals, running
+from local.processes import Process, ProcessError, leaving_on_signals, running, wait_until
 from shared.messages.queue_names import QUEUES
 
 ALERT = Path(__file__).with_name("alert.json")
@@ -36,13 +36,11 @@ ANSWERS = {
     ],
 }
 _RECORDED = "tests/ReceiveEvent/payloads/alertmanager"
-DELIVERY_SECONDS = 60.0
-POLL_SECONDS = 0.1
+DELIVERY_SECONDS = 300.0
+# By then, whoever did not answer because it was about to end has ended.
+END_SECONDS = 2.0
 INTERRUPTED = 130
-
-
-class NotDeliveredError(Exception):
-    """The alert did not get into the chat, for a reason in plain words."""
+NoAnswer = (requests.RequestException, AzureError)
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class App:
     connection_string: str
     queues: QueueServiceClient
     chat: Playground
+    programs: tuple[Process, ...]
 
     def put(self, queue: str, message: dict[str, Any]) -> None:
         """Put a message on a queue, as other systems do."""
@@ -102,11 +101,11 @@ def main(arguments: argparse.Namespace) -> int:
             if arguments.once:
                 return 0
             _say_what_to_do(app)
-            pause()
+            wait_until(lambda: None, *app.programs, what="Ctrl-C", seconds=math.inf)
     except KeyboardInterrupt:
         print("\nEverything is stopped.")
         return INTERRUPTED if arguments.once else 0
-    except (ProcessError, NotDeliveredError) as error:
+    except (ProcessError, *NoAnswer) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -119,18 +118,25 @@ def running_app() -> Iterator[App]:
         folder = Path(name)
         _say("Starting storage (Azurite) ...")
         with azurite(log=folder / "azurite.log") as storage:
-            queues = QueueServiceClient.from_connection_string(storage.connection_string)
+            queues = QueueServiceClient.from_connection_string(
+                storage.connection_string, retry_total=0
+            )
             for queue in QUEUES:
                 queues.create_queue(queue)
             _say("Starting the app ...")
-            with _host(storage.connection_string, folder) as url:
+            with _host(storage.connection_string, folder) as (url, host):
                 _say("Starting the chat (Microsoft 365 Agents Playground) ...")
                 with playground(f"{url}/messages", log=folder / "playground.log") as chat:
-                    yield App(url, storage.connection_string, queues, chat)
+                    programs = (host, storage.process, chat.process)
+                    try:
+                        yield App(url, storage.connection_string, queues, chat, programs)
+                    except NoAnswer as error:
+                        what = f"an answer ({type(error).__name__})"
+                        wait_until(lambda: None, *programs, what=what, seconds=END_SECONDS)
 
 
 @contextmanager
-def _host(connection_string: str, folder: Path) -> Iterator[str]:
+def _host(connection_string: str, folder: Path) -> Iterator[tuple[str, Process]]:
     # No name of other storage reaches the app, from the environment or local.settings.json.
     by_identity = ("accountName", "queueServiceUri", "tableServiceUri")
     environment = {
@@ -140,15 +146,19 @@ def _host(connection_string: str, folder: Path) -> Iterator[str]:
         # The Playground asks for no token and gives none. local.settings.json may name a bot.
         "MicrosoftAppId": "",
     }
-    command = [sys.executable, "-m", "local", "host", "--port", "0"]
+    command = [sys.executable, "-m", "local", "host", "--port", "0", "--end-with-stdin"]
     with running("The app", command, log=folder / "app.log", environment=environment) as process:
-        yield process.wait_for_output(r"Listening on (\S+)")[1]
+        url = process.wait_for_output(r"Listening on (\S+)")[1]
+        health = requests.get(f"{url}/health", timeout=DELIVERY_SECONDS)
+        if not health.ok:  # a setting is wrong
+            raise ProcessError(f"The app is not well: {health.text}.{process.tail()}")
+        yield url, process
 
 
 def deliver(app: App) -> None:
     """Have the chat's user install the bot, and the News Alert get into the chat.
 
-    Raises NotDeliveredError, which says why not.
+    Raises ProcessError, which says why not.
     """
     user_id = app.chat.ids.user_id
     account = f"{app.url}/accounts/msteams/{quote(user_id, safe='')}"
@@ -179,14 +189,16 @@ def _alert() -> dict[str, Any]:
 
 
 def _wait_until(app: App, done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DELIVERY_SECONDS
-    while not done():
-        failures = app.failures()
-        if failures:
-            raise NotDeliveredError(f"Not delivered; this went to a poison queue: {failures[0]}")
-        if time.monotonic() > deadline:
-            raise NotDeliveredError(f"Waited {DELIVERY_SECONDS:g} s for {what}.")
-        time.sleep(POLL_SECONDS)
+    def is_done() -> bool:
+        # Whoever does not answer is busy, or has ended, which is noticed.
+        with suppress(*NoAnswer):
+            if done():
+                return True
+            if failures := app.failures():
+                raise ProcessError(f"Not delivered; this went to a poison queue: {failures[0]}")
+        return False
+
+    wait_until(is_done, *app.programs, what=what, seconds=DELIVERY_SECONDS)
 
 
 def _say_what_to_do(app: App) -> None:

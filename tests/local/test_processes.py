@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from local.node import node_command
-from local.processes import ProcessError, running
+from local.processes import ProcessError, running, wait_until
+from tests.local.host_process import command as host_command
+from tests.local.host_process import write_app
 from tests.support.waiting import PATIENCE_SECONDS, until
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
@@ -27,7 +29,7 @@ from local.node import node_command
 from local.processes import leaving_on_signals, running
 python = [sys.executable, '-c', {SLEEP!r}]
 with leaving_on_signals(), running('Child', {{command}}, log=Path({{log!r}})) as child:
-    child.wait_for_output('ready')
+    child.wait_for_output('ready|Listening')
     print(child._child.pid, flush=True)
     time.sleep(600)
 """
@@ -113,11 +115,11 @@ def test_one_that_is_killed_is_told(log):
         process.wait_for_output("ready")
 
 
-def test_one_that_is_never_ready_is_told(log):
+def test_what_never_comes_is_told(log):
     with running("Sleeper", python(SLEEP), log=log) as process:
         process.wait_for_output("ready")
-        with pytest.raises(ProcessError, match="Sleeper was not ready after 0 s"):
-            process.wait_until(lambda: None, seconds=0)
+        with pytest.raises(ProcessError, match=r"Waited 0 s for rain\. Its log, .*\n    ready"):
+            wait_until(lambda: None, process, what="rain", seconds=0)
 
 
 def test_one_that_is_missing_is_told(log):
@@ -150,11 +152,17 @@ def test_a_signal_ends_us_and_what_we_run(log, number, status):
     assert not is_alive(child)
 
 
-def test_a_node_program_ends_when_we_are_killed(log, tmp_path):
+@pytest.mark.parametrize("kind", ["a program of Node", "the app"])
+def test_what_we_run_ends_when_we_are_killed(log, tmp_path, kind):
     script = tmp_path / "server.js"
     script.write_text("setInterval(() => {}, 1000); console.log('ready')")
+    app = write_app(tmp_path / "app", "import azure.functions\napp = azure.functions.FunctionApp()")
+    command = {
+        "a program of Node": f"node_command({str(script)!r})",
+        "the app": str(host_command("--app", str(app), "--end-with-stdin")),
+    }[kind]
 
-    with start_parent(log, command=f"node_command({str(script)!r})") as parent:
+    with start_parent(log, command) as parent:
         child = int(parent.stdout.readline())
         alive = is_alive(child)
         parent.kill()

@@ -1,15 +1,20 @@
 """The whole product, as `make run` shows it: the real chat, the real storage, the real app."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
 
+from local.processes import ProcessError
 from local.run import ALERT, TOPIC, App, deliver, running_app
 from shared.messages.queue_names import QUEUES
 from tests.local.host_process import PROJECT
@@ -140,15 +145,61 @@ def test_what_the_chat_shows_until_its_user_says_stop_and_leaves(app: App):
     assert app.failures() == []
 
 
-def test_run_once_delivers_and_leaves():
-    finished = subprocess.run(
-        [sys.executable, "-m", "local", "run", "--once"],
+@contextmanager
+def run(*options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "run", *options],
         cwd=PROJECT,
-        capture_output=True,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.terminate()
 
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.splitlines()[-1] == "The alert is in the chat."
+
+def test_run_once_delivers_and_leaves():
+    # Storage of a deployment that the shell still names is left alone.
+    with run("--once", AzureWebJobsStorage__accountName="production") as finished:
+        output, errors = finished.communicate(timeout=PATIENCE_SECONDS)
+
+    assert finished.returncode == 0, errors
+    assert output.splitlines()[-1] == "The alert is in the chat."
+
+
+def test_a_wrong_setting_is_told_in_the_words_of_the_app():
+    with run("--once", BotCloud="Mars") as refused:
+        _, errors = refused.communicate(timeout=PATIENCE_SECONDS)
+
+    assert refused.returncode == 1
+    assert "Setting BotCloud: must be one of Public, USGov, China" in errors
+    assert "Traceback" not in errors
+
+
+def test_what_ends_while_it_serves_is_told():
+    with run() as serving:
+        assert serving.stdout
+        assert any("Ctrl-C" in line for line in serving.stdout)
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+        )
+        [host] = re.findall(rf"(\d+) +{serving.pid} .* local host ", listed.stdout)
+        os.kill(int(host), signal.SIGKILL)
+        _, errors = serving.communicate(timeout=PATIENCE_SECONDS)
+
+    assert serving.returncode == 1
+    assert errors.startswith("The app ended by itself (SIGKILL). Its log, ")
+
+
+def test_who_did_not_answer_as_it_has_ended_is_told():
+    def send_without_storage() -> None:
+        with running_app() as app:
+            [storage] = [each for each in app.programs if each.name == "Azurite"]
+            os.kill(storage._child.pid, signal.SIGKILL)
+            app.send_alert()
+
+    with pytest.raises(ProcessError, match=r"Azurite ended by itself \(SIGKILL\)"):
+        send_without_storage()
