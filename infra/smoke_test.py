@@ -18,18 +18,27 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 _PATIENCE_SECONDS = 300.0
 _PAUSE_SECONDS = 5.0
+_ON_THIS_MACHINE = [("http", host) for host in ("127.0.0.1", "::1", "localhost")]
 _DRY_RUN = {
     "recipients": [{"channelId": "msteams", "userId": "smoke-test"}],
     "activity": {"text": "Nobody reads this."},
     "dryRun": True,
 }
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows none: the key and the token are not for another address."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 def main() -> None:
@@ -39,6 +48,9 @@ def main() -> None:
     arguments.add_argument("--delivery", metavar="ID", help="the id of an expired message")
     arguments.add_argument("--patience", type=float, default=_PATIENCE_SECONDS, metavar="SECONDS")
     given = arguments.parse_args()
+    address = urlsplit(given.url)
+    if (address.scheme, address.hostname) not in _ON_THIS_MACHINE and address.scheme != "https":
+        arguments.error("the URL must be https, or http on this machine")
     api = f"{given.url.rstrip('/')}/api"
     deadline = time.monotonic() + given.patience
 
@@ -84,15 +96,18 @@ def _expect(
     _say(f"{what}: {status}")
 
 
-def _ask(url: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[int, Any]:
-    """Return the status, and what JSON object came with it; no answer is a status of 0."""
-    request = Request(url, body, dict(headers))  # noqa: S310  # the caller's own URL
+def _ask(
+    url: str, headers: Mapping[str, str], data: bytes | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Return the status, and the JSON object that came with it; without both, 0 and nothing."""
+    request = Request(url, data, dict(headers))  # noqa: S310  # https, or this machine
     try:
-        with urlopen(request, timeout=60) as answer:  # noqa: S310  # the same
-            return answer.status, json.loads(answer.read())
+        with build_opener(_NoRedirects).open(request, timeout=60) as answer:
+            body = json.loads(answer.read())
+            return (answer.status, body) if isinstance(body, dict) else (0, {})
     except HTTPError as error:
         return error.code, {}
-    except (URLError, TimeoutError, ConnectionError, ValueError):
+    except (URLError, HTTPException, TimeoutError, ConnectionError, ValueError):
         return 0, {}
 
 

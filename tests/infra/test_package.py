@@ -213,6 +213,34 @@ def test_a_token_goes_with_the_key_where_the_app_wants_one():
         assert smoke_test(app.url, key=KEY).returncode == 1
 
 
+def test_key_and_token_go_nowhere_else():
+    with GuardedApp() as app, GuardedApp() as elsewhere:
+        location = {"Location": f"{elsewhere.url}/api/alerts"}
+        app.answer(302, headers=location, when=lambda asked: "x-functions-key" in asked.headers)
+        done = smoke_test(app.url, key=KEY, token="of-entra")
+        assert done.returncode == 1
+        assert "a dry run: 302, expected 200" in done.stderr
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "file://localhost/etc", "example.com", ""])
+def test_no_other_address_is_asked(url):
+    done = smoke_test(url, "--patience", "0", key=KEY)
+
+    assert done.returncode == 2
+    assert "the URL must be https" in done.stderr
+
+
+@pytest.mark.parametrize("body", [[], 7, "ok", "<h1>No</h1>"])
+def test_an_answer_that_is_no_object_is_told_so(body):
+    with GuardedApp() as app:
+        app.answer(200, body)
+        done = smoke_test(app.url, "--patience", "0")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("GET /api/health: 0 no answer, expected")
+
+
 def test_a_message_that_never_arrives_is_told_so(app: RunningApp):
     done = smoke_test(url_of(app), "--delivery", "never", "--patience", "0", key=KEY)
 
