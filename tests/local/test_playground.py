@@ -4,7 +4,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from local import playground as playground_module
 from local.playground import playground as run_playground
+from local.processes import free_port
 from tests.support.stub_server import Answer, StubServer
 from tests.support.waiting import until
 
@@ -86,3 +88,12 @@ def test_the_page_is_there_on_this_machine_only(playground):
     # Every address that begins with 127 is this machine's own; only one of them is listened on.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", int(playground.url.rpartition(":")[2])), timeout=30)
+
+
+def test_another_port_is_tried_where_somebody_takes_the_first(bot, tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = [free_port(), taken.getsockname()[1]]
+        left = list(ports)
+        monkeypatch.setattr(playground_module, "free_port", left.pop)
+        with run_playground(f"{bot.url}/api/messages", log=tmp_path / "it.log") as playground:
+            assert playground.url == f"http://127.0.0.1:{ports[0]}"
