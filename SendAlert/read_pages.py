@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from SendAlert.audience import Batch, Member, parts, read_batch, share_at
 from SendAlert.enqueue import (
@@ -28,12 +27,14 @@ from SendAlert.progress import close_pages
 from shared.alerts.alert import Alert, Range
 from shared.alerts.audience_pages import AudiencePage
 from shared.messages.envelope import Step
-from shared.sending.alert_steps import enqueue_close, enqueue_step, whole_seconds_until
+from shared.sending.alert_steps import (
+    OVERTAKEN_SECONDS,
+    enqueue_close,
+    enqueue_step,
+    whole_seconds_until,
+)
 from shared.throttling.lane import Lane
 from shared.wiring import Services
-
-OVERTAKEN_SECONDS: Final = 2 * LEAD_TIME.total_seconds()
-"""In so many seconds whoever goes on reading a range leaves its next page behind."""
 
 # It takes less to read a page and to put it on the queue, also where many others do that too.
 _READING_TAKES = timedelta(seconds=3)

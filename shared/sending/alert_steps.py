@@ -4,12 +4,16 @@ import math
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 from shared.alerts.alert import Alert
 from shared.deliveries.rows import place_in_alert
 from shared.messages.envelope import AlertAnswer, Envelope, Step
 from shared.messages.queue_names import SEND_ALERT
 from shared.wiring import Services
+
+OVERTAKEN_SECONDS: Final = 30.0
+"""In so many seconds whoever goes on from a page most likely leaves the next one behind too."""
 
 # It takes less to note on an alert that a page of it is counted anew.
 _REOPENED_WITHIN_SECONDS = 5.0

@@ -64,7 +64,27 @@ def test_a_newer_edit_goes_round_the_pages_from_where_the_one_before_is(alerting
     # The next one begins there, even where there is no such page any more.
     alerting.services.alerts.change(alert.id, lambda current: replace(current, change_page=9))
     recall(alerting, alert)
-    assert go_round(alerting, alert) == [0, 0, 1, 2, 3]
+    assert go_round(alerting, alert) == [0, 1, 2, 3]
+
+
+def test_a_step_that_is_given_out_twice_falls_behind_until_it_does_nothing(alerting, storage_calls):
+    alert = send_to_seven(alerting)
+    edit(alerting, alert)
+    for _ in range(2):
+        [step] = alerting.steps("change")
+        alerting.take_again(alert, step)
+    [third] = alerting.steps("change")
+    changes(alerting)
+    storage_calls()
+
+    alerting.take_again(alert, step)
+    assert delays(storage_calls()) == [30]
+    alerting.take_again(alert, third)
+    storage_calls()
+    alerting.take_again(alert, step)
+
+    assert delays(storage_calls()) == []
+    assert len(changes(alerting)) == 1
 
 
 @pytest.mark.soak

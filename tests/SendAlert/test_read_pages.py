@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from SendAlert import read_pages
 from SendAlert.fan_out import take_step
 from SendAlert.progress import close_pages
 from SendAlert.request import AlertDeliveryQuery
@@ -32,7 +31,7 @@ from tests.support.lossy_storage import InterruptedStorage, writes
 @pytest.fixture
 def at_once(monkeypatch):
     """Whoever finds a page read has the next one read at once."""
-    monkeypatch.setattr(read_pages, "OVERTAKEN_SECONDS", 0)
+    monkeypatch.setattr("SendAlert.read_pages.OVERTAKEN_SECONDS", 0)
 
 
 def news_to(people):
@@ -163,7 +162,7 @@ def test_a_step_that_is_given_out_twice_falls_behind_until_it_does_nothing(alert
     storage_calls()
     alerting.take(alert, "read")
     [delay] = delays(storage_calls())
-    assert delay == read_pages.OVERTAKEN_SECONDS > 0
+    assert delay == 30
     before = alerting.take_again(alert, second)
     storage_calls()
 
