@@ -267,7 +267,7 @@ def _delivery(
         recreated="conversation" in envelope.healed or bool(claimed and claimed.recreated),
         ambiguous=envelope.ambiguous
         or bool((claimed and claimed.ambiguous) or (error and error.is_ambiguous)),
-        kind=message.kind,
+        kind=claimed.kind if claimed else message.kind,
         posting=envelope.posting,
         alert_id=envelope.alert,
         alert_version=sent.alert_version if sent else None,
