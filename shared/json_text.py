@@ -38,18 +38,22 @@ def parse(text: bytes | str) -> Any:
 
 def require_depth(value: dict[str, Any]) -> None:
     """Raise InvalidRequestError for what is nested too deeply to be worked with, naming it."""
-    level = list(value.items())
-    for _ in range(_DEEPEST_NESTING):
-        level = [
-            (field, child)
-            for field, node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return
-    field = level[0][0]
-    raise InvalidRequestError(FieldError(field, f"is nested deeper than {_DEEPEST_NESTING} levels"))
+    for field, member in value.items():
+        level = [member]
+        for _ in range(_DEEPEST_NESTING):
+            # Nothing else is made of each node: with millions of them, that would have Python look
+            # through them all for what is garbage, again and again.
+            level = [
+                child
+                for node in level
+                if isinstance(node, (dict, list))
+                for child in (node.values() if isinstance(node, dict) else node)
+            ]
+            if not level:
+                break
+        else:
+            problem = f"is nested deeper than {_DEEPEST_NESTING} levels"
+            raise InvalidRequestError(FieldError(field, problem))
 
 
 def parse_object(text: bytes | str) -> dict[str, Any]:

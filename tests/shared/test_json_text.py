@@ -1,3 +1,4 @@
+import gc
 import json
 
 import pytest
@@ -45,6 +46,15 @@ def test_what_is_no_json_object_is_refused_with_the_reason():
         assert "confidential" not in str(caught.value)
         cause = caught.value
         assert cause.__context__ is None or cause.__suppress_context__
+
+
+def test_looking_through_a_wide_object_has_python_collect_no_garbage():
+    wide = {"card": [[] for _ in range(100_000)]}
+    before = gc.get_stats()[0]["collections"]
+
+    json_text.require_depth(wide)
+
+    assert gc.get_stats()[0]["collections"] - before <= 1
 
 
 def test_nesting_is_allowed_as_deep_as_cards_go_and_no_deeper():
