@@ -49,7 +49,8 @@ def test_what_is_no_json_object_is_refused_with_the_reason():
 
 
 def test_looking_through_a_wide_object_has_python_collect_no_garbage():
-    wide = {"card": [[] for _ in range(100_000)]}
+    nodes: list[list[object]] = [[] for _ in range(100_000)]
+    wide = {"card": nodes}
     before = gc.get_stats()[0]["collections"]
 
     json_text.require_depth(wide)
