@@ -35,9 +35,9 @@ def read(headers: Mapping[str, str], body: Any) -> list[Event | IgnoredEvent]:
     service = text(essentials, "monitoringService").replace(" ", "").lower()
     if service in HEALTH:
         return [HEALTH[service](essentials, context)]
-    # A detector fires once and resolves, by the alert's id. Other rules may or may not, and do not
-    # say which: with each evaluation that fires they may have another id.
-    stateful = service == "smartdetector"
+    # Metric rules fire once and resolve, by the alert's id. Log searches may or may not, and do not
+    # say which: as what fires at every evaluation, they are known by rule, targets and dimensions.
+    stateful = text(essentials, "signalType") == "Metric" or service == "smartdetector"
     return [_alert(essentials, context, texts(body, "data", "customProperties"), stateful)]
 
 
@@ -55,12 +55,8 @@ def _alert(
     apart = sorted([*map(str.lower, targets), *map("=".join, told_apart.items())])
     portal = f"{_PORTAL}/alertId~/{quote(alert_id, safe='', errors='replace')}"
     is_instance = "/microsoft.alertsmanagement/alerts/" in alert_id.lower()
-    # What a metric rule measures has an id, as its end may lack targets and dimensions.
-    is_metric = text(essentials, "signalType") == "Metric"
-    series = first_text(essentials, "originAlertId|alertId") if is_metric else ""
-    whole_id = alert_id if stateful else series
     return Event(
-        key=whole_id or " ".join([rule_id or rule, *apart, *subjects(context)]),
+        key=(stateful and alert_id) or " ".join([rule_id or rule, *apart, *subjects(context)]),
         state="resolved" if resolved else "firing",
         topic=rule,
         # What happened to a resource has a status: Started, Succeeded, Failed.
