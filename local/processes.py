@@ -8,9 +8,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import current_thread, main_thread
 from types import FrameType
 from typing import TypeVar
 
@@ -153,12 +152,16 @@ def running(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Process]:
-    """Run a program for as long as the block lasts."""
-    with ExitStack() as stack:
-        with _undisturbed():
-            process = Process(name, command, log=log, environment=environment, folder=folder)
-            stack.callback(_end, process)
+    """Run a program for as long as the block lasts.
+
+    One that we leave behind half started or half ended, as signals come when they like, has to end
+    with its standard input.
+    """
+    process = Process(name, command, log=log, environment=environment, folder=folder)
+    try:
         yield process
+    finally:
+        process.end()
 
 
 @contextmanager
@@ -191,28 +194,3 @@ def free_port() -> int:
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _end(process: Process) -> None:
-    with _undisturbed():
-        process.end()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put off signals, so that no program is left behind half started or half ended."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    pending: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _frame: pending.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    for pending_number in pending[:1]:
-        signal.raise_signal(pending_number)

@@ -47,7 +47,7 @@ def fails(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("meets")
 def meets(req: func.HttpRequest) -> str:
-    meeting.wait(timeout=PATIENCE_SECONDS)
+    meeting.wait(timeout=300)
     return "met"
 
 
