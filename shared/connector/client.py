@@ -142,7 +142,7 @@ class Connector:
         new_url = _text(answer, "serviceUrl")
         if new_url is not None and not self._trusted.accepts(new_url):
             new_url = None
-        return CreatedConversation(conversation_id, _text(answer, "activityId"), new_url)
+        return CreatedConversation(conversation_id, _id(answer, "activityId"), new_url)
 
     def send_activity(
         self, conversation_id: str, activity: Mapping[str, Any], *, is_targeted: bool = False
@@ -223,12 +223,18 @@ def _activities(conversation_id: str, activity_id: str | None = None) -> str:
 
     Ids hold ":", ";", "@" and more.
     """
-    for field, value in (("conversationId", conversation_id), ("activityId", activity_id)):
-        if value in (".", ".."):
-            # However it is encoded, it would lead up the path, to something else.
-            raise InvalidRequestError(FieldError(field, "is no id"))
-    path = f"/{quote(conversation_id, safe='')}/activities"
-    return path if activity_id is None else f"{path}/{quote(activity_id, safe='')}"
+    path = f"/{_segment('conversationId', conversation_id)}/activities"
+    return path if activity_id is None else f"{path}/{_segment('activityId', activity_id)}"
+
+
+def _segment(field: str, value: str) -> str:
+    """Return an id as a part of a path; raise InvalidRequestError for what can be none."""
+    # Half of a surrogate pair has no UTF-8.
+    with suppress(UnicodeEncodeError):
+        # However these are encoded, they would lead up the path, to something else.
+        if value not in (".", ".."):
+            return quote(value, safe="")
+    raise InvalidRequestError(FieldError(field, "is no id"))
 
 
 def _read_object(response: urllib3.BaseHTTPResponse) -> Mapping[str, Any]:
@@ -315,7 +321,7 @@ def _text(value: Mapping[str, Any], name: str) -> str | None:
     return text if isinstance(text, str) and text else None
 
 
-def _id(value: Mapping[str, Any]) -> str | None:
-    """Return the id in an answer; what is too long to be kept is no id."""
-    text = _text(value, "id")
+def _id(value: Mapping[str, Any], name: str = "id") -> str | None:
+    """Return an id in an answer; what is too long to be kept is no id."""
+    text = _text(value, name)
     return text if text is not None and len(text) <= _LONGEST_ID else None

@@ -59,8 +59,8 @@ def test_an_id_stays_one_part_of_the_path(at, connector, one_id, part):
     ]
 
 
-@pytest.mark.parametrize("one_id", [".", ".."])
-def test_an_id_that_would_lead_up_the_path_is_refused_by_its_name(at, connector, one_id):
+@pytest.mark.parametrize("one_id", [".", "..", "half of a pair: \ud83d"], ids=ascii)
+def test_an_id_that_can_stand_in_no_path_is_refused_by_its_name(at, connector, one_id):
     with pytest.raises(InvalidRequestError, match=r"^conversationId: is no id"):
         at.send_activity(one_id, MESSAGE)
     with pytest.raises(InvalidRequestError, match=r"^activityId: is no id"):
@@ -192,6 +192,12 @@ def test_an_answer_tells_all_of_a_new_conversation_but_an_untrusted_url(
 
     assert (started.id, started.activity_id) == ("a:1", "7")
     assert started.service_url == (url if is_trusted else None)
+
+
+def test_an_activity_id_of_a_new_conversation_that_is_too_long_to_be_kept_is_none(at, connector):
+    connector.answer(201, {"id": "a:1", "activityId": "7" * 1025})
+
+    assert at.create_conversation(START).activity_id is None
 
 
 @pytest.mark.parametrize("body", [{"id": ""}, "<html></html>"])
