@@ -48,27 +48,29 @@ class Erasure:
         if IS_ERASED not in row:
             return False
         account = from_row(row)
-        is_dropped = False
-        while not is_dropped:
-            pointers = self.rows.pointers(account)
-            conversations = {
-                each: self.conversations.version(each, account.channel_id)
-                for each in account.conversation_ids
-            }
-            if not self.rows.is_unchanged(row, account):
-                # Somebody else has finished, and the person may be back.
-                return True
-            if account.preferences.get("muted"):
-                for user_id in account.ids:
-                    self.opt_outs.remember(account.channel_id, user_id, datetime.now(UTC))
-            last = pointers.pop(canonical_id(found_by), None)
-            gone = [self.rows.delete(each) for each in pointers.values()]
-            gone += [
-                self.conversations.delete(each, account.channel_id, version)
-                for each, version in conversations.items()
-                if version is not None
-            ]
-            is_dropped = all(gone)
+        pointers = self.rows.pointers(account)
+        conversations = {
+            each: self.conversations.version(each, account.channel_id)
+            for each in account.conversation_ids
+        }
+        if not self.rows.is_unchanged(row, account):
+            # Somebody else has finished, and the person may be back.
+            return True
+        if account.preferences.get("muted"):
+            for user_id in account.ids:
+                self.opt_outs.remember(account.channel_id, user_id, datetime.now(UTC))
+        # Before the pointers: without them, an id of the person may have an account anew.
+        gone = [
+            self.conversations.delete(each, account.channel_id, version)
+            for each, version in conversations.items()
+            if version is not None
+        ]
+        if not all(gone):
+            # One of them was changed meanwhile.
+            return self.finish(row, found_by)
+        last = pointers.pop(canonical_id(found_by), None)
+        for pointer in pointers.values():
+            self.rows.delete(pointer)
         for key_id in account.key_ids:
             self.keys.destroy(key_id)
         self.rows.delete(row)
