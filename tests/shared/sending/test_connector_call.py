@@ -175,7 +175,7 @@ def test_where_storage_fails_before_the_call_it_was_none_and_after_it_the_host_t
             down()
         call.connector.send_activity("C1", {})
 
-    connector.fail(403, "MessageWritesBlocked")
+    connector.fail(404, "ConversationNotFound")
     monkeypatch.setattr(services.accounts, "change", down)
 
     with (
