@@ -5,7 +5,7 @@ looked at is typed; whatever else an object holds is kept, and goes out as it ca
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar
 
@@ -29,6 +29,7 @@ ADAPTIVE_CARD = "application/vnd.microsoft.card.adaptive"
 """The content type of an Adaptive Card among the attachments of an activity."""
 
 _MOST_NAMES = 1000
+_MOST_ERRORS = 1000
 
 _Value = TypeVar("_Value")
 _Model = TypeVar("_Model", bound="WireModel")
@@ -100,8 +101,8 @@ ServiceUrl = str
 Name = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-# Each error takes far more than the few bytes that cause it. So a list is read up to its first
-# wrong member, and an object of more names than anybody needs is not read at all.
+# Each error takes far more than the few bytes that cause it, and so does each empty activity. So a
+# list is read up to its first wrong member, and an object of activities only if it has few names.
 ListOf = Annotated[list[_Value], FailFast()]
 FEW_NAMES = BeforeValidator(_has_few_names)
 
@@ -115,11 +116,6 @@ class WireModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, strict=True, frozen=True, extra="forbid", defer_build=True
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_are_few(cls, value: Any) -> Any:
-        return _has_few_names(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object as it came in, and as it goes out."""
@@ -221,10 +217,17 @@ def parse(model: type[_Model], value: Mapping[str, Any], *, within: str = "") ->
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        raise InvalidRequestError(
-            *(FieldError(path_of(within, each["loc"]), _sentence(each["msg"])) for each in problems)
-        ) from None
+        raise InvalidRequestError(*_field_errors(error, within)) from None
+
+
+def _field_errors(error: ValidationError, within: str) -> Iterator[FieldError]:
+    count = error.error_count()
+    if count > _MOST_ERRORS:
+        # Only as a number they take little room.
+        yield FieldError(path_of(within, ()), f"has {count} errors")
+        return
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        yield FieldError(path_of(within, each["loc"]), _sentence(each["msg"]))
 
 
 # What pydantic puts behind a name in an object that is wrong itself.

@@ -69,8 +69,8 @@ class AccountStore:
 
         One round trip; by the object id of an account that stands under another id, two.
         """
-        stored, _ = self._find(channel_id, user_id)
-        if stored is None or stored.account.is_known_as(user_id):
+        stored, pointer = self._find(channel_id, user_id)
+        if stored is None or pointer is None or stored.account.is_known_as(user_id):
             return stored
         # This id leads there, but the account does not know it yet, nor what was said by it.
         opt_out = self._opt_outs.find(channel_id, user_id)

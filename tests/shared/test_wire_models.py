@@ -173,8 +173,6 @@ NAMES = {f"n{number}": 1 for number in range(MANY)}
             {"recipients": [{}] * MANY, "id": 1},
             ["id", "recipients[0].channelId", "recipients[0].userId"],
         ),
-        (AlertRequest, NAMES, ["(body)"]),
-        (AlertRequest, {"audience": NAMES}, ["audience"]),
         (
             AlertRequest,
             {"answers": {"options": [{"titles": NAMES}]}},
@@ -191,6 +189,13 @@ def test_a_request_that_is_wrong_all_over_makes_few_errors(model, wrong, fields)
     # These take the memory, and not only those that are told.
     assert isinstance(caught.value.__context__, ValidationError)
     assert caught.value.__context__.error_count() == len(fields)
+
+
+def test_of_very_many_wrong_names_their_number_is_told():
+    for wrong in (NAMES, {"audience": NAMES}):
+        assert errors_of(AlertRequest, {"activity": {"text": "News"}, **wrong}) == {
+            "(body)": f"has {MANY} errors"
+        }
 
 
 def test_no_list_of_any_request_is_read_beyond_its_first_wrong_member():
