@@ -173,7 +173,7 @@ class IdempotencyKeys:
         try:
             self._table.replace({**claim.row, "answer": encrypted}, claim.version)
         except StorageRefusedError:
-            # Only the answer to a request with thousands of mistakes is too large for a row.
+            # Only the answer to a request with a hundred long mistakes is too large for a row.
             self._release(claim)
         except StorageUnavailableError as error:
             _logger.warning("An answer could not be kept, its claim will run out: %s", error)
