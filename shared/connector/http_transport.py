@@ -171,7 +171,7 @@ class _BoundedResponse(HTTPResponse):
         # After an interim answer there comes the one that counts (RFC 9110, section 15.2);
         # http.client knows that of 100 alone.
         while self.status < HTTPStatus.OK:
-            self.headers = None  # type: ignore[assignment]
+            self.headers = None  # type: ignore[assignment]  # else begin() has nothing to do
             super().begin()
 
 
