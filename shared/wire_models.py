@@ -15,7 +15,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     ValidationError,
     model_validator,
@@ -103,7 +102,7 @@ Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Locale = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 # Each error takes far more than the few bytes that cause it, and so does each empty activity. So a
 # list is read up to its first wrong member, and an object of activities only if it has few names.
-ListOf = Annotated[list[_Value], FailFast()]
+ListOf = Annotated[list[_Value], Field(fail_fast=True)]
 FEW_NAMES = BeforeValidator(_has_few_names)
 
 
