@@ -136,7 +136,8 @@ def test_a_lane_far_from_its_pace_costs_next_to_nothing_and_its_pace_is_kept(
     in_a_second = [
         bisect_left(used, start + timedelta(seconds=1)) - index for index, start in enumerate(used)
     ]
-    assert 38 <= max(in_a_second) <= 41, f"seed {seed}"
+    # Some are used late, by a tenth of a second at most: then they are lost.
+    assert 38 <= max(in_a_second) <= 44, f"seed {seed}"
 
 
 def test_who_has_a_share_of_a_lane_finds_a_pause_after_twenty_calls(pacer, instance, time):
