@@ -86,8 +86,7 @@ def start_conversation(
                     return _start(start, turn, services, until, leased_until)
                 turn.give_back()
                 return _continue(start, start.existing, services, turn.message, until)
-        except Exception:
-            # Whatever it was: where no call was made, a probe of the lane is still to be made.
+        except Exception:  # of any type: without a call, a probe of the lane is still to be made
             turn.give_back()
             raise
 

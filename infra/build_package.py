@@ -74,8 +74,8 @@ def find_python(version: str) -> list[str]:
     for command in candidates:
         if shutil.which(command[0]):
             pip = [*command, "-m", "pip", "--version"]
-            # The commands are those above.
-            if subprocess.run(pip, capture_output=True, check=False).returncode == 0:  # noqa: S603
+            found = subprocess.run(pip, capture_output=True, check=False)  # noqa: S603  # from above
+            if found.returncode == 0:
                 return command
     raise SystemExit(
         f"The app runs on Python {version}, and only that Python can pick its packages. Install "
