@@ -175,6 +175,8 @@ def test_a_wrong_setting_is_told_in_the_words_of_the_app():
         _, errors = refused.communicate(timeout=PATIENCE_SECONDS)
 
     assert refused.returncode == 1
+    # At once, and not only at the end of the patience for its answers.
+    assert errors.startswith("The app is not well: ")
     assert "Setting BotCloud: must be one of Public, USGov, China" in errors
     assert "Traceback" not in errors
 
